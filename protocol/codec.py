@@ -1,0 +1,158 @@
+"""The wire's one alphabet: canonical MessagePack of nil, bool, uint, bin, str and array (SPEC section 3).
+
+`decode` bounds size, array length and depth, admits these six kinds only, and asks that encoding the
+value again gives the same bytes: so a value has one encoding, and what was hashed or signed is what was
+read.  The readers below it turn a decoded value into a typed one, and refuse everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Final, Never, TypeAlias, TypeVar
+
+import msgpack
+
+from protocol.errors import LimitError, MalformedError, NonCanonicalError, UsageError
+from protocol.limits import MAX_ARRAY_ITEMS, MAX_DEPTH
+
+Value: TypeAlias = "bool | int | bytes | str | Sequence[Value] | None"
+T = TypeVar("T")
+
+_DECODED_TYPES: Final = frozenset({type(None), bool, int, bytes, str, list})
+_ENCODED_TYPES: Final = _DECODED_TYPES | {tuple}
+
+
+def encode(value: Value) -> bytes:
+    """The one MessagePack encoding of `value`, in the smallest forms; `decode` gives it back, tuples as lists.
+
+    Raises `UsageError` for any other type (subclasses too), a negative or too large integer, lone
+    surrogates, an array of more than `MAX_ARRAY_ITEMS`, or arrays nested deeper than `MAX_DEPTH`.
+    """
+    try:
+        _check(value, _ENCODED_TYPES)
+        packed: bytes = msgpack.packb(value)
+    except (MalformedError, LimitError) as error:
+        raise UsageError(error.detail) from None
+    except (OverflowError, UnicodeEncodeError):
+        raise UsageError("an integer or a text has no encoding") from None
+    return packed
+
+
+def decode(data: bytes, max_bytes: int) -> Value:
+    """The value that `data` encodes: None, bool, int (0 to 2**64 - 1), bytes, str or a list of such.
+
+    Raises `LimitError` for more than `max_bytes`, an array of more than `MAX_ARRAY_ITEMS` or arrays
+    nested deeper than `MAX_DEPTH`; `NonCanonicalError` if the value has another, shorter encoding;
+    `MalformedError` for everything else that is not exactly one value of the six kinds.
+    """
+    if len(data) > max_bytes:
+        raise LimitError(f"{len(data)} bytes, at most {max_bytes}")
+    value = _unpack(data)
+    _check(value, _DECODED_TYPES)
+    if msgpack.packb(value) != data:
+        raise NonCanonicalError
+    return value
+
+
+def _unpack(data: bytes) -> Value:
+    # The decoder reserves room for what an array header announces, at each depth: without the cap on
+    # items a few nested headers would reserve gigabytes before the first missing byte is noticed.
+    try:
+        value: Value = msgpack.unpackb(
+            data, object_pairs_hook=_refuse_map, ext_hook=_refuse_ext, max_array_len=MAX_ARRAY_ITEMS, max_map_len=0
+        )
+    except msgpack.StackError:
+        raise LimitError(f"arrays nested deeper than {MAX_DEPTH}") from None
+    except ValueError as error:
+        if "max_array_len" in str(error):
+            raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items") from None
+        raise MalformedError("not one MessagePack value") from None
+    return value
+
+
+def _refuse_map(_pairs: object) -> Never:
+    raise MalformedError("a map")
+
+
+def _refuse_ext(_code: int, _data: bytes) -> Never:
+    raise MalformedError("an extension type")
+
+
+def _check(value: Value, allowed: frozenset[type]) -> None:
+    # One depth at a time, so that each test runs in C over all of its items: a walk of item by item
+    # takes seconds on a frame of a million small arrays.
+    items: list[Value] = [value]
+    for _depth in range(MAX_DEPTH + 1):
+        _check_items(items, allowed)
+        arrays = [item for item in items if isinstance(item, (list, tuple))]
+        if not arrays:
+            return
+        if max(map(len, arrays)) > MAX_ARRAY_ITEMS:
+            raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items")
+        items = list(chain.from_iterable(arrays))
+    raise LimitError(f"arrays nested deeper than {MAX_DEPTH}")
+
+
+def _check_items(items: list[Value], allowed: frozenset[type]) -> None:
+    kinds = set(map(type, items))
+    if not kinds <= allowed:
+        raise MalformedError("a type that does not travel")
+    if int in kinds and min(item for item in items if isinstance(item, int)) < 0:
+        raise MalformedError("a negative integer")
+
+
+# -- readers: a decoded value in, a typed one out ----------------------------------------------------
+
+
+def fields(value: Value, count: int) -> list[Value]:
+    """The items of an array of exactly `count`; else `MalformedError`."""
+    if not isinstance(value, list) or len(value) != count:
+        raise MalformedError(f"not an array of {count}")
+    return value
+
+
+def array(value: Value, max_count: int) -> list[Value]:
+    """The items of an array; `MalformedError` if it is none, `LimitError` over `max_count` items."""
+    if not isinstance(value, list):
+        raise MalformedError("not an array")
+    if len(value) > max_count:
+        raise LimitError(f"{len(value)} items, at most {max_count}")
+    return value
+
+
+def uint(value: Value, bits: int = 64) -> int:
+    """An integer from 0 to 2**bits - 1; else `MalformedError`."""
+    if type(value) is not int or not 0 <= value < 1 << bits:
+        raise MalformedError(f"not an unsigned integer of {bits} bits")
+    return value
+
+
+def flag(value: Value) -> bool:
+    """True or False; else `MalformedError`."""
+    if not isinstance(value, bool):
+        raise MalformedError("not a boolean")
+    return value
+
+
+def binary(value: Value, size: int | range | None = None) -> bytes:
+    """Bytes: exactly `size` of them, a number within `range`, or any number; else `MalformedError`."""
+    if not isinstance(value, bytes):
+        raise MalformedError("not a byte string")
+    if (isinstance(size, int) and len(value) != size) or (isinstance(size, range) and len(value) not in size):
+        raise MalformedError(f"a byte string of {len(value)}")
+    return value
+
+
+def text(value: Value, max_bytes: int) -> str:
+    """A string; `MalformedError` if it is none, `LimitError` over `max_bytes` of UTF-8."""
+    if not isinstance(value, str):
+        raise MalformedError("not a text")
+    if len(value.encode()) > max_bytes:
+        raise LimitError(f"a text of more than {max_bytes} bytes")
+    return value
+
+
+def optional(value: Value, reader: Callable[[Value], T]) -> T | None:
+    """None for nil, else what `reader` makes of it."""
+    return None if value is None else reader(value)
