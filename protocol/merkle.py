@@ -49,7 +49,11 @@ def all_paths(leaf_hashes: Sequence[bytes]) -> tuple[bytes, list[list[bytes]]]:
     if not leaf_hashes:
         return EMPTY_ROOT, []
     levels = _levels(leaf_hashes)
-    return levels[-1][0], [_path(levels, index) for index in range(len(leaf_hashes))]
+    paths: list[list[bytes]] = [[]]
+    for level in reversed(levels[:-1]):
+        width = len(level)
+        paths = [[level[at ^ 1], *paths[at >> 1]] if at ^ 1 < width else paths[at >> 1] for at in range(width)]
+    return levels[-1][0], paths
 
 
 def consistency(leaf_hashes: Sequence[bytes], old_size: int) -> list[bytes]:
