@@ -1,0 +1,85 @@
+# Every target sets itself up: it needs Python 3.11 or newer, make and a package index.
+# Set-up speaks on standard error alone, so that `make -s bench JSON=1` prints one JSON object and nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# PYTHON=… chooses another interpreter to make the environment with.
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+  $(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+SOURCES := protocol keys hub node
+ASIDE := tests demo bench
+PYTEST := $(PY) -m pytest -q
+# Unit suites must reach every branch of what decides, and nearly all of what moves bytes.
+COVER_CORE ?= 100
+COVER_REST ?= 95
+
+export ONCE FILES QUICK JSON
+
+.PHONY: help setup demo test check lint types layers agreement deploy-check test-all coverage bench lock clean
+
+help: ## what there is to say
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+setup: $(READY) ## the virtual environment alone
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Valija needs Python 3.11 or newer on the PATH; or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute) …" >&2
+	@{ $(PYTHON) -m venv $(VENV) && \
+	   $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	   $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; } >&2
+	@touch $(READY)
+
+demo: $(READY) ## four services exchange requests through a relay that cannot read them (ONCE=1, FILES="a.txt b.txt")
+	@$(PY) -m demo
+
+test: $(READY) ## every test that needs Python alone
+	@$(PYTEST)
+
+check: lint types layers agreement deploy-check ## lint, types, layers, agreement of SPEC and code, deployment files
+
+lint: $(READY)
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet . || { echo "run: $(PY) -m ruff format ." >&2; exit 1; }
+
+types: $(READY)
+	@$(PY) -m mypy $(SOURCES) $(ASIDE)
+
+layers: $(READY)
+	@$(PYTEST) tests/layers
+
+agreement: $(READY)
+	@$(PYTEST) tests/agreement
+
+deploy-check: $(READY)
+	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(PYTEST) tests/deploy
+
+test-all: $(READY) ## all tests, the full models and what needs installed tools, then branch coverage
+	@$(PYTEST) -m ""
+	@$(MAKE) coverage
+
+coverage: $(READY) ## branch coverage of the unit suites
+	@mkdir -p build
+	@HYPOTHESIS_PROFILE=coverage $(PY) -m coverage run --data-file=build/coverage-core -m pytest -q tests/protocol tests/keys
+	@$(PY) -m coverage report --data-file=build/coverage-core --include='protocol/*,keys/*' --fail-under=$(COVER_CORE)
+	@HYPOTHESIS_PROFILE=coverage $(PY) -m coverage run --data-file=build/coverage-rest -m pytest -q tests/hub tests/node
+	@$(PY) -m coverage report --data-file=build/coverage-rest --include='hub/*,node/*' --fail-under=$(COVER_REST)
+
+bench: $(READY) ## the measured comparison (QUICK=1: under a minute, JSON=1: one object on standard output)
+	@$(PY) -m bench
+
+lock: ## write requirements.lock anew from pyproject.toml
+	@$(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
+	@build/lock/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --no-config \
+	  --upgrade --generate-hashes --no-annotate --no-emit-index-url --no-header --quiet -o build/requirements.txt
+	@{ head -n 1 requirements.lock; cat build/requirements.txt; } > build/requirements.lock
+	@mv build/requirements.lock requirements.lock
+
+clean: ## remove what was made here
+	@rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
