@@ -63,17 +63,31 @@ class HashLabel(StrEnum):
     MANIFEST = "valija/0 manifest"
     PREKEY = "valija/0 prekey"
     ENVELOPE = "valija/0 envelope"
+    SESSION = "valija/0 session"
 
 
 def digest(label: HashLabel, *parts: bytes) -> bytes:
     """SHA-256(u8(len(label)) || label || parts), 32 bytes.  Only the last part may be of variable size."""
-    return hashlib.sha256(b"".join((_prefix(label), *parts))).digest()
+    return hashlib.sha256(b"".join((label_prefix(label), *parts))).digest()
 
 
 @lru_cache(maxsize=64)
-def _prefix(label: str) -> bytes:
+def label_prefix(label: Label | HashLabel) -> bytes:
+    """u8(len(label)) || label: what every digest, and every string under Ed25519, begins with."""
     encoded = label.encode("ascii")
     return bytes([len(encoded)]) + encoded
+
+
+def new_seed() -> bytes:
+    """Thirty-two bytes from the system's random source, fit to be any key's seed."""
+    return secrets.token_bytes(SEED_BYTES)
+
+
+def ed25519_public(data: bytes) -> bytes:
+    """The same 32 bytes, a canonical point of the prime-order subgroup; else `MalformedError`."""
+    if len(data) != ED25519_PUBLIC_BYTES or not crypto_core_ed25519_is_valid_point(data):
+        raise MalformedError("not an Ed25519 public key")
+    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +117,9 @@ class PublicKey:
 
     def __post_init__(self) -> None:
         """Refuse wrong sizes, and points off the curve, of small order or not canonical."""
-        if len(self.ed25519) != ED25519_PUBLIC_BYTES or len(self.mldsa65) != MLDSA65_PUBLIC_BYTES:
+        ed25519_public(self.ed25519)
+        if len(self.mldsa65) != MLDSA65_PUBLIC_BYTES:
             raise MalformedError("public key size")
-        if not crypto_core_ed25519_is_valid_point(self.ed25519):
-            raise MalformedError("not an Ed25519 public key")
 
     @classmethod
     def parse(cls, value: Value) -> PublicKey:
@@ -130,7 +143,7 @@ class PublicKey:
         """
         body = _association(association) + message
         try:
-            crypto_sign_open(signature.ed25519 + _prefix(label) + body, self.ed25519)
+            crypto_sign_open(signature.ed25519 + label_prefix(label) + body, self.ed25519)
             _mldsa65(self.mldsa65).verify(signature.mldsa65, body, label.encode("ascii"))
         except (BadSignatureError, InvalidSignature):
             raise SignatureError(label.value) from None
@@ -164,7 +177,7 @@ class PrivateKey:
     @classmethod
     def generate(cls) -> PrivateKey:
         """A fresh key from the system's random source."""
-        return cls(secrets.token_bytes(SEED_BYTES), secrets.token_bytes(SEED_BYTES))
+        return cls(new_seed(), new_seed())
 
     def seeds(self) -> tuple[bytes, bytes]:
         """The Ed25519 seed and the ML-DSA-65 seed: the secret itself, for the key file."""
@@ -173,7 +186,7 @@ class PrivateKey:
     def sign(self, label: Label, association: bytes, message: bytes) -> Signature:
         """Both signatures of `message` as a `label` of the association with this 32-byte id."""
         body = _association(association) + message
-        ed25519 = crypto_sign(_prefix(label) + body, self._ed25519)[:ED25519_SIGNATURE_BYTES]
+        ed25519 = crypto_sign(label_prefix(label) + body, self._ed25519)[:ED25519_SIGNATURE_BYTES]
         return Signature(ed25519, self._mldsa65.sign(body, label.encode("ascii")))
 
     def __repr__(self) -> str:
