@@ -384,3 +384,9 @@ class PassphraseError(KeyAccessError):
     """The passphrase or secret file does not open this key file; try again with the right one."""
 
     code = "wrong_passphrase"
+
+
+class KeyDamagedError(KeyAccessError):
+    """This key file is damaged or was altered; put back a copy of it, or have a new key admitted."""
+
+    code = "key_damaged"
