@@ -13,11 +13,13 @@ from typing import Final, Never, TypeAlias, TypeVar
 
 import msgpack
 
-from protocol.errors import LimitError, MalformedError, NonCanonicalError, UsageError
+from protocol.errors import LimitError, MalformedError, NonCanonicalError, UsageError, VersionError
 from protocol.limits import MAX_ARRAY_ITEMS, MAX_DEPTH
 
 Value: TypeAlias = "bool | int | bytes | str | Sequence[Value] | None"
 T = TypeVar("T")
+
+VERSION: Final = 0
 
 _DECODED_TYPES: Final = frozenset({type(None), bool, int, bytes, str, list})
 _ENCODED_TYPES: Final = _DECODED_TYPES | {tuple}
@@ -110,6 +112,18 @@ def fields(value: Value, count: int) -> list[Value]:
     if not isinstance(value, list) or len(value) != count:
         raise MalformedError(f"not an array of {count}")
     return value
+
+
+def versioned(value: Value, count: int) -> list[Value]:
+    """The `count` items after the protocol version in an array; `VersionError` for another version.
+
+    Raises `MalformedError` for anything but an array that starts with an integer and has that many items more.
+    """
+    if not isinstance(value, list) or not value:
+        raise MalformedError("not a versioned array")
+    if (version := uint(value[0])) != VERSION:
+        raise VersionError(f"version {version}")
+    return fields(value, 1 + count)[1:]
 
 
 def array(value: Value, max_count: int) -> list[Value]:
