@@ -74,12 +74,16 @@ coverage: $(READY) ## branch coverage of the unit suites
 bench: $(READY) ## the measured comparison (QUICK=1: under a minute, JSON=1: one object on standard output)
 	@$(PY) -m bench
 
-lock: ## write requirements.lock anew from pyproject.toml
+UV_COMPILE := build/lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --no-config --quiet \
+  --generate-hashes --no-annotate --no-emit-index-url --no-header
+
+lock: ## write requirements.lock and the images' locks anew from pyproject.toml
 	@$(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
-	@build/lock/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --no-config \
-	  --upgrade --generate-hashes --no-annotate --no-emit-index-url --no-header --quiet -o build/requirements.txt
-	@{ head -n 1 requirements.lock; cat build/requirements.txt; } > build/requirements.lock
-	@mv build/requirements.lock requirements.lock
+	@$(UV_COMPILE) --all-extras --group dev --upgrade -o build/requirements.lock
+	@$(UV_COMPILE) --extra hub -c build/requirements.lock -o build/hub.lock
+	@$(UV_COMPILE) --extra node -c build/requirements.lock -o build/node.lock
+	@for lock in requirements.lock deploy/hub.lock deploy/node.lock; do \
+	  { head -n 1 $$lock; cat build/$$(basename $$lock); } > build/new && mv build/new $$lock; done
 
 clean: ## remove what was made here
 	@rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
