@@ -83,6 +83,12 @@ def new_seed() -> bytes:
     return secrets.token_bytes(SEED_BYTES)
 
 
+def fresh_salts(count: int) -> list[bytes]:
+    """That many independent salts of 32 random bytes, one for each leaf of a batch (SPEC 4.4)."""
+    drawn = secrets.token_bytes(DIGEST_BYTES * count)
+    return [drawn[at : at + DIGEST_BYTES] for at in range(0, len(drawn), DIGEST_BYTES)]
+
+
 def ed25519_public(data: bytes) -> bytes:
     """The same 32 bytes, a canonical point of the prime-order subgroup; else `MalformedError`."""
     if len(data) != ED25519_PUBLIC_BYTES or not crypto_core_ed25519_is_valid_point(data):
