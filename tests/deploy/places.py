@@ -46,5 +46,8 @@ def pins(lock: Path) -> dict[str, tuple[str, frozenset[str]]]:
     for line in text.splitlines():
         if line and not line.startswith("#"):
             head, *hashes = line.split(" --hash=")
-            found[re.split(r"[=<>~! ;]", head)[0]] = (head.partition(";")[0].strip(), frozenset(h.strip() for h in hashes))
+            found[re.split(r"[=<>~! ;]", head)[0]] = (
+                head.partition(";")[0].strip(),
+                frozenset(h.strip() for h in hashes),
+            )
     return found
