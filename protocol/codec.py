@@ -8,6 +8,7 @@ read.  The readers below it turn a decoded value into a typed one, and refuse ev
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from itertools import chain
 from typing import Final, Never, TypeAlias, TypeVar
 
@@ -18,6 +19,7 @@ from protocol.limits import MAX_ARRAY_ITEMS, MAX_DEPTH
 
 Value: TypeAlias = "bool | int | bytes | str | Sequence[Value] | None"
 T = TypeVar("T")
+K = TypeVar("K", bound=IntEnum)
 
 VERSION: Final = 0
 
@@ -140,6 +142,21 @@ def uint(value: Value, bits: int = 64) -> int:
     if type(value) is not int or not 0 <= value < 1 << bits:
         raise MalformedError(f"not an unsigned integer of {bits} bits")
     return value
+
+
+def positive(value: Value, bits: int = 64) -> int:
+    """An integer from 1 to 2**bits - 1; else `MalformedError`."""
+    if (number := uint(value, bits)) == 0:
+        raise MalformedError("zero where numbers start at one")
+    return number
+
+
+def one_of(kinds: type[K], value: Value) -> K:
+    """The member of the enumeration `kinds` that has this number; else `MalformedError`."""
+    try:
+        return kinds(uint(value))
+    except ValueError:
+        raise MalformedError(f"no {kinds.__name__} has this number") from None
 
 
 def flag(value: Value) -> bool:
