@@ -1,0 +1,128 @@
+"""Small files that must be whole or absent: key files, prekeys, and what stewards pass on.
+
+A new file is written beside its place, synced, and only then given its name; so a crash leaves either
+nothing or everything, and a leftover whose name ends in `.part`, which nobody reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from protocol.errors import ExistsError, KeyAccessError, LimitError, StoreError, UsageError
+from protocol.limits import MIB
+
+MAX_FILE_BYTES: Final = 1 * MIB
+PART: Final = ".part"
+PRIVATE: Final = 0o600
+PUBLIC: Final = 0o644
+
+_NO_LINKS: Final = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
+
+
+def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    """Afterwards `path` holds exactly `data`, durably; nothing is ever overwritten.
+
+    Raises `ExistsError` if the name is taken, `StoreError` if the disk refuses.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PART}")
+    try:
+        try:
+            _write_synced(part, data, mode)
+            _name(part, path)
+        finally:
+            with suppress(FileNotFoundError):
+                part.unlink()
+        sync_folder(path.parent)
+    except FileExistsError:
+        raise ExistsError(str(path)) from None
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+
+
+def _write_synced(path: Path, data: bytes, mode: int) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(handle)
+
+
+def _name(part: Path, path: Path) -> None:
+    # A hard link refuses a name that is taken, in one step; a rename would replace it.
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Memory sticks know no links.  What stands there is still not replaced, short of a race with oneself.
+        if path.exists():
+            raise FileExistsError from None
+        part.rename(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Afterwards the names in `folder` are durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def private_folder(folder: Path) -> None:
+    """Afterwards `folder` exists; what of the path was missing is closed to others.  Raises `StoreError`."""
+    try:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        for each in reversed(missing):
+            each.mkdir(mode=0o700)
+            sync_folder(each.parent)
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror}") from error
+
+
+def read_private(path: Path) -> bytes:
+    """The bytes of a file that only its owner may read; `KeyAccessError`, with the remedy, for any other."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise KeyAccessError(f"others on this machine may read {path}; run: chmod 600 {path}")
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise KeyAccessError(f"{path}: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise KeyAccessError(f"{path} is too large to be a key")
+    return data
+
+
+def read_public(path: Path) -> bytes:
+    """The bytes of a file that somebody passed on; `UsageError` if it can't be read, `LimitError` over 1 MiB."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise LimitError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
+    return data
+
+
+def destroy(path: Path) -> None:
+    """Afterwards the name is gone, durably.  Nothing is claimed about the medium beneath.  Raises `StoreError`."""
+    try:
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+
+
+def sweep(folder: Path) -> None:
+    """Afterwards no leftover of an interrupted `write_new` remains in `folder`, which nobody else writes."""
+    for part in folder.glob(f".*{PART}"):
+        destroy(part)
