@@ -30,7 +30,7 @@ stage=$(mktemp -d /dev/shm/XXXXXX); mount --move "$keep" "$stage"; rmdir "$keep"
 mount -t tmpfs tmpfs /var/lib; mount -t tmpfs tmpfs /run; mount -t tmpfs -o size=64m,mode=1777 tmpfs /tmp
 number=0
 for path in $PROGRAM; do
-  number=$((number + 1)); [ -d "$path" ] || { mkdir -p "$path"; mount --rbind "$stage/$number" "$path"; }
+  number=$((number + 1)); [ -d "$path" ] || { mkdir -p "$path"; mount --rbind "$stage/$number" "$path"; mount -o remount,bind,ro "$path"; }
 done
 mkdir -p "$HOME_INSIDE" /run/secrets
 mount --bind "$stage/volume" "$HOME_INSIDE"; mount --bind "$stage/secret" /run/secrets
