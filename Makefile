@@ -20,7 +20,7 @@ COVER_REST ?= 95
 
 export ONCE FILES QUICK JSON
 
-.PHONY: help setup demo test check lint types layers agreement deploy-check test-all coverage bench lock clean
+.PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench lock clean
 
 help: ## what there is to say
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -61,7 +61,14 @@ deploy-check: $(READY)
 	@$(PYTEST) tests/deploy
 
 test-all: $(READY) ## all tests, the full models and what needs installed tools, then branch coverage
-	@$(PYTEST) -m ""
+	@$(MAKE) -j 2 --output-sync=target full-models full-tests
+
+# The searches take nine minutes of one core, the rest has the other.
+full-models: $(READY)
+	@$(PYTEST) -m "" tests/models
+
+full-tests: $(READY)
+	@$(PYTEST) -m "" --ignore=tests/models
 	@$(MAKE) coverage
 
 coverage: $(READY) ## branch coverage of the unit suites
