@@ -74,7 +74,7 @@ class Submission:
     def parse(cls, value: Value) -> Submission:
         """The submission that [incarnation, counter] holds; else `MalformedError`."""
         incarnation, counter = fields(value, 2)
-        return cls(Incarnation.parse(incarnation), positive(counter))
+        return cls(Incarnation.parse(incarnation), positive(counter, 63))
 
     def value(self) -> tuple[tuple[int, int], int]:
         """What `parse` reads, ready to encode."""
@@ -92,7 +92,7 @@ class Blob:
     def parse(cls, value: Value) -> Blob:
         """The reference that [digest, size] holds; else `MalformedError`."""
         blob_digest, size = fields(value, 2)
-        return cls(Digest(read_digest(blob_digest)), uint(size))
+        return cls(Digest(read_digest(blob_digest)), uint(size, 63))
 
     def value(self) -> tuple[bytes, int]:
         """What `parse` reads, ready to encode."""
@@ -129,7 +129,7 @@ class Core:
             raise MalformedError("the sender is of another association")
         blob_list = tuple(Blob.parse(each) for each in array(blobs, MAX_ATTACHMENTS))
         number = Submission.parse(submission)
-        return cls(party.association, party, number, uint(expires_at), Digest(read_digest(ciphertext)), blob_list, raw)
+        return cls(party.association, party, number, uint(expires_at, 63), Digest(read_digest(ciphertext)), blob_list, raw)
 
     @classmethod
     def build(
@@ -164,7 +164,7 @@ class Slot:
         """The slot in `raw`; raises what `codec.decode` does, and `MalformedError` for anything but a slot."""
         recipient, epoch, prekey_hash, link_leaf, wrap = fields(decode(raw, MAX_SLOT_BYTES), 5)
         hashes = Digest(read_digest(prekey_hash)), Digest(read_digest(link_leaf))
-        return cls(Party.parse(recipient), uint(epoch), *hashes, binary(wrap, WRAP_BYTES), raw)
+        return cls(Party.parse(recipient), uint(epoch, 63), *hashes, binary(wrap, WRAP_BYTES), raw)
 
     @classmethod
     def build(cls, recipient: Party, epoch: int, prekey_hash: bytes, link_leaf: bytes, wrap: bytes) -> Slot:
@@ -257,7 +257,7 @@ class AttestationData:
             Party.parse(recipient),
             Digest(read_digest(link_leaf)),
             _result(kind, result),
-            uint(at),
+            uint(at, 63),
             raw,
         )
 

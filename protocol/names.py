@@ -84,7 +84,7 @@ class Incarnation:
     def parse(cls, value: Value) -> Incarnation:
         """The incarnation that [charter version, leaf index] holds; else `MalformedError`."""
         charter_version, leaf_index = fields(value, 2)
-        return cls(uint(charter_version), uint(leaf_index))
+        return cls(uint(charter_version, 63), uint(leaf_index, 63))
 
     def value(self) -> tuple[int, int]:
         """What `parse` reads, ready to encode."""
