@@ -17,7 +17,7 @@ from typing import ClassVar, Final, TypeAlias, TypeVar
 from protocol.codec import Value, array, binary, encode, fields, text, uint
 from protocol.errors import MalformedError
 from protocol.limits import DAY_SECONDS, MAX_AUDIENCE
-from protocol.names import AssociationId, Party, StatementId, read_digest, read_name
+from protocol.names import AssociationId, Incarnation, Party, StatementId, read_digest, read_name
 from protocol.signing import PublicKey
 
 VERSION: Final = 0
@@ -32,7 +32,7 @@ _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _COUNTRY: Final = re.compile(r"(?:[A-Z]{2})?")
 
 E = TypeVar("E", bound=IntEnum)
-Comparable = TypeVar("Comparable", str, bytes, Party)
+Comparable = TypeVar("Comparable", int, str, bytes, Party, Incarnation)
 Titles: TypeAlias = tuple[tuple[str, str], ...]
 
 

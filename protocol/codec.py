@@ -116,16 +116,19 @@ def fields(value: Value, count: int) -> list[Value]:
     return value
 
 
-def versioned(value: Value, count: int) -> list[Value]:
-    """The `count` items after the protocol version in an array; `VersionError` for another version.
+def versioned(value: Value, count: int | range) -> list[Value]:
+    """The items after the protocol version in an array: exactly `count` of them, or a number within `range`.
 
-    Raises `MalformedError` for anything but an array that starts with an integer and has that many items more.
+    Raises `VersionError` for another version, and `MalformedError` for anything but an array that starts
+    with an integer and has that many items more.
     """
     if not isinstance(value, list) or not value:
         raise MalformedError("not a versioned array")
     if (version := uint(value[0])) != VERSION:
         raise VersionError(f"version {version}")
-    return fields(value, 1 + count)[1:]
+    if len(value) - 1 not in (range(count, count + 1) if isinstance(count, int) else count):
+        raise MalformedError(f"a versioned array of {len(value)}")
+    return value[1:]
 
 
 def array(value: Value, max_count: int) -> list[Value]:
