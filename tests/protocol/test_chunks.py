@@ -71,10 +71,11 @@ def test_a_stream_takes_an_empty_piece_and_one_byte_at_a_time() -> None:
 
 def opened(sealed: bytes, key: bytes = KEY, context: bytes = CONTEXT) -> None:
     """Both readers must refuse alike."""
-    for read in (
+    readers: list[Callable[[], bytes]] = [
         lambda: chunks.decrypt(key, context, sealed),
         lambda: streamed(Decryptor(key, context), sealed, 9_999),
-    ):
+    ]
+    for read in readers:
         with pytest.raises(OpenError):
             read()
 

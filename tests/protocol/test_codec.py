@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Any
 
 import msgpack
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from protocol import codec
 from protocol.codec import decode, encode
-from protocol.errors import LimitError, MalformedError, NonCanonicalError, UsageError, ValijaError
+from protocol.errors import LimitError, MalformedError, NonCanonicalError, UsageError, ValijaError, VersionError
 from protocol.limits import MAX_ARRAY_ITEMS, MAX_DEPTH
 from tests.protocol.vectors_primitives import from_json, load, nested
 
@@ -140,11 +141,19 @@ def test_what_has_no_encoding_is_our_own_fault(value: Any) -> None:
         encode(value)
 
 
+class Colour(IntEnum):
+    RED = 1
+    BLUE = 2
+
+
 def test_readers_give_what_they_read() -> None:
     assert codec.fields([1, b""], 2) == [1, b""]
     assert codec.array([1, 2], 2) == [1, 2]
     assert codec.uint(255, 8) == 255
     assert codec.uint(2**64 - 1) == 2**64 - 1
+    assert codec.positive(1) == 1
+    assert codec.versioned([0, 7, b""], 2) == [7, b""]
+    assert codec.one_of(Colour, 2) is Colour.BLUE
     assert codec.flag(value=False) is False
     assert codec.binary(b"abc") == codec.binary(b"abc", 3) == codec.binary(b"abc", range(3, 4)) == b"abc"
     assert codec.text("ñ", 2) == "ñ"
@@ -164,6 +173,16 @@ def test_readers_give_what_they_read() -> None:
         (lambda: codec.uint(-1), MalformedError),
         (lambda: codec.uint(True), MalformedError),
         (lambda: codec.uint(b"\x01"), MalformedError),
+        (lambda: codec.positive(0), MalformedError),
+        (lambda: codec.positive(256, 8), MalformedError),
+        (lambda: codec.versioned([], 0), MalformedError),
+        (lambda: codec.versioned(0, 0), MalformedError),
+        (lambda: codec.versioned([b""], 0), MalformedError),
+        (lambda: codec.versioned([1], 0), VersionError),
+        (lambda: codec.versioned([0, 7], 2), MalformedError),
+        (lambda: codec.versioned([0, 7], 0), MalformedError),
+        (lambda: codec.one_of(Colour, 3), MalformedError),
+        (lambda: codec.one_of(Colour, b""), MalformedError),
         (lambda: codec.flag(1), MalformedError),
         (lambda: codec.flag(None), MalformedError),
         (lambda: codec.binary("abc"), MalformedError),
