@@ -101,6 +101,12 @@ class BadExpiryError(PeerError):
     code = "bad_expiry"
 
 
+class LogError(VerificationError):
+    """The registry's log breaks its own rules, as no honest hub's does; keep what is held and tell the stewards."""
+
+    code = "bad_log"
+
+
 class WrongRecipientError(VerificationError):
     """The slot is addressed to another member; it was refused."""
 
