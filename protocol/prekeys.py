@@ -33,7 +33,7 @@ def epoch_at(at: int) -> int:
     return at // EPOCH_SECONDS
 
 
-def prekey_hash(association: AssociationId, member: str, epoch: int, public: bytes) -> Digest:
+def prekey_hash(association: bytes, member: str, epoch: int, public: bytes) -> Digest:
     """The 32-byte name of one prekey, bound to its member and day."""
     return Digest(digest(HashLabel.PREKEY, encode([association, member, epoch, public])))
 
