@@ -1,0 +1,116 @@
+"""The tables of the SQLite store, as migrations: once released, one is never edited, another is added.
+
+An item's `place` is its member's number in the upper bits and its position in the lower forty, so that a
+mailbox is a range of the table itself: reading it in order, and erasing its head, touch no index.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlite_utils import Database, Migrations
+
+POSITION_BITS: Final = 40
+
+migrations: Final = Migrations("valija-hub")
+
+
+@migrations()
+def members(db: Database) -> None:
+    """What is kept of each member."""
+    db.execute("""
+        CREATE TABLE member (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            last_position INTEGER NOT NULL,
+            handed_over INTEGER NOT NULL,
+            acknowledged INTEGER NOT NULL,
+            messages INTEGER NOT NULL,
+            waiting_bytes INTEGER NOT NULL,
+            highest_submission BLOB NOT NULL
+        ) STRICT""")
+    db.execute("CREATE TABLE calendar (member TEXT PRIMARY KEY, signed BLOB NOT NULL) STRICT, WITHOUT ROWID")
+
+
+@migrations()
+def envelopes(db: Database) -> None:
+    """What was accepted, and what waits."""
+    # The counter of waiting items stands apart from the ciphertext: changing it rewrites its whole row.
+    db.execute("""
+        CREATE TABLE envelope (
+            ref INTEGER PRIMARY KEY,
+            id BLOB NOT NULL UNIQUE,
+            sender TEXT NOT NULL,
+            submission BLOB NOT NULL,
+            expires_at INTEGER NOT NULL,
+            waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
+            UNIQUE (sender, submission)
+        ) STRICT""")
+    db.execute("CREATE INDEX envelope_expiry ON envelope (expires_at)")
+    db.execute("""
+        CREATE TABLE content (
+            ref INTEGER PRIMARY KEY REFERENCES envelope,
+            core BLOB NOT NULL,
+            ciphertext BLOB NOT NULL
+        ) STRICT""")
+    db.execute(
+        "CREATE TABLE batch (id INTEGER PRIMARY KEY, signature BLOB NOT NULL, keep_until INTEGER NOT NULL) STRICT"
+    )
+    db.execute("CREATE INDEX batch_expiry ON batch (keep_until)")
+    db.execute("""
+        CREATE TABLE acceptance (
+            ref INTEGER NOT NULL REFERENCES envelope,
+            recipient TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            slot_digest BLOB NOT NULL,
+            data BLOB NOT NULL,
+            salt BLOB NOT NULL,
+            leaf INTEGER NOT NULL,
+            path BLOB NOT NULL,
+            batch INTEGER NOT NULL,
+            PRIMARY KEY (ref, recipient)
+        ) STRICT, WITHOUT ROWID""")
+
+
+@migrations()
+def mailboxes(db: Database) -> None:
+    """The items, in order of place; a notice carries its own attestation."""
+    db.execute("""
+        CREATE TABLE item (
+            place INTEGER PRIMARY KEY,
+            ref INTEGER,
+            slot BLOB,
+            size_bytes INTEGER NOT NULL,
+            queued_at_ms INTEGER NOT NULL,
+            expires_at INTEGER,
+            data BLOB,
+            salt BLOB,
+            leaf INTEGER,
+            path BLOB,
+            batch INTEGER
+        ) STRICT""")
+    db.execute("CREATE INDEX notice_expiry ON item (expires_at) WHERE expires_at IS NOT NULL")
+
+
+@migrations()
+def log(db: Database) -> None:
+    """The registry log, its newest checkpoint, and the hub's own incarnation."""
+    db.execute("""
+        CREATE TABLE entry (
+            position INTEGER PRIMARY KEY,
+            entry BLOB NOT NULL,
+            statement_hash BLOB NOT NULL UNIQUE,
+            statement BLOB NOT NULL
+        ) STRICT""")
+    db.execute("""
+        CREATE TABLE checkpoint (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
+            size INTEGER NOT NULL,
+            note BLOB NOT NULL
+        ) STRICT""")
+    db.execute("""
+        CREATE TABLE incarnation (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
+            charter_version INTEGER NOT NULL,
+            leaf_index INTEGER NOT NULL
+        ) STRICT""")

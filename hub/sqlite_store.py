@@ -1,0 +1,66 @@
+"""The store on disk: one SQLite file in WAL mode, made durable by an fsync at each commit.
+
+All SQL of the hub stands in `hub.schema` and the `hub.sqlite_*` modules.  A connection is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from sqlite_utils import Database
+
+from hub.schema import migrations
+from hub.sqlite_mailboxes import SqliteMailboxes
+from hub.sqlite_records import SqliteRecords
+from protocol.errors import StoreError
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -65536",
+    # Moving the log into the file costs an fsync of its own: once for 32 MiB.
+    "PRAGMA wal_autocheckpoint = 8192",
+    "PRAGMA busy_timeout = 5000",
+)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """The database at `path`, made and brought to the newest schema if need be; `StoreError` if it cannot be used."""
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        migrations.apply(Database(connection))
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+    return connection
+
+
+class SqliteStore:
+    """A hub's memory in the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it; `StoreError` if it cannot be used."""
+        self._connection = open_database(path)
+        self._member_ids: dict[str, int] = {}
+
+    def begin(self) -> SqliteTransaction:
+        """A new transaction; `StoreError` while another is open or another process writes."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+        return SqliteTransaction(self._connection, self._member_ids)
+
+    def close(self) -> None:
+        """Undo what was not committed and close the file."""
+        self._connection.close()
+
+
+class SqliteTransaction(SqliteMailboxes, SqliteRecords):
+    """Everything that `hub.store.Transaction` says."""
