@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from itertools import chain
-from typing import Final, Never, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgpack
 
@@ -63,9 +63,7 @@ def _unpack(data: bytes) -> Value:
     # The decoder reserves room for what an array header announces, at each depth: without the cap on
     # items a few nested headers would reserve gigabytes before the first missing byte is noticed.
     try:
-        value: Value = msgpack.unpackb(
-            data, object_pairs_hook=_refuse_map, ext_hook=_refuse_ext, max_array_len=MAX_ARRAY_ITEMS, max_map_len=0
-        )
+        value: Value = msgpack.unpackb(data, max_array_len=MAX_ARRAY_ITEMS, max_map_len=0)
     except msgpack.StackError:
         raise LimitError(f"arrays nested deeper than {MAX_DEPTH}") from None
     except ValueError as error:
@@ -73,14 +71,6 @@ def _unpack(data: bytes) -> Value:
             raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items") from None
         raise MalformedError("not one MessagePack value") from None
     return value
-
-
-def _refuse_map(_pairs: object) -> Never:
-    raise MalformedError("a map")
-
-
-def _refuse_ext(_code: int, _data: bytes) -> Never:
-    raise MalformedError("an extension type")
 
 
 def _check(value: Value, allowed: frozenset[type]) -> None:

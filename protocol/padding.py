@@ -44,8 +44,7 @@ def unpad(plaintext: bytes) -> bytes:
     `NonCanonicalError` if `pad` would have chosen another size.
     """
     end = LENGTH_BYTES + int.from_bytes(plaintext[:LENGTH_BYTES], "big")
-    if end > len(plaintext):
-        raise MalformedError("padded length")
+    # The count of zeros is never the negative number that a length past the end would ask for.
     if plaintext.count(0, end) != len(plaintext) - end:
         raise MalformedError("padding")
     if len(plaintext) != plaintext_capacity(envelope_ciphertext_size(end)):

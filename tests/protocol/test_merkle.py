@@ -134,6 +134,22 @@ def test_no_corrupted_consistency_proof_verifies(new: int, old: int) -> None:
             merkle.verify_consistency(*case)
 
 
+def test_hashes_of_other_sizes_cannot_share_a_node() -> None:
+    # The same 64 bytes, cut elsewhere: the node's hash would be the same.
+    left, right = LEAVES[0], LEAVES[1]
+    root = merkle.node_hash(left, right)
+    with pytest.raises(ProofError):
+        merkle.verify_inclusion(left + right[:1], 0, 2, [right[1:]], root)
+    with pytest.raises(ProofError):
+        merkle.verify_consistency(3, b"short", 3, b"short", [])
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 2), (2, 4), (4, 7), (8, 9)])
+def test_a_proof_of_nothing_does_not_make_two_sizes_one_tree(old: int, new: int) -> None:
+    with pytest.raises(ProofError):
+        merkle.verify_consistency(old, WRONG, new, WRONG, [])
+
+
 def test_a_fork_shows_the_root_that_its_larger_tree_has_at_the_smaller_size() -> None:
     forked = [*LEAVES[:5], WRONG, *LEAVES[6:11]]
     proof = merkle.consistency(forked, 7)
