@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from protocol.batch import BatchSignature, LeafProof, Verified, check_leaf, leaf, sign_batch
 from protocol.bodies import Role
@@ -40,10 +40,8 @@ from protocol.limits import (
     MIN_CIPHERTEXT_BYTES,
 )
 from protocol.names import AssociationId, Digest, EnvelopeId, Incarnation, Party, StatementId, read_digest
+from protocol.registry import Registry
 from protocol.signing import HashLabel, Label, PrivateKey, digest
-
-if TYPE_CHECKING:
-    from protocol.registry import Registry
 
 WRAP_BYTES: Final = 1_843
 MAX_CODE_BYTES: Final = 64
@@ -129,7 +127,9 @@ class Core:
             raise MalformedError("the sender is of another association")
         blob_list = tuple(Blob.parse(each) for each in array(blobs, MAX_ATTACHMENTS))
         number = Submission.parse(submission)
-        return cls(party.association, party, number, uint(expires_at, 63), Digest(read_digest(ciphertext)), blob_list, raw)
+        return cls(
+            party.association, party, number, uint(expires_at, 63), Digest(read_digest(ciphertext)), blob_list, raw
+        )
 
     @classmethod
     def build(

@@ -19,6 +19,8 @@ MAX_NOTE_SIGNATURES: Final = 32
 MIN_CIPHERTEXT_BYTES: Final = 8 * KIB
 MAX_CIPHERTEXT_BYTES: Final = 1 * MIB
 MAX_BODIES: Final = 256
+# What senders put into one manifest: the rest of 1 MiB is for views with their negatives, and for first acceptances.
+MAX_BODIES_BYTES: Final = 640 * KIB
 MAX_BATCH_LEAVES: Final = 4096
 MAX_BATCH_PATH: Final = 12
 MAX_AUDIENCE: Final = 128

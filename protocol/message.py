@@ -144,6 +144,12 @@ class Body:
         return (self.salt, self.signed_part, self.content, self.file_keys)
 
     @property
+    def size(self) -> int:
+        """The bytes that it takes in an envelope, at most; a manifest's bodies together keep to `MAX_BODIES_BYTES`."""
+        parts = len(self.salt) + len(self.signed_part) + len(self.content)
+        return parts + (FILE_KEY_BYTES + 2) * len(self.file_keys) + 24
+
+    @property
     def leaf(self) -> bytes:
         """The 32-byte leaf that stands for it in its manifest."""
         return leaf(HashLabel.BODY_LEAF, self.salt, self.signed_part)
