@@ -10,7 +10,6 @@ import errno
 import os
 import secrets
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +35,7 @@ def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
             _write_synced(part, data, mode)
             _name(part, path)
         finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
+            part.unlink(missing_ok=True)
         sync_folder(path.parent)
     except FileExistsError:
         raise ExistsError(str(path)) from None
@@ -126,3 +124,20 @@ def sweep(folder: Path) -> None:
     """Afterwards no leftover of an interrupted `write_new` remains in `folder`, which nobody else writes."""
     for part in folder.glob(f".*{PART}"):
         destroy(part)
+
+
+def replace(path: Path, data: bytes, mode: int = PUBLIC) -> None:
+    """Afterwards `path` holds exactly `data`, durably, in place of what it held; never half of it.
+
+    Raises `StoreError` if the disk refuses.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PART}")
+    try:
+        try:
+            _write_synced(part, data, mode)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error

@@ -8,7 +8,7 @@
     $blake2b$<salt>                                  keyed BLAKE2b of a 32-byte secret (RFC 7693)
 
 Either gives 64 bytes: the key, and `check`, which tells a wrong passphrase from a damaged file and
-binds the box to one key.  Format: protocol/decisions/0005-key-files.md.
+binds the box to one key.  Format: protocol/decisions/0004-key-files.md.
 """
 
 from __future__ import annotations

@@ -259,7 +259,7 @@ def test_a_crash_before_the_name_leaves_no_key(vault: Vault, monkeypatch: pytest
     class PowerCutError(BaseException):
         pass
 
-    def cut(*_: object) -> None:
+    def cut(*_: object, **__: object) -> None:
         raise PowerCutError
 
     files.private_folder(vault.folder)

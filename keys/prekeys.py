@@ -1,0 +1,205 @@
+"""The private halves of a node's prekeys: one small encrypted file for each day, destroyed when its day is done.
+
+    ensure      keys for today and the days ahead, durable before anything is published
+    calendar    the public halves, signed
+    secret      what opens a slot, found by its prekey hash
+    destroy     the end of a key, which is what makes old messages unreadable to a later thief
+
+A key dies when its epoch is over by a day and the mailbox was drained past it, at the latest after the
+longest life of an envelope; and only while the local clock and the registry's time agree (SPEC section 7).
+The folder belongs to one running node, is left out of backups, and holds nothing but these files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from keys.files import destroy, private_folder, read_private, sweep, write_new
+from keys.locks import Box, Secret
+from protocol.codec import binary, decode, encode, fields, optional, uint
+from protocol.errors import (
+    ClockSkewError,
+    KeyAccessError,
+    KeyDamagedError,
+    LimitError,
+    MalformedError,
+    OpenError,
+    UsageError,
+)
+from protocol.limits import (
+    CALENDAR_EPOCHS,
+    CLOCK_REFUSE_SECONDS,
+    DAY_SECONDS,
+    ENVELOPE_LIFETIME_SECONDS,
+    EPOCH_GRACE_SECONDS,
+    EPOCH_SECONDS,
+)
+from protocol.names import Incarnation, Party
+from protocol.prekeys import PrekeyCalendar, SignedCalendar, epoch_at, prekey_hash, sign_calendar
+from protocol.sealing import Prekey, generate_prekey
+from protocol.signing import PrivateKey
+
+SUFFIX: Final = ".prekey"
+DAYS_AHEAD: Final = 14
+_FORMAT: Final = 0
+_MAX_HEADER_BYTES: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Runway:
+    """What `doctor` tells: how many keys are held, of which epochs, and for how many days after today they last."""
+
+    held: int
+    oldest: int | None
+    newest: int | None
+    days_ahead: int
+    overdue: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    epoch: int
+    incarnation: Incarnation | None
+    secret: bytes = field(repr=False)
+    prekey: Prekey
+
+    @property
+    def file_name(self) -> str:
+        born = "" if self.incarnation is None else "-{}-{}".format(*self.incarnation.value())
+        return f"{self.epoch}{born}{SUFFIX}"
+
+    @property
+    def ended_at(self) -> int:
+        return (self.epoch + 1) * EPOCH_SECONDS
+
+    @property
+    def order(self) -> tuple[int, tuple[int, int]]:
+        return self.epoch, self.incarnation.value() if self.incarnation else (0, 0)
+
+    def is_over(self, now: int, drained_until: int) -> bool:
+        drained = drained_until >= self.ended_at + EPOCH_GRACE_SECONDS
+        return now >= self.ended_at + (DAY_SECONDS if drained else ENVELOPE_LIFETIME_SECONDS)
+
+
+class PrekeyStore:
+    """The prekeys of one node, all of them in memory too: some thirty at most."""
+
+    __slots__ = ("_folder", "_held", "_party", "_secret")
+
+    def __init__(self, folder: Path, secret: Secret, party: Party) -> None:
+        """Everything in `folder` (made where missing) is read; leftovers of a crash are swept away.
+
+        Raises `KeyAccessError` for a file open to others, `PassphraseError` for another secret,
+        `KeyDamagedError` for a damaged file, or one of another member.
+        """
+        self._folder, self._secret, self._party = folder, secret, party
+        private_folder(folder)
+        sweep(folder)
+        held = [self._read(path) for path in folder.glob(f"*{SUFFIX}")]
+        self._held = {self._hash(each): each for each in sorted(held, key=lambda each: each.order)}
+
+    def ensure(self, now: int, days: int = DAYS_AHEAD, incarnation: Incarnation | None = None) -> tuple[int, ...]:
+        """Afterwards today and `days` days after it have a key, durably; gives the epochs that were missing.
+
+        `now` is Unix seconds.  `incarnation`, of a node that was restored, is named in the new files, so
+        that a lost key found again later stands beside its successor.  Raises `StoreError`.
+        """
+        today = epoch_at(now)
+        known = {each.epoch for each in self._held.values()}
+        missing = [epoch for epoch in range(today, today + days + 1) if epoch not in known]
+        for epoch in missing:
+            self._make(epoch, now, incarnation)
+        return tuple(missing)
+
+    def calendar(self, key: PrivateKey, certificate: bytes, now: int) -> SignedCalendar:
+        """The calendar to publish: yesterday if held (its grace may still run), today, and the days that follow.
+
+        `key` is the node's, `certificate` the statement id of its certificate.  Raises `KeyAccessError` if
+        today has no key: call `ensure` first.
+        """
+        by_epoch = {each.epoch: each.prekey.public for each in self._held.values()}
+        today = epoch_at(now)
+        if today not in by_epoch:
+            raise KeyAccessError("no prekey for today; make the missing ones first")
+        first = today - 1 if today - 1 in by_epoch else today
+        epochs = [(epoch, by_epoch[epoch]) for epoch in _run(first, by_epoch)]
+        return sign_calendar(key, PrekeyCalendar.build(*self._party.value(), certificate, now, epochs))
+
+    def prekey(self, wanted: bytes) -> Prekey:
+        """What opens the slots of this prekey hash, ready for use; `OpenError` if it is not, or no longer, held."""
+        return self._find(wanted).prekey
+
+    def secret(self, wanted: bytes) -> bytes:
+        """The same as 96 bytes: ML-KEM-768 seed (64) and X25519 key (32)."""
+        return self._find(wanted).secret
+
+    def destroyable(self, now: int, registry_time: int, drained_until: int) -> tuple[int, ...]:
+        """The epochs whose keys `destroy` would destroy; the same arguments, the same `ClockSkewError`."""
+        return tuple(each.epoch for each in self._doomed(now, registry_time, drained_until))
+
+    def destroy(self, now: int, registry_time: int, drained_until: int) -> tuple[int, ...]:
+        """Afterwards the keys whose time is over are gone from memory and folder; gives their epochs.
+
+        `now` is the local clock, `registry_time` the cosigned time (without witnesses the hub's clock), and
+        `drained_until` the hub's time up to which all that it accepted for this node is archived here, all in
+        Unix seconds.  Raises `ClockSkewError`, and destroys nothing, if the first two differ by over an hour.
+        """
+        doomed = self._doomed(now, registry_time, drained_until)
+        for each in doomed:
+            destroy(self._folder / each.file_name)
+            del self._held[self._hash(each)]
+        return tuple(each.epoch for each in doomed)
+
+    def runway(self, now: int) -> Runway:
+        """How things stand at `now` (Unix seconds)."""
+        epochs = [each.epoch for each in self._held.values()]
+        ahead = len(_run(epoch_at(now), epochs)) - 1
+        overdue = tuple(each.epoch for each in self._held.values() if each.is_over(now, 0))
+        return Runway(len(epochs), min(epochs, default=None), max(epochs, default=None), max(ahead, 0), overdue)
+
+    def _find(self, wanted: bytes) -> _Held:
+        held = self._held.get(wanted)
+        if held is None:
+            raise OpenError
+        return held
+
+    def _doomed(self, now: int, registry_time: int, drained_until: int) -> list[_Held]:
+        if abs(now - registry_time) > CLOCK_REFUSE_SECONDS:
+            raise ClockSkewError(f"the local clock differs by {now - registry_time} s from the registry's time")
+        earlier = min(now, registry_time)
+        return [each for each in self._held.values() if each.is_over(earlier, drained_until)]
+
+    def _make(self, epoch: int, now: int, incarnation: Incarnation | None) -> None:
+        secret, public = generate_prekey()
+        held = _Held(epoch, incarnation, secret, Prekey(secret))
+        born = None if incarnation is None else incarnation.value()
+        header = encode([_FORMAT, self._party.value(), epoch, born, now, public])
+        write_new(self._folder / held.file_name, Box.seal(header, secret, self._secret).encode())
+        self._held[self._hash(held)] = held
+
+    def _read(self, path: Path) -> _Held:
+        box = Box.decode(read_private(path))
+        secret = box.open(self._secret)
+        try:
+            version, party, epoch, born, _made_at, public = fields(decode(box.header, _MAX_HEADER_BYTES), 6)
+            held = _Held(uint(epoch), optional(born, Incarnation.parse), secret, Prekey(secret))
+            known = uint(version) == _FORMAT and Party.parse(party) == self._party
+            known = known and binary(public) == held.prekey.public
+        except (MalformedError, LimitError, UsageError):
+            raise KeyDamagedError(str(path)) from None
+        if not known or held.file_name != path.name:
+            raise KeyDamagedError(f"{path} is a prekey of another node or day")
+        return held
+
+    def _hash(self, held: _Held) -> bytes:
+        return prekey_hash(*self._party.value(), held.epoch, held.prekey.public)
+
+
+def _run(first: int, held: Collection[int]) -> range:
+    """The consecutive epochs held from `first` on, as many as a calendar may list."""
+    held = set(held)
+    count = next((ahead for ahead in range(CALENDAR_EPOCHS) if first + ahead not in held), CALENDAR_EPOCHS)
+    return range(first, first + count)
