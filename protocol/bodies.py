@@ -108,7 +108,7 @@ class Admission(Body):
             read_titles(titles),
             _matching(country, _COUNTRY, 2),
             PublicKey.parse(root),
-            uint(admitted_at),
+            uint(admitted_at, 63),
         )
 
 
@@ -133,7 +133,9 @@ class Certificate(Body):
         """The certificate that these fields tell; else `MalformedError`."""
         role_value, member, key, not_before, not_after = fields(further, 5)
         role = _member_of(Role, role_value)
-        parsed = cls(association, role, _subject(role, member), PublicKey.parse(key), uint(not_before), uint(not_after))
+        parsed = cls(
+            association, role, _subject(role, member), PublicKey.parse(key), uint(not_before, 63), uint(not_after, 63)
+        )
         if not 0 < parsed.not_after - parsed.not_before <= MAX_CERTIFICATE_SECONDS:
             raise MalformedError("certificate lifetime")
         return parsed
@@ -162,7 +164,9 @@ class Roster(Body):
         network, titles, version, members, signed_at = fields(further, 5)
         parties = tuple(Party.parse(each) for each in array(members, MAX_AUDIENCE))
         require_ascending(parties, "roster members")
-        parsed = cls(association, read_name(network), read_titles(titles), uint(version), parties, uint(signed_at))
+        parsed = cls(
+            association, read_name(network), read_titles(titles), uint(version, 63), parties, uint(signed_at, 63)
+        )
         if parsed.version == 0:
             raise MalformedError("roster version")
         return parsed
@@ -186,7 +190,7 @@ class Revocation(Body):
     def parse(cls, association: AssociationId, further: Sequence[Value]) -> Revocation:
         """The revocation that these fields tell; else `MalformedError` or `LimitError`."""
         certificate, not_trusted_after, reason = fields(further, 3)
-        return cls(association, _statement_id(certificate), uint(not_trusted_after), text(reason, MAX_REASON_BYTES))
+        return cls(association, _statement_id(certificate), uint(not_trusted_after, 63), text(reason, MAX_REASON_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,7 @@ class Suspension(Body):
     def parse(cls, association: AssociationId, further: Sequence[Value]) -> Suspension:
         """The suspension that these fields tell; else `MalformedError` or `LimitError`."""
         member, not_trusted_after, reason = fields(further, 3)
-        return cls(association, read_name(member), uint(not_trusted_after), text(reason, MAX_REASON_BYTES))
+        return cls(association, read_name(member), uint(not_trusted_after, 63), text(reason, MAX_REASON_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,7 @@ class Lift(Body):
     def parse(cls, association: AssociationId, further: Sequence[Value]) -> Lift:
         """The lift that these fields tell; else `MalformedError`."""
         suspension, lifted_at = fields(further, 2)
-        return cls(association, _statement_id(suspension), uint(lifted_at))
+        return cls(association, _statement_id(suspension), uint(lifted_at, 63))
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +256,9 @@ class Expulsion(Body):
         return cls(
             association,
             read_name(member),
-            uint(not_trusted_after),
+            uint(not_trusted_after, 63),
             text(reason, MAX_REASON_BYTES),
-            uint(expelled_at),
+            uint(expelled_at, 63),
         )
 
 
@@ -287,7 +291,7 @@ class Opening(Body):
             _statement_id(certificate),
             _member_of(Cause, cause),
             binary(nonce, NONCE_BYTES),
-            uint(opened_at),
+            uint(opened_at, 63),
         )
 
 

@@ -92,7 +92,7 @@ class Witnesses:
     def parse(cls, value: Value) -> Witnesses:
         """The witnesses that [q, f, [[name, key]…]] holds; `MalformedError` if a quorum could not hold."""
         quorum, faulty, keys = fields(value, 3)
-        parsed = cls(uint(quorum), uint(faulty), tuple(_witness(each) for each in array(keys, MAX_WITNESSES)))
+        parsed = cls(uint(quorum, 63), uint(faulty, 63), tuple(_witness(each) for each in array(keys, MAX_WITNESSES)))
         require_ascending([name for name, _key in parsed.keys], "witnesses")
         if len({key for _name, key in parsed.keys}) != len(parsed.keys):
             raise MalformedError("two witnesses with one key")
@@ -129,7 +129,7 @@ class Limits:
     @classmethod
     def parse(cls, value: Value) -> Limits:
         """The limits that these five numbers tell; else `MalformedError`."""
-        lifetime, mailbox_bytes, messages, alarm, stop = (uint(each) for each in fields(value, 5))
+        lifetime, mailbox_bytes, messages, alarm, stop = (uint(each, 63) for each in fields(value, 5))
         if not MIN_LIFETIME_SECONDS <= lifetime <= ENVELOPE_LIFETIME_SECONDS:
             raise MalformedError("envelope lifetime")
         if alarm > stop:
@@ -158,7 +158,7 @@ class Continues:
     def parse(cls, value: Value) -> Continues:
         """What [size, root] holds; else `MalformedError`."""
         size, root = fields(value, 2)
-        return cls(uint(size), read_digest(root))
+        return cls(uint(size, 63), read_digest(root))
 
     def value(self) -> Value:
         """What `parse` reads, ready to encode."""
@@ -208,16 +208,16 @@ class Charter(Body):
         parsed = cls(
             association,
             read_name(name),
-            uint(version),
+            uint(version, 63),
             optional(previous, _statement_id),
-            uint(k),
+            uint(k, 63),
             tuple(Steward.parse(each) for each in array(stewards, MAX_STEWARDS)),
             CharterHub.parse(hub),
             Witnesses.parse(witnesses),
             optional(continues, Continues.parse),
             Limits.parse(limits),
-            uint(created_at),
-            uint(expires_at),
+            uint(created_at, 63),
+            uint(expires_at, 63),
         )
         _check_stewards(parsed)
         _check_place(parsed)

@@ -79,7 +79,7 @@ class PrekeyCalendar:
             AssociationId(read_digest(association)),
             read_name(member),
             StatementId(read_digest(certificate)),
-            uint(issued_at),
+            uint(issued_at, 63),
             tuple(_prekey(each) for each in array(listed, CALENDAR_EPOCHS)),
             raw,
         )
@@ -154,4 +154,4 @@ def check_successor(held: PrekeyCalendar, new: PrekeyCalendar, *, same_incarnati
 
 def _prekey(value: Value) -> tuple[int, bytes]:
     epoch, public = fields(value, 2)
-    return (uint(epoch), binary(public, PREKEY_PUBLIC_BYTES))
+    return (uint(epoch, 63), binary(public, PREKEY_PUBLIC_BYTES))

@@ -53,7 +53,7 @@ class Entry:
         """The entry in these bytes; else `MalformedError` or `LimitError`."""
         value: Value = decode(data, MAX_ENTRY_BYTES)
         kind, logged_at, hashed = fields(value, 3)
-        return cls(uint(kind), uint(logged_at), Digest(read_digest(hashed)))
+        return cls(uint(kind), uint(logged_at, 63), Digest(read_digest(hashed)))
 
 
 def entry_bytes(statement_type: int, logged_at: int, hashed: bytes) -> bytes:
