@@ -25,6 +25,7 @@ VERSION: Final = 0
 
 _DECODED_TYPES: Final = frozenset({type(None), bool, int, bytes, str, list})
 _ENCODED_TYPES: Final = _DECODED_TYPES | {tuple}
+_ARRAYS: Final = frozenset({list, tuple})
 
 
 def encode(value: Value) -> bytes:
@@ -78,22 +79,18 @@ def _check(value: Value, allowed: frozenset[type]) -> None:
     # takes seconds on a frame of a million small arrays.
     items: list[Value] = [value]
     for _depth in range(MAX_DEPTH + 1):
-        _check_items(items, allowed)
-        arrays = [item for item in items if isinstance(item, (list, tuple))]
-        if not arrays:
+        kinds = set(map(type, items))
+        if not kinds <= allowed:
+            raise MalformedError("a type that does not travel")
+        if int in kinds and min(item for item in items if type(item) is int) < 0:
+            raise MalformedError("a negative integer")
+        if kinds.isdisjoint(_ARRAYS):
             return
+        arrays = [item for item in items if isinstance(item, (list, tuple))]
         if max(map(len, arrays)) > MAX_ARRAY_ITEMS:
             raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items")
         items = list(chain.from_iterable(arrays))
     raise LimitError(f"arrays nested deeper than {MAX_DEPTH}")
-
-
-def _check_items(items: list[Value], allowed: frozenset[type]) -> None:
-    kinds = set(map(type, items))
-    if not kinds <= allowed:
-        raise MalformedError("a type that does not travel")
-    if int in kinds and min(item for item in items if isinstance(item, int)) < 0:
-        raise MalformedError("a negative integer")
 
 
 # -- readers: a decoded value in, a typed one out ----------------------------------------------------
