@@ -93,8 +93,9 @@ class LeafProof:
         binary(self.salt, SALT_BYTES)
         if not 0 <= self.index < MAX_BATCH_LEAVES or len(self.path) > MAX_BATCH_PATH:
             raise MalformedError("leaf proof")
-        for each in self.path:
-            binary(each, HASH_BYTES)
+        # Once for every slot that passes a hub: two questions of the whole path, not one of each hash.
+        if not (set(map(type, self.path)) <= {bytes} and set(map(len, self.path)) <= {HASH_BYTES}):
+            raise MalformedError("leaf proof")
 
     @classmethod
     def parse(cls, value: Value) -> LeafProof:

@@ -1,0 +1,313 @@
+"""The rules of the relay: what is accepted, in which order it is delivered, when it is erased (SPEC 9.4, 9.5, 11.2).
+
+The shell runs what arrived as jobs of one `Group`: one transaction, one time, one signature under all that the hub
+attests in it.  A job that raises leaves no trace, in the store or here.  What is accepted in a group is written when
+it closes, because a mailbox item goes with its signed attestation; until then a draft stands for it.
+
+    submit → accepted, waits in the mailbox ─┬─ acknowledge → erased
+             (or refused, slot by slot)      ├─ recall      → erased, unless it was handed over
+                                             └─ expire      → erased, and a notice waits for the sender
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hub.attesting import Attestor, Promise, fulfil, recall_attestation
+from hub.drafts import Draft, DraftNotice, Drafts, Tally
+from hub.intake import Sender, examine, read_submission_key, refusal_of_recipient, submission_key
+from hub.prekeys import PrekeyBook
+from hub.store import Acceptance, EnvelopeRecord, Queue, Transaction
+from protocol.envelope import (
+    RESULT_ACCEPTED,
+    RESULT_EXPIRED,
+    RESULT_RECALLED,
+    Attestation,
+    AttestationData,
+    Envelope,
+    Event,
+    Slot,
+    Submission,
+)
+from protocol.errors import ConflictError, MailboxFullError, PeerError, ReplayError, StandingError
+from protocol.items import DeliverItem, ResultItem, SubmitItem, Window
+from protocol.limits import MAX_ENVELOPES_PER_FRAME, MAX_FRAME_BYTES
+from protocol.names import EnvelopeId, Party
+from protocol.registry import Registry
+
+EXPIRE_AT_ONCE: Final = 64
+_DIGEST_BYTES: Final = 32
+_MS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to one envelope; `item` is what the frame carries, once the group is durable."""
+
+    envelope_id: EnvelopeId
+    code: str | None
+    answers: tuple[Promise | Attestation, ...] = ()
+
+    @property
+    def item(self) -> ResultItem:
+        """What travels; `UsageError` before the group closed."""
+        signed = tuple([each.attestation if isinstance(each, Promise) else each for each in self.answers])
+        return ResultItem(self.envelope_id, self.code, signed)
+
+
+class Relay:
+    """One hub's rules between groups: with what it attests, and the prekeys it has read."""
+
+    def __init__(self, attestor: Attestor) -> None:
+        """The hub attests with `attestor`."""
+        self.attestor = attestor
+        self.prekeys = PrekeyBook()
+
+    def group(self, tx: Transaction, registry: Registry, now: float) -> Group:
+        """A group of jobs on `tx` at `now` (Unix seconds, with fraction); the registry does not change in it."""
+        return Group(self, tx, registry, now)
+
+
+class Group:
+    """The jobs of one commit; every method is one, but `job`, which surrounds each, and `close`, which ends them."""
+
+    def __init__(self, relay: Relay, tx: Transaction, registry: Registry, now: float) -> None:
+        """See `Relay.group`."""
+        self.tx = tx
+        self.registry = registry
+        self.now = now
+        self.next_expiry: int | None = None
+        self._relay = relay
+        self._at = int(now)
+        self._drafts = Drafts()
+        self._recipients: dict[Party, str | None] = {}
+
+    @property
+    def tally(self) -> Tally:
+        """What happened in this group."""
+        return self._drafts.tally
+
+    @property
+    def woken(self) -> frozenset[str]:
+        """The members to whom something new can be delivered after the commit."""
+        return self._drafts.woken
+
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """Undo what the block did, here and in the store, if it raises."""
+        before = self._drafts.copy()
+        try:
+            with self.tx.savepoint():
+                yield
+        except BaseException:
+            self._drafts = before
+            self._relay.prekeys.forget()
+            raise
+
+    def abandon(self) -> None:
+        """The transaction was undone: nothing that this group read may be believed."""
+        self._relay.prekeys.forget()
+
+    def close(self) -> None:
+        """Sign and write what was gathered; the caller commits.  `next_expiry` says when `expire` has to run next."""
+        drafts = self._drafts
+        fulfil(drafts.promises, self._relay.attestor, self.tx)
+        drafts.write(self.tx, self.now)
+        self.next_expiry = self.tx.next_expiry()
+
+    # -- submitting ------------------------------------------------------------------------------------
+    def submit(self, sender: Sender, items: Sequence[SubmitItem]) -> list[Result]:
+        """What becomes of each envelope, in order: refused as a whole by a code, or one answer per slot."""
+        return [self._submit(sender, item) for item in items]
+
+    def _submit(self, sender: Sender, item: SubmitItem) -> Result:
+        try:
+            envelope = examine(item, sender, self.registry, self._at)
+            ref, is_new = self._remember(envelope)
+        except (PeerError, StandingError, ConflictError) as error:
+            self.tally.refusals[error.code] += 1
+            return Result(item.id, error.code)
+        envelope_id = envelope.core.id
+        answers = [self._answer(ref, envelope_id, envelope, slot, is_new=is_new) for slot in envelope.slots]
+        if any(isinstance(each, Promise) and each.keep_until is not None for each in answers):
+            self.tx.keep_content(ref, envelope.core.raw, envelope.ciphertext)
+        return Result(envelope_id, None, tuple(answers))
+
+    def _remember(self, envelope: Envelope) -> tuple[int, bool]:
+        core, member = envelope.core, envelope.core.sender.member
+        key = submission_key(core.submission)
+        known = self.tx.submitted(member, key)
+        if known is not None and known.id != core.id:
+            raise ConflictError("submission")
+        account = self._drafts.account(member, self.tx)
+        if key > account.highest_submission:
+            self._drafts.put(member, replace(account, highest_submission=key))
+        if known is not None:
+            return known.ref, False
+        return self.tx.add_envelope(core.id, member, key, core.expires_at), True
+
+    def _answer(
+        self, ref: int, envelope_id: EnvelopeId, envelope: Envelope, slot: Slot, *, is_new: bool
+    ) -> Promise | Attestation:
+        slot_digest = hashlib.blake2b(slot.raw, digest_size=_DIGEST_BYTES).digest()
+        held = None if is_new else self._held(ref, slot.recipient)
+        if held is not None and held.slot_digest == slot_digest:
+            return held.promise if isinstance(held, Draft) else recall_attestation(held.attestation, self.tx)
+        size = len(envelope.core.raw) + len(envelope.ciphertext) + len(slot.raw)
+        code = ConflictError.code if held is not None else self._refusal(slot, size)
+        if code is not None:
+            self.tally.refusals[code] += 1
+            return self._promise(Event.REJECTED, envelope_id, slot, code)
+        promise = self._promise(Event.ACCEPTED, envelope_id, slot, RESULT_ACCEPTED, envelope.core.expires_at)
+        self._accept(ref, slot, slot_digest, size, promise)
+        return promise
+
+    def _held(self, ref: int, recipient: Party) -> Draft | Acceptance | None:
+        # Only this association's members are ever accepted, so the name alone finds them.
+        if recipient.association != self.registry.association:
+            return None
+        return self._drafts.slots.get((ref, recipient.member)) or self.tx.acceptance(ref, recipient.member)
+
+    def _refusal(self, slot: Slot, size: int) -> str | None:
+        recipient = slot.recipient
+        if recipient not in self._recipients:
+            self._recipients[recipient] = refusal_of_recipient(recipient, self.registry, self._at)
+        code = self._recipients[recipient] or self._relay.prekeys.refusal(slot, self.tx, self._at)
+        return code or self._refusal_of_room(recipient.member, size)
+
+    def _refusal_of_room(self, member: str, size: int) -> str | None:
+        limits = self.registry.charter.limits
+        account = self._drafts.account(member, self.tx)
+        is_full = account.messages >= limits.mailbox_messages or account.waiting_bytes + size > limits.mailbox_bytes
+        return MailboxFullError.code if is_full else None
+
+    def _accept(self, ref: int, slot: Slot, slot_digest: bytes, size: int, promise: Promise) -> None:
+        member = slot.recipient.member
+        account = self._drafts.account(member, self.tx)
+        position = account.last_position + 1
+        self._drafts.put(member, account.with_slot(position, size))
+        self._drafts.slots[ref, member] = Draft(ref, member, position, slot.raw, slot_digest, size, promise)
+        self.tally.accepted += 1
+
+    def _promise(
+        self,
+        event: Event,
+        envelope_id: EnvelopeId,
+        slot: Slot | AttestationData,
+        result: str,
+        keep_until: int | None = None,
+    ) -> Promise:
+        data = self._relay.attestor.data(event, envelope_id, slot.recipient, slot.link_leaf, result, self._at)
+        promise = Promise(data, keep_until)
+        self._drafts.promises.append(promise)
+        return promise
+
+    # -- delivering ------------------------------------------------------------------------------------
+    def deliveries(self, member: str, after: int, room: Window) -> list[DeliverItem]:
+        """The items after position `after` for which there is room, in order; from now on they count as handed over.
+
+        One item alone may be larger than the room, if nothing is under way.
+        """
+        account = self._drafts.account(member, self.tx)
+        count = min(room.envelopes, MAX_ENVELOPES_PER_FRAME)
+        found = self.tx.waiting(member, after, count, min(room.max_bytes, MAX_FRAME_BYTES))
+        if not found and after <= account.acknowledged:
+            found = self.tx.waiting(member, after, min(count, 1), MAX_FRAME_BYTES)
+        if found and found[-1].position > account.handed_over:
+            self._drafts.put(member, replace(account, handed_over=found[-1].position))
+        return [
+            DeliverItem(
+                each.position, each.core, each.ciphertext, each.slot, recall_attestation(each.attestation, self.tx)
+            )
+            for each in found
+        ]
+
+    def acknowledge(self, member: str, position: int) -> None:
+        """Erase everything up to `position`; `ReplayError` if the hub never handed over so much."""
+        account = self._drafts.account(member, self.tx)
+        if position > account.handed_over:
+            raise ReplayError(f"position {position}")
+        if position <= account.acknowledged:
+            return
+        freed = self.tx.remove_up_to(member, position)
+        self._drafts.put(member, replace(account, acknowledged=position))
+        self._drafts.release(member, freed, self.tx)
+        self.tally.delivery_seconds += [max(0.0, self.now - queued / _MS) for queued in freed.queued_at_ms]
+
+    def welcome(self, member: str) -> tuple[int, Submission | None]:
+        """The member's cursor, and the highest submission seen of it."""
+        account = self._drafts.account(member, self.tx)
+        return account.acknowledged, read_submission_key(account.highest_submission)
+
+    # -- taking back -----------------------------------------------------------------------------------
+    def recall(self, sender: str, envelope_id: EnvelopeId, recipient: Party) -> Promise | None:
+        """Erase the slot that `sender` submitted for `recipient`; None if it is gone, handed over or unknown."""
+        record = self.tx.envelope(envelope_id)
+        if record is None or record.sender != sender:
+            return None
+        held = self._held(record.ref, recipient)
+        if held is None or not self._erase(record.ref, held):
+            return None
+        self.tally.recalled += 1
+        return self._promise(Event.FAILED, envelope_id, _attested(held), RESULT_RECALLED)
+
+    def _erase(self, ref: int, held: Draft | Acceptance) -> bool:
+        key, account = (ref, held.recipient), self._drafts.account(held.recipient, self.tx)
+        if isinstance(held, Draft):
+            if key in self._drafts.recalled:
+                return False
+            self._drafts.recalled.add(key)
+            size = account.waiting_bytes - held.size_bytes
+            self._drafts.put(held.recipient, replace(account, messages=account.messages - 1, waiting_bytes=size))
+            return True
+        if held.position <= account.handed_over:
+            return False
+        return self._remove(held)
+
+    def _remove(self, held: Acceptance) -> bool:
+        freed = self.tx.remove_at(held.recipient, held.position)
+        if freed is None:
+            return False
+        self._drafts.release(held.recipient, freed, self.tx)
+        return True
+
+    def expire(self) -> bool:
+        """Erase what is overdue, with a notice to its sender for each slot; True if there is more of it."""
+        overdue = self.tx.overdue(self._at, EXPIRE_AT_ONCE)
+        for record in overdue:
+            self._expire(record)
+        self.tx.purge(self._at)
+        return len(overdue) == EXPIRE_AT_ONCE
+
+    def _expire(self, record: EnvelopeRecord) -> None:
+        until = self._at + self.registry.charter.limits.envelope_lifetime_seconds
+        for held in self.tx.undelivered(record.ref):
+            self._remove(held)
+            promise = self._promise(Event.FAILED, EnvelopeId(record.id), _attested(held), RESULT_EXPIRED, until)
+            account = self._drafts.account(record.sender, self.tx)
+            position = account.last_position + 1
+            self._drafts.put(record.sender, replace(account, last_position=position))
+            self._drafts.notices.append(DraftNotice(record.sender, position, until, promise))
+            self.tally.expired += 1
+        self.tx.forget(record.ref)
+
+    # -- prekeys and overview --------------------------------------------------------------------------
+    def publish(self, party: Party, calendar: bytes) -> None:
+        """The signed calendar is the member's from now on; raises what `PrekeyBook.publish` does."""
+        self._relay.prekeys.publish(calendar, party, self.tx, self.registry, self._at)
+
+    def lookup(self, members: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        """The signed calendar of each of these members, as far as there is one."""
+        return [(member, self.tx.calendar(member)) for member in members]
+
+    def queues(self) -> list[Queue]:
+        """Every mailbox that holds something, without what this group adds."""
+        return self.tx.queues()
+
+
+def _attested(held: Draft | Acceptance) -> AttestationData:
+    return AttestationData.from_bytes(held.promise.data if isinstance(held, Draft) else held.attestation.data)
