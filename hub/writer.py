@@ -44,7 +44,11 @@ T = TypeVar("T")
 class _Job(Generic[G]):
     run: Callable[[G], Any]
     answer: asyncio.Future[Any]
-    is_alone: bool
+    then: Callable[[Any], object] | None
+
+    @property
+    def is_alone(self) -> bool:
+        return self.then is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +96,25 @@ class Writer(Generic[G]):
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    async def run(self, job: Callable[[G], T], *, alone: bool = False) -> T:
+    async def run(self, job: Callable[[G], T]) -> T:
         """What `job` returned, once it is durable; raises what it raised, and then it left no trace.
 
-        `alone` gives it a commit of its own, for a job that also changes what the store cannot undo.  Raises
-        `DrainingError` after `stop`.
+        Raises `DrainingError` after `stop`.
         """
+        return await self._enqueue(job, None)
+
+    async def run_alone(self, job: Callable[[G], T], then: Callable[[T], object]) -> T:
+        """The same in a commit of its own, after which the thread calls `then` before it takes another job.
+
+        For what changes memory that the store cannot undo: `then` does that, knowing that it is durable.
+        """
+        return await self._enqueue(job, then)
+
+    async def _enqueue(self, job: Callable[[G], T], then: Callable[[T], object] | None) -> T:
         if self._is_stopping or self._loop is None:
             raise DrainingError
         answer: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Job(job, answer, alone))
+        self._queue.put(_Job(job, answer, then))
         return await answer
 
     async def stop(self) -> None:
@@ -164,12 +177,13 @@ class Writer(Generic[G]):
         try:
             group.close()
         except ValijaError:
-            if jobs[0].is_alone:
-                raise
             tx.rollback()
             group.abandon()
             return False
         tx.commit()
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if job.then is not None and outcome.error is None:
+                job.then(outcome.value)
         self._post(outcomes, group)
         return True
 

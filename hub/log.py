@@ -1,0 +1,140 @@
+"""The registry log at its hub: what may be appended, under which checkpoint, and the hub's own incarnation (SPEC 6.3).
+
+The store is written first and the registry in memory follows when that is durable (`append`, commit, `apply`): so no
+size, root or checkpoint is ever shown that a crash could take back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from hub.store import Store, Transaction, transaction
+from hub.tiles import Tiles
+from protocol.bodies import Cause, Opening, Role
+from protocol.checkpoint import Checkpoint, SignedCheckpoint
+from protocol.errors import StoreError, UsageError
+from protocol.merkle import Frontier, leaf_hash
+from protocol.names import AssociationId, Incarnation, StatementId
+from protocol.notes import Note
+from protocol.registry import Entry, Registry, entry_bytes
+from protocol.signing import PrivateKey
+from protocol.statements import SignedStatement, sign_statement
+
+REFRESH_SECONDS: Final = 3_600
+HUB: Final = ""
+
+
+class CheckpointSigner(Protocol):
+    """What signs the checkpoints of one log: `keys.signer.LogSigner`."""
+
+    def sign(self, size: int, root: bytes, timestamp: int) -> SignedCheckpoint:
+        """The signed checkpoint of `size` leaves and the 32-byte `root` at `timestamp` (Unix seconds)."""
+
+    def note(self, signed: SignedCheckpoint) -> Note:
+        """The note to publish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a statement stands, and how large the log is with it; `entry` is None if it stood there before."""
+
+    index: int
+    size: int
+    signed: SignedStatement
+    entry: bytes | None = field(default=None, repr=False)
+
+
+class Log:
+    """One association's registry, its tiles, and what signs its checkpoints."""
+
+    def __init__(self, association: AssociationId, signer: CheckpointSigner) -> None:
+        """An empty log."""
+        self.registry = Registry(association)
+        self.tiles = Tiles()
+        self._signer = signer
+        self._frontier = Frontier()
+
+    @classmethod
+    def load(cls, tx: Transaction, association: AssociationId, signer: CheckpointSigner) -> Log:
+        """The log that the store holds, replayed; `StoreError` if it is not the one that its checkpoint signs."""
+        log = cls(association, signer)
+        for entry in tx.entries(0, tx.log_size()):
+            statement = tx.statement(Entry.parse(entry).hash)
+            if statement is None:
+                raise StoreError("a logged statement is missing")
+            log._take_in(entry, statement)
+        note = tx.checkpoint()
+        if note is not None:
+            log._compare(Checkpoint.parse(Note.parse(note).text))
+        return log
+
+    def _compare(self, checkpoint: Checkpoint) -> None:
+        if (checkpoint.size, checkpoint.root) != (self.registry.size, self.registry.root):
+            raise StoreError("the log is not what its checkpoint says")
+
+    def _take_in(self, entry: bytes, statement: SignedStatement | bytes) -> None:
+        self.registry.append(entry, statement)
+        self.tiles.append(entry)
+        self._frontier.append(leaf_hash(entry))
+
+    # -- appending -------------------------------------------------------------------------------------
+    def append(self, tx: Transaction, raw: bytes, now: int) -> Appended:
+        """Write the statement in `raw` as the next leaf, with a checkpoint over it; `apply` it once it is durable.
+
+        `now` is in Unix seconds.  A statement that stands in the log already is answered with its place.  Raises, and
+        leaves all as it was, what reading it raises and the reason for which replay would ignore it.
+        """
+        signed = SignedStatement.from_bytes(raw)
+        known = self.registry.index_of(signed.id)
+        if known is not None:
+            return Appended(known, self.registry.size, signed)
+        # Time in the log never goes back, whatever the hub's clock does.
+        logged_at = max(now, self.registry.logged_at)
+        self.registry.check(signed, logged_at)
+        entry, index = entry_bytes(signed.statement.type, logged_at, signed.hash), self.registry.size
+        tx.append_entry(index, entry, signed.hash, raw)
+        grown = Frontier(self._frontier.size, self._frontier.peaks)
+        grown.append(leaf_hash(entry))
+        self._put_checkpoint(tx, grown.size, grown.root(), now)
+        return Appended(index, grown.size, signed, entry)
+
+    def apply(self, appended: Appended) -> None:
+        """Take in what is durable now, before anything else is appended."""
+        if appended.entry is not None:
+            self._take_in(appended.entry, appended.signed)
+
+    def record(self, store: Store, raw: bytes, now: int) -> Appended:
+        """`append`, commit and `apply`, for whoever has the store to himself."""
+        with transaction(store) as tx:
+            appended = self.append(tx, raw, now)
+        self.apply(appended)
+        return appended
+
+    # -- checkpoints -----------------------------------------------------------------------------------
+    def refresh(self, tx: Transaction, now: int) -> int:
+        """Sign the newest checkpoint anew at `now`, so that its age says how old views are; when to do so next."""
+        self._put_checkpoint(tx, self.registry.size, self.registry.root, now)
+        return now + REFRESH_SECONDS
+
+    def _put_checkpoint(self, tx: Transaction, size: int, root: bytes, now: int) -> None:
+        tx.put_checkpoint(size, self._signer.note(self._signer.sign(size, root, now)).encode())
+
+    # -- the hub's own incarnation -----------------------------------------------------------------------
+    def open_incarnation(
+        self, tx: Transaction, key: PrivateKey, certificate: StatementId, cause: Cause, nonce: bytes, now: int
+    ) -> Appended:
+        """Write the hub's statement that it begins a new life, and that life itself; `apply` it once it is durable.
+
+        `key` is that of `certificate`, `nonce` 16 fresh random bytes.  Raises what `append` does, `UsageError` before
+        charter 1.
+        """
+        if not self.registry.size:
+            raise UsageError("the log has no charter yet")
+        last = self.registry.last_opening(Role.HUB, HUB)
+        opened_at = max(now, last.opened_at + 1 if last else 0)
+        opening = Opening(self.registry.association, Role.HUB, HUB, certificate, cause, nonce, opened_at)
+        signed = sign_statement(opening.body(), self.registry.association, [key])
+        appended = self.append(tx, signed.raw, now)
+        tx.put_incarnation(Incarnation(self.registry.charter.version, appended.index))
+        return appended
