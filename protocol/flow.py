@@ -22,16 +22,13 @@ from protocol.errors import LimitError, MalformedError, ReplayError
 from protocol.frames import (
     Acknowledge,
     Calendars,
-    Close,
     Deliver,
-    Finish,
     Frame,
     Lookup,
     Publish,
     Published,
     Recall,
     Recalled,
-    Registry,
     Results,
     Submit,
     Welcome,
@@ -95,8 +92,6 @@ class Flow:
                 self._answer(frame)
             case Welcome():
                 self._submit_window = frame.window
-            case Finish() | Registry() | Close():
-                pass
 
     # -- submitting ----------------------------------------------------------------------------------
     @property

@@ -186,6 +186,11 @@ Frame: TypeAlias = (
 
 
 # -- readers and writers of what is more than its fields ---------------------------------------------
+def _number(value: Value) -> int:
+    # Databases count to 2**63 - 1.
+    return uint(value, 63)
+
+
 def _read_calendar(value: Value) -> bytes:
     if len(calendar := binary(value)) > MAX_CALENDAR_BYTES:
         raise LimitError("signed calendar")
@@ -219,7 +224,7 @@ def _read_deliver(signatures: Value, items: Value) -> Deliver:
     for item in array(items, MAX_ENVELOPES_PER_FRAME):
         position, core, ciphertext, slot, proof = fields(item, 5)
         sealed = (optional(core, binary), binary(ciphertext), optional(slot, binary))
-        delivered.append(DeliverItem(uint(position), *sealed, table.attestation(proof)))
+        delivered.append(DeliverItem(_number(position), *sealed, table.attestation(proof)))
     table.finish()
     return Deliver(tuple(delivered))
 
@@ -234,7 +239,7 @@ def _read_recalled(request: Value, signatures: Value, proof: Value) -> Recalled:
     table = SignatureTable(signatures)
     attestation = optional(proof, table.attestation)
     table.finish()
-    return Recalled(uint(request), attestation)
+    return Recalled(_number(request), attestation)
 
 
 def _write_recalled(frame: Recalled) -> Sequence[Value]:
@@ -244,7 +249,7 @@ def _write_recalled(frame: Recalled) -> Sequence[Value]:
 
 
 def _read_lookup(request: Value, members: Value) -> Lookup:
-    return Lookup(uint(request), tuple([read_name(member) for member in array(members, MAX_LOOKUP_MEMBERS)]))
+    return Lookup(_number(request), tuple([read_name(member) for member in array(members, MAX_LOOKUP_MEMBERS)]))
 
 
 def _read_calendars(request: Value, pairs: Value) -> Calendars:
@@ -252,11 +257,11 @@ def _read_calendars(request: Value, pairs: Value) -> Calendars:
     for pair in array(pairs, MAX_LOOKUP_MEMBERS):
         member, calendar = fields(pair, 2)
         calendars.append((read_name(member), optional(calendar, _read_calendar)))
-    return Calendars(uint(request), tuple(calendars))
+    return Calendars(_number(request), tuple(calendars))
 
 
 def _read_welcome(cursor: Value, highest: Value, envelopes: Value, max_bytes: Value) -> Welcome:
-    return Welcome(uint(cursor), optional(highest, Submission.parse), Window.parse(envelopes, max_bytes))
+    return Welcome(_number(cursor), optional(highest, Submission.parse), Window.parse(envelopes, max_bytes))
 
 
 def _write_welcome(frame: Welcome) -> Sequence[Value]:
@@ -296,30 +301,34 @@ SHAPES: Final[dict[type[Frame], Shape]] = {
         19,
         _UP,
         3,
-        lambda at, *window: Acknowledge(uint(at), Window.parse(*window)),
+        lambda at, *window: Acknowledge(_number(at), Window.parse(*window)),
         lambda f: (f.position, *f.window.values()),
     ),
     Recall: Shape(
         20,
         _UP,
         3,
-        lambda request, envelope, to: Recall(uint(request), EnvelopeId(read_digest(envelope)), Party.parse(to)),
+        lambda request, envelope, to: Recall(_number(request), EnvelopeId(read_digest(envelope)), Party.parse(to)),
         lambda f: (f.request, f.envelope_id, f.recipient.value()),
     ),
     Recalled: Shape(21, _DOWN, 3, _read_recalled, _write_recalled),
     Publish: Shape(
-        22, _UP, 2, lambda request, own: Publish(uint(request), _read_calendar(own)), lambda f: (f.request, f.calendar)
+        22,
+        _UP,
+        2,
+        lambda request, own: Publish(_number(request), _read_calendar(own)),
+        lambda f: (f.request, f.calendar),
     ),
     Published: Shape(
         23,
         _DOWN,
         2,
-        lambda request, code: Published(uint(request), optional(code, read_code)),
+        lambda request, code: Published(_number(request), optional(code, read_code)),
         lambda f: (f.request, f.code),
     ),
     Lookup: Shape(24, _UP, 2, _read_lookup, lambda f: (f.request, f.members)),
     Calendars: Shape(25, _DOWN, 2, _read_calendars, lambda f: (f.request, f.calendars)),
-    Registry: Shape(26, _DOWN, 1, lambda size: Registry(uint(size)), lambda f: (f.size,)),
+    Registry: Shape(26, _DOWN, 1, lambda size: Registry(_number(size)), lambda f: (f.size,)),
     Close: Shape(
         27,
         Direction.BOTH,

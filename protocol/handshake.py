@@ -120,7 +120,7 @@ class ClientHello:
             optional(incarnation, Incarnation.parse),
             binary(nonce, NONCE_BYTES),
             binary(share, SHARE_BYTES),
-            uint(clock),
+            uint(clock, 63),
             _read_facts(facts),
             raw,
         )
@@ -175,7 +175,7 @@ class ServerHello:
             Incarnation.parse(incarnation),
             binary(nonce, NONCE_BYTES),
             binary(share, SHARE_BYTES),
-            uint(clock),
+            uint(clock, 63),
             _read_facts(facts),
             signed,
             Signature.parse(halves),
@@ -203,7 +203,7 @@ class ServerHello:
 
 def _read_facts(values: list[Value]) -> RegistryFacts:
     charter, size, root = values
-    return RegistryFacts(StatementId(read_digest(charter)), uint(size), read_digest(root))
+    return RegistryFacts(StatementId(read_digest(charter)), uint(size, 63), read_digest(root))
 
 
 # -- judgement ---------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Window:
     @classmethod
     def parse(cls, envelopes: Value, max_bytes: Value) -> Window:
         """The window that these two integers hold; else `MalformedError`."""
-        return cls(uint(envelopes, 32), uint(max_bytes))
+        return cls(uint(envelopes, 32), uint(max_bytes, 63))
 
     def values(self) -> tuple[int, int]:
         """What `parse` reads."""
