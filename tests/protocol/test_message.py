@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,12 +13,13 @@ from protocol.checkpoint import Cosignature
 from protocol.codec import decode, encode
 from protocol.errors import LimitError, MalformedError, NonCanonicalError, VersionError
 from protocol.message import Ack, Attachment, Body, Header, Kind, Link, Manifest, View, body_root
-from protocol.names import Incarnation, Party
+from protocol.names import Incarnation, MessageId, Party
 from tests.support.mangling import check_reader
 
-A, B = bytes([1]) * 32, bytes([2]) * 32
+A: Any = bytes([1]) * 32
+B: Any = bytes([2]) * 32
 ME, YOU, THIRD = Party(A, "ar-mpf"), Party(A, "co-fgn"), Party(A, "br-mpf")
-DIGEST = bytes([7]) * 32
+DIGEST: Any = bytes([7]) * 32
 LAST = 2**63 - 1
 VIEW = View(A, 9, DIGEST, Cosignature(5, bytes(2420)))
 FOREIGN = View(B, 9, DIGEST, Cosignature(5, bytes(2420)))
@@ -30,21 +32,24 @@ attachments = st.lists(st.builds(Attachment, digests, digests, numbers), max_siz
 bodies = st.lists(st.builds(Body, digests, st.binary(max_size=9), st.binary(max_size=9), st.just(())), max_size=4)
 
 
-def manifest(kind=Kind.MESSAGE, audience=(YOU,), network=None, views=(VIEW,), bodies=(Body(DIGEST, b"part"),)):
-    return Manifest.build(kind, ME, DIGEST, audience, network, views, 99, bodies)
+def manifest(
+    kind: Any = Kind.MESSAGE, audience: Any = (YOU,), network: Any = None, views: Any = (VIEW,), bodies: Any = None
+) -> Any:
+    units = (Body(DIGEST, b"part"),) if bodies is None else bodies
+    return Manifest.build(kind, ME, DIGEST, audience, network, views, 99, units)
 
 
 # -- header --------------------------------------------------------------------------------------------
 @given(st.binary(min_size=16, max_size=16), numbers, digests, attachments)
-def test_headers_come_back(message_id, created_at, digest, files):
+def test_headers_come_back(message_id: Any, created_at: Any, digest: Any, files: Any) -> None:
     header = Header.build(message_id, created_at, digest, files)
     assert Header.from_bytes(header.raw) == header
     assert (header.message_id, header.created_at, header.content_digest) == (message_id, created_at, digest)
     assert header.attachments == tuple(files)
 
 
-def test_a_damaged_header_is_refused_or_another():
-    raw = Header.build(bytes(16), 5, DIGEST, [Attachment(DIGEST, DIGEST, 10)]).raw
+def test_a_damaged_header_is_refused_or_another() -> None:
+    raw = Header.build(MessageId(bytes(16)), 5, DIGEST, [Attachment(DIGEST, DIGEST, 10)]).raw
     check_reader(Header.from_bytes, lambda header: header.raw, raw)
 
 
@@ -63,7 +68,7 @@ def test_a_damaged_header_is_refused_or_another():
         (["0"], MalformedError),
     ],
 )
-def test_what_is_no_header_is_refused(value, error):
+def test_what_is_no_header_is_refused(value: Any, error: Any) -> None:
     with pytest.raises(error) as caught:
         Header.from_bytes(encode(value))
     assert type(caught.value) is error
@@ -71,7 +76,7 @@ def test_what_is_no_header_is_refused(value, error):
 
 # -- bodies --------------------------------------------------------------------------------------------
 @given(digests, st.binary(max_size=99), st.binary(max_size=99), st.lists(digests, max_size=3))
-def test_bodies_come_back_and_take_no_more_than_they_say(salt, part, content, keys):
+def test_bodies_come_back_and_take_no_more_than_they_say(salt: Any, part: Any, content: Any, keys: Any) -> None:
     body = Body(salt, part, content, tuple(keys))
     raw = encode(body.value())
     assert Body.parse(decode(raw, 8192)) == body
@@ -88,13 +93,13 @@ def test_bodies_come_back_and_take_no_more_than_they_say(salt, part, content, ke
         [DIGEST, b"", b""],
     ],
 )
-def test_what_is_no_body_is_refused(value):
+def test_what_is_no_body_is_refused(value: Any) -> None:
     with pytest.raises(MalformedError):
         Body.parse(value)
 
 
-def test_the_root_is_of_salted_leaves_and_of_nothing_without_bodies():
-    def leaf(salt, part):
+def test_the_root_is_of_salted_leaves_and_of_nothing_without_bodies() -> None:
+    def leaf(salt: Any, part: Any) -> Any:
         return hashlib.sha256(b"\0" + bytes([18]) + b"valija/0 body leaf" + salt + part).digest()
 
     left, right = leaf(A, b"one"), leaf(B, b"two")
@@ -105,7 +110,7 @@ def test_the_root_is_of_salted_leaves_and_of_nothing_without_bodies():
 
 # -- manifest ------------------------------------------------------------------------------------------
 @given(bodies, st.sampled_from([(YOU,), (THIRD, YOU), (YOU, Party(B, "xx"))]), numbers)
-def test_manifests_come_back(units, audience, expires_at):
+def test_manifests_come_back(units: Any, audience: Any, expires_at: Any) -> None:
     kind = Kind.MESSAGE if units else Kind.EMPTY
     addressed = audience if units else (YOU,)
     views = [VIEW, FOREIGN] if any(party.association == B for party in addressed) else [VIEW]
@@ -115,26 +120,26 @@ def test_manifests_come_back(units, audience, expires_at):
     assert (built.view, built.association, built.expires_at) == (VIEW, A, expires_at)
 
 
-def test_a_damaged_manifest_is_refused_or_another():
+def test_a_damaged_manifest_is_refused_or_another() -> None:
     check_reader(Manifest.from_bytes, lambda read: read.raw, manifest(network="rfai").raw, step=7)
 
 
-def test_manifest_and_link_digests_are_labelled():
+def test_manifest_and_link_digests_are_labelled() -> None:
     raw = manifest().raw
     assert manifest().digest == hashlib.sha256(bytes([17]) + b"valija/0 manifest" + raw).digest()
 
 
-FIELDS = [0, 1, 1, A, ME.value(), DIGEST, [YOU.value()], None, [VIEW.value()], 99, 1, DIGEST]
+FIELDS: Any = [0, 1, 1, A, ME.value(), DIGEST, [YOU.value()], None, [VIEW.value()], 99, 1, DIGEST]
 
 
-def changed(**places):
+def changed(**places: Any) -> Any:
     value = list(FIELDS)
     for place, item in places.items():
         value[int(place[1:])] = item
     return value
 
 
-def test_the_unchanged_fields_are_a_manifest():
+def test_the_unchanged_fields_are_a_manifest() -> None:
     assert Manifest.from_bytes(encode(FIELDS)).kind is Kind.MESSAGE
 
 
@@ -169,14 +174,14 @@ def test_the_unchanged_fields_are_a_manifest():
         (FIELDS[:-1], MalformedError),
     ],
 )
-def test_what_is_no_manifest_is_refused(value, error):
+def test_what_is_no_manifest_is_refused(value: Any, error: Any) -> None:
     with pytest.raises(error) as caught:
         Manifest.from_bytes(encode(value))
     assert type(caught.value) is error
 
 
 @pytest.mark.parametrize("kind", [Kind.RECEIPT, Kind.VOID, Kind.NOTICE])
-def test_kinds_of_one_reader_have_one(kind):
+def test_kinds_of_one_reader_have_one(kind: Any) -> None:
     assert manifest(kind).audience == (YOU,)
     with pytest.raises(MalformedError):
         manifest(kind, audience=(YOU, THIRD))
@@ -184,7 +189,7 @@ def test_kinds_of_one_reader_have_one(kind):
 
 # -- link ----------------------------------------------------------------------------------------------
 @given(incarnations, positives, st.none() | st.builds(Ack, incarnations, numbers))
-def test_links_come_back_and_fit(incarnation, first_seq, ack):
+def test_links_come_back_and_fit(incarnation: Any, first_seq: Any, ack: Any) -> None:
     link = Link.build(manifest(), Party(A, "a" * 32), incarnation, first_seq, ack)
     assert Link.from_bytes(link.raw) == link
     assert (link.incarnation, link.first_seq, link.count, link.ack) == (incarnation, first_seq, 1, ack)
@@ -192,23 +197,23 @@ def test_links_come_back_and_fit(incarnation, first_seq, ack):
     assert len(link.raw) <= 254
 
 
-def test_an_empty_link_takes_no_number():
+def test_an_empty_link_takes_no_number() -> None:
     link = Link.build(manifest(Kind.EMPTY, bodies=()), YOU, Incarnation(1, 2), 5)
     assert (link.kind, link.count, list(link.numbers)) == (Kind.EMPTY, 0, [])
 
 
-def test_a_link_leaf_is_salted_and_labelled():
+def test_a_link_leaf_is_salted_and_labelled() -> None:
     link = Link.build(manifest(), YOU, Incarnation(1, 2), 1)
     expected = hashlib.sha256(b"\0" + bytes([18]) + b"valija/0 link leaf" + A + link.raw).digest()
     assert link.leaf(A) == expected
 
 
-def test_a_damaged_link_is_refused_or_another():
+def test_a_damaged_link_is_refused_or_another() -> None:
     raw = Link.build(manifest(), YOU, Incarnation(1, 2), 300, Ack(Incarnation(1, 3), 70_000)).raw
     check_reader(Link.from_bytes, lambda link: link.raw, raw)
 
 
-LINK = [0, 1, DIGEST, YOU.value(), [1, 2], 1, 1, None]
+LINK: Any = [0, 1, DIGEST, YOU.value(), [1, 2], 1, 1, None]
 
 
 @pytest.mark.parametrize(
@@ -228,13 +233,13 @@ LINK = [0, 1, DIGEST, YOU.value(), [1, 2], 1, 1, None]
         ([*LINK[:7], bytes(254)], LimitError),
     ],
 )
-def test_what_is_no_link_is_refused(value, error):
+def test_what_is_no_link_is_refused(value: Any, error: Any) -> None:
     with pytest.raises(error) as caught:
         Link.from_bytes(encode(value))
     assert type(caught.value) is error
 
 
-def test_a_link_in_another_encoding_is_refused():
+def test_a_link_in_another_encoding_is_refused() -> None:
     raw = encode(LINK)
     with pytest.raises(NonCanonicalError):
         Link.from_bytes(raw[:1] + b"\xcc\x00" + raw[2:])

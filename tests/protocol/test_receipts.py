@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ from protocol.receipts import (
 from tests.protocol.test_message import DIGEST, FIELDS, LAST, YOU
 from tests.support.mangling import check_reader
 
-MESSAGE = bytes(16)
+MESSAGE: Any = bytes(16)
 FIRST = Incarnation(1, 2)
 
 times = st.integers(0, LAST)
@@ -43,7 +45,7 @@ names = st.from_regex(r"[a-z0-9]{2,32}", fullmatch=True)
 
 
 @st.composite
-def consigned(draw):
+def consigned(draw: Any) -> Any:
     link = LinkRef(
         draw(incarnations), draw(st.integers(1, LAST - 300)), draw(st.integers(1, 256)), draw(digests), draw(kinds)
     )
@@ -70,30 +72,30 @@ receipts = st.one_of(
 
 
 @given(receipts)
-def test_receipts_come_back(receipt):
+def test_receipts_come_back(receipt: Any) -> None:
     assert read_receipt(receipt.encode()) == receipt
 
 
 @given(message_ids, st.sampled_from(VoidReason))
-def test_voids_come_back(message_id, reason):
+def test_voids_come_back(message_id: Any, reason: Any) -> None:
     void = Void(message_id, reason)
     assert read_void(void.encode()) == void
 
 
 @given(st.dictionaries(incarnations, times, max_size=5))
-def test_notices_come_back(held):
+def test_notices_come_back(held: Any) -> None:
     notice = Notice(tuple(sorted(held.items())))
     assert read_notice(notice.encode()) == notice
 
 
 @given(consigned())
-def test_every_number_has_one_outcome(receipt):
+def test_every_number_has_one_outcome(receipt: Any) -> None:
     excepted = {each.seq: each.outcome for each in receipt.exceptions}
     for seq in receipt.link.numbers:
         assert receipt.outcome(seq) is excepted.get(seq, receipt.link.default)
 
 
-def test_the_default_outcome_depends_on_the_kind():
+def test_the_default_outcome_depends_on_the_kind() -> None:
     defaults = {kind: LinkRef(FIRST, 1, 1, DIGEST, kind).default for kind in Kind if kind is not Kind.EMPTY}
     assert defaults == {
         Kind.MESSAGE: Outcome.DELIVERED,
@@ -103,12 +105,12 @@ def test_the_default_outcome_depends_on_the_kind():
     }
 
 
-def test_a_reference_names_the_link():
+def test_a_reference_names_the_link() -> None:
     link = Link.build(Manifest.from_bytes(encode(FIELDS)), YOU, FIRST, 7)
     assert LinkRef.of(link) == LinkRef(FIRST, 7, 1, link.manifest_digest, Kind.MESSAGE)
 
 
-SAMPLES = [
+SAMPLES: Any = [
     Consigned(5, LinkRef(FIRST, 3, 4, DIGEST, Kind.MESSAGE), (Exceptional(4, Outcome.VOID, MESSAGE),)),
     Unopened(5, DIGEST, DIGEST, DIGEST, DIGEST, "cannot_open"),
     Rejected(5, DIGEST, DIGEST, "bad_proof"),
@@ -117,16 +119,16 @@ SAMPLES = [
 
 
 @pytest.mark.parametrize("receipt", SAMPLES, ids=lambda receipt: type(receipt).__name__)
-def test_a_damaged_receipt_is_refused_or_another(receipt):
+def test_a_damaged_receipt_is_refused_or_another(receipt: Any) -> None:
     check_reader(read_receipt, lambda read: read.encode(), receipt.encode())
 
 
-def test_damaged_voids_and_notices_are_refused_or_others():
+def test_damaged_voids_and_notices_are_refused_or_others() -> None:
     check_reader(read_void, lambda read: read.encode(), Void(MESSAGE, VoidReason.EXPIRED).encode())
     check_reader(read_notice, lambda read: read.encode(), Notice(((FIRST, 4), (Incarnation(2, 9), 0))).encode())
 
 
-LINK = [[1, 2], 3, 4, DIGEST, 1]
+LINK: Any = [[1, 2], 3, 4, DIGEST, 1]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ LINK = [[1, 2], 3, 4, DIGEST, 1]
         ([0, 4, 5, MESSAGE, "desk", ["a" * 256, "b", "c"], 1, ""], LimitError),
     ],
 )
-def test_what_is_no_receipt_is_refused(value, error):
+def test_what_is_no_receipt_is_refused(value: Any, error: Any) -> None:
     with pytest.raises(error) as caught:
         read_receipt(encode(value))
     assert type(caught.value) is error
@@ -184,7 +186,7 @@ def test_what_is_no_receipt_is_refused(value, error):
         (read_notice, [0, [[[1, number], 0] for number in range(1025)]], LimitError),
     ],
 )
-def test_what_is_no_void_or_notice_is_refused(read, value, error):
+def test_what_is_no_void_or_notice_is_refused(read: Any, value: Any, error: Any) -> None:
     with pytest.raises(error) as caught:
         read(encode(value))
     assert type(caught.value) is error

@@ -1,7 +1,7 @@
 """Envelopes made by hand: each part can be replaced before the next one is built on it, so that exactly one is wrong.
 
-    letter(world)                                      a message from ar-mpf to co-fgn, as it should be
-    letter(world, link=lambda link: other_link)        the same with another link, signed and sealed like the right one
+letter(world)                                      a message from ar-mpf to co-fgn, as it should be
+letter(world, link=lambda link: other_link)        the same with another link, signed and sealed like the right one
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from protocol.codec import encode
 from protocol.content import Author, BodyFormat, Content, MessageType, Origin, Text, Urgency, to_json
 from protocol.envelope import Attestation, AttestationData, Core, Event, Slot, Submission, attest
 from protocol.message import Body, Header, Kind, Link, Manifest, View
-from protocol.names import Party, message_id
+from protocol.names import Digest, Party, message_id
 from protocol.opening import Received, receive
 from protocol.padding import pad
 from protocol.prekeys import epoch_at, prekey_hash
@@ -67,7 +67,7 @@ def view(world: World, registry: Registry | None = None, negatives: Sequence[byt
     """The registry as `registry` (the world's by default) shows it, signed by the log."""
     seen = world.registry if registry is None else registry
     signed = log_key(world).sign(seen.size, seen.root, world.now)
-    return View(world.association, seen.size, signed.checkpoint.root, signed.cosignature, tuple(negatives))
+    return View(world.association, seen.size, Digest(signed.checkpoint.root), signed.cosignature, tuple(negatives))
 
 
 def prekey(world: World, member: str, epoch: int | None = None) -> Prekey:
@@ -102,7 +102,7 @@ class Letter:
         return receive(it.core, it.ciphertext, it.slot, it.attestation, registry, it.me, lambda _hash: it.prekey)
 
 
-def letter(  # noqa: PLR0915
+def letter(
     world: World,
     texts: Sequence[str] = ("Se solicita el legajo.",),
     sender: str = SENDER,
