@@ -19,7 +19,7 @@ ROOMS = ("protocol", "keys", "hub", "node")
 MAY_IMPORT = {
     "protocol": {"protocol"},
     "keys": {"protocol", "keys"},
-    "hub": {"protocol", "hub", "keys", "keys.settings", "keys.signer", "keys.vault"},
+    "hub": {"protocol", "hub", "keys", "keys.papers", "keys.settings", "keys.signer", "keys.vault"},
     "node": {"protocol", "keys", "node"},
 }
 # Whoever holds one of these can open an envelope; nothing that runs in the hub may lead to it.

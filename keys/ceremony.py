@@ -1,0 +1,272 @@
+"""Who must sign a statement, who has, and how many are missing: judged offline, from the papers at hand.
+
+The registry decides what applies; this tells officers beforehand what it will find.  A statement is complete
+when, for one of its *alternatives*, every *group* has as many distinct signatures as it needs:
+
+    charter 1                 its own stewards
+    charter n + 1             the stewards of charter n, and its own
+    admission, roster, lift   the stewards
+    certificate               the member's root, or the hub's
+    revocation                the stewards of any charter, or the root that signed the certificate
+    suspension, expulsion     the stewards of any charter
+    incarnation               the key that its certificate names
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TypeAlias
+
+from keys.kinds import Kind, PublicPart
+from protocol.errors import StaleError, ThresholdError, UsageError, WrongAssociationError
+from protocol.names import AssociationId, StatementId
+from protocol.signing import PrivateKey, PublicKey
+from protocol.statements import (
+    NEGATIVES,
+    Admission,
+    Certificate,
+    Charter,
+    Opening,
+    Revocation,
+    Role,
+    SignedStatement,
+    Statement,
+    merge,
+    sign_statement,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Keys of which `needed` must sign; `signed` holds the fingerprints of those that did, verified."""
+
+    title: str
+    needed: int
+    names: Mapping[bytes, str]
+    signed: frozenset[bytes]
+
+    @property
+    def missing(self) -> int:
+        """How many signatures are still to come."""
+        return max(0, self.needed - len(self.signed))
+
+
+Alternative: TypeAlias = tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The count of a statement's signatures; without alternatives it cannot be judged, and `wanted` says why."""
+
+    alternatives: tuple[Alternative, ...]
+    strangers: frozenset[bytes]
+    wanted: str = ""
+
+    @property
+    def nearest(self) -> Alternative:
+        """The alternative that misses fewest signatures; empty if there is none."""
+        return min(self.alternatives, key=lambda groups: sum(group.missing for group in groups), default=())
+
+    @property
+    def missing(self) -> int | None:
+        """How many signatures are missing at least; None if that cannot be told."""
+        return sum(group.missing for group in self.nearest) if self.alternatives else None
+
+    def counts(self, fingerprint: bytes) -> bool:
+        """Whether a signature by this key would count, as far as can be told."""
+        return not self.alternatives or any(fingerprint in group.names for way in self.alternatives for group in way)
+
+    def require(self) -> None:
+        """Return if nothing is missing; else `ThresholdError`, or `UsageError` if that cannot be told."""
+        if self.missing is None:
+            raise UsageError(self.wanted)
+        if self.missing:
+            raise ThresholdError(f"{self.missing} missing: {_lacking(self.nearest)}")
+
+
+def _lacking(groups: Alternative) -> str:
+    return "; ".join(
+        f"{group.title}, {len(group.signed)} of the {group.needed} needed" for group in groups if group.missing
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What the officer has at hand: charters, other statements and public keys, by which others are judged."""
+
+    statements: Mapping[StatementId, SignedStatement] = field(default_factory=dict)
+    parts: tuple[PublicPart, ...] = ()
+
+    @classmethod
+    def of(cls, papers: Iterable[SignedStatement | PublicPart]) -> Papers:
+        """These papers; `ThresholdError` or `SignatureError` for a charter that its own stewards have not signed."""
+        papers = tuple(papers)
+        statements = {paper.id: paper for paper in papers if isinstance(paper, SignedStatement)}
+        found = cls(statements, tuple(paper for paper in papers if isinstance(paper, PublicPart)))
+        for signed in statements.values():
+            if isinstance(signed.statement, Charter):
+                _require_signed(found, signed, signed.statement)
+        return found
+
+    def charters(self, association: AssociationId) -> list[Charter]:
+        """The charters at hand of this association, newest first."""
+        found = [
+            signed.statement
+            for signed in self.statements.values()
+            if isinstance(signed.statement, Charter) and signed.association == association
+        ]
+        return sorted(found, key=lambda charter: charter.version, reverse=True)
+
+    def root(self, role: Role, member: str, association: AssociationId) -> tuple[str, PublicKey] | None:
+        """The root that certifies for this role and member, with its name, if a paper here tells it."""
+        if role is Role.HUB:
+            charters = self.charters(association)
+            return ("hub root", charters[0].hub.root) if charters else None
+        title = f"root of {member}"
+        admissions = [
+            signed.statement
+            for signed in self.statements.values()
+            if isinstance(signed.statement, Admission)
+            and signed.statement.member == member
+            and signed.association == association
+        ]
+        if admissions:
+            return title, max(admissions, key=lambda admission: admission.admitted_at).root
+        keys = [part.key for part in self.parts if part.kind is Kind.MEMBER_ROOT and part.name == member]
+        return (title, keys[0]) if keys else None
+
+    def names(self) -> dict[bytes, str]:
+        """What the keys are called that these papers know, by fingerprint."""
+        named = {part.fingerprint: f"{part.kind} {part.name}" for part in self.parts}
+        for signed in self.statements.values():
+            named.update(_named(signed.statement))
+        return named
+
+
+def _require_signed(papers: Papers, signed: SignedStatement, charter: Charter) -> None:
+    # The charter before it may not be at hand; its own stewards must have signed in any case.
+    own = [[_own_stewards(charter)]]
+    for groups in _counted(signed, _charter_ways(signed, charter, papers) or own):
+        lacking = _lacking(groups)
+        if lacking:
+            raise ThresholdError(f"the charter itself: {lacking}")
+
+
+def _named(statement: Statement) -> dict[bytes, str]:
+    if isinstance(statement, Charter):
+        stewards = {steward.key.fingerprint: f"steward {steward.name}" for steward in statement.stewards}
+        return {**stewards, statement.hub.root.fingerprint: "hub root"}
+    if isinstance(statement, Admission):
+        return {statement.root.fingerprint: f"root of {statement.member}"}
+    if isinstance(statement, Certificate):
+        return {statement.key.fingerprint: f"node of {statement.member}" if statement.member else "hub"}
+    return {}
+
+
+# -- counting ----------------------------------------------------------------------------------------
+def tally(signed: SignedStatement, papers: Papers) -> Tally:
+    """Count the signatures of `signed` that hold, as far as `papers` tell whose they must be.
+
+    Raises `SignatureError` if a signature by a known key does not hold, `StaleError` for a charter that
+    does not follow the one before it, `WrongAssociationError` if the charters are another association's.
+    """
+    ways, wanted = _ways(signed, papers)
+    alternatives = _counted(signed, ways)
+    known = {fingerprint for groups in alternatives for group in groups for fingerprint in group.names}
+    strangers = frozenset(fingerprint for fingerprint, _signature in signed.signatures) - known
+    return Tally(alternatives, strangers, wanted)
+
+
+_Needs: TypeAlias = tuple[str, int, Mapping[str, PublicKey]]
+
+
+def _counted(signed: SignedStatement, ways: list[list[_Needs]]) -> tuple[Alternative, ...]:
+    return tuple(tuple(_count(signed, *needs) for needs in groups) for groups in ways)
+
+
+def _count(signed: SignedStatement, title: str, needed: int, keys: Mapping[str, PublicKey]) -> Group:
+    by_fingerprint = {key.fingerprint: key for key in keys.values()}
+    names = {key.fingerprint: name for name, key in keys.items()}
+    return Group(title, needed, names, signed.signers(by_fingerprint, signed.association))
+
+
+def _ways(signed: SignedStatement, papers: Papers) -> tuple[list[list[_Needs]], str]:
+    statement = signed.statement
+    if isinstance(statement, Charter):
+        return _charter_ways(signed, statement, papers), "the charter before it is needed to count: give --charter FILE"
+    if isinstance(statement, Certificate):
+        root = papers.root(statement.role, statement.member, signed.association)
+        return [[_one(*root)]] if root else [], "the root's key is needed to count: give its admission, --with FILE"
+    if isinstance(statement, Opening):
+        return _by_certificate(statement.certificate, papers), "the certificate is needed to count: give --with FILE"
+    charters = papers.charters(signed.association)
+    if not charters and any(isinstance(each.statement, Charter) for each in papers.statements.values()):
+        raise WrongAssociationError("the charter given is another association's")
+    counted = charters if isinstance(statement, NEGATIVES) else charters[:1]
+    ways = [[_stewards(charter, f"stewards of charter {charter.version}")] for charter in counted]
+    if isinstance(statement, Revocation):
+        ways += _by_root(statement.certificate, papers)
+    return ways, "the charter is needed to count: give --charter FILE"
+
+
+def _charter_ways(signed: SignedStatement, charter: Charter, papers: Papers) -> list[list[_Needs]]:
+    own = _own_stewards(charter)
+    if charter.version == 1:
+        return [[own]]
+    before = papers.statements.get(charter.previous) if charter.previous else None
+    if before is None:
+        return []
+    former = before.statement
+    if not isinstance(former, Charter) or before.association != signed.association:
+        raise StaleError("what it names as the charter before it is none of this association")
+    if former.version + 1 != charter.version:
+        raise StaleError(f"charter {charter.version} cannot follow charter {former.version}")
+    return [[_stewards(former, f"stewards of charter {former.version}, in force"), own]]
+
+
+def _own_stewards(charter: Charter) -> _Needs:
+    return _stewards(charter, f"stewards of charter {charter.version}, this one")
+
+
+def _stewards(charter: Charter, title: str) -> _Needs:
+    return (title, charter.threshold, {f"steward {each.name}": each.key for each in charter.stewards})
+
+
+def _one(title: str, key: PublicKey) -> _Needs:
+    return (title, 1, {title: key})
+
+
+def _certificate(wanted: StatementId, papers: Papers) -> tuple[SignedStatement, Certificate] | None:
+    signed = papers.statements.get(wanted)
+    if signed is None or not isinstance(signed.statement, Certificate):
+        return None
+    return signed, signed.statement
+
+
+def _by_certificate(wanted: StatementId, papers: Papers) -> list[list[_Needs]]:
+    found = _certificate(wanted, papers)
+    return [[_one("the key of its certificate", found[1].key)]] if found else []
+
+
+def _by_root(wanted: StatementId, papers: Papers) -> list[list[_Needs]]:
+    found = _certificate(wanted, papers)
+    root = papers.root(found[1].role, found[1].member, found[0].association) if found else None
+    return [[_one(*root)]] if root else []
+
+
+# -- signing and joining -----------------------------------------------------------------------------
+def add_signature(signed: SignedStatement, key: PrivateKey, papers: Papers) -> SignedStatement:
+    """The statement with the signature of `key` besides those it has.
+
+    Raises `UsageError` if the papers tell that this signature would count for nothing, and what `tally` raises.
+    """
+    if not tally(signed, papers).counts(key.public.fingerprint):
+        raise UsageError("a signature by this key would not count here; is it the right key, and the right charter?")
+    return merge(sign_statement(signed.body, signed.association, [key]), signed)
+
+
+def assemble(copies: Iterable[SignedStatement]) -> SignedStatement:
+    """One statement with the signatures of all these copies; `UsageError` if they are copies of different ones."""
+    return reduce(merge, copies)

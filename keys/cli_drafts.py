@@ -1,0 +1,366 @@
+"""Commands that draft statements: a charter, its successor, and what is decided under it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from keys.ceremony import Papers, add_signature
+from keys.cli_statements import explain, issue, papers_from
+from keys.console import FILE, F, Unlocking, dry_run_option, json_option, now, out_option, unlocking_options
+from keys.drafts import (
+    CERTIFICATE_DAYS,
+    CharterPlan,
+    certificate,
+    change_charter,
+    charter_of,
+    draft,
+    first_charter,
+    next_charter,
+    read_plan,
+    read_titles,
+    roster,
+)
+from keys.files import read_public
+from keys.kinds import Kind, PublicPart
+from keys.papers import read_part, read_statement
+from keys.times import read_time
+from keys.vault import Vault
+from protocol.errors import CharterExpiredError, ConfigError, UsageError
+from protocol.names import StatementId, read_id, show_id
+from protocol.statements import (
+    Admission,
+    Expulsion,
+    Lift,
+    Revocation,
+    SignedStatement,
+    Statement,
+    StatementType,
+    Suspension,
+)
+
+SUFFIX: Final = ".valija"
+
+
+# -- shared ------------------------------------------------------------------------------------------
+def charter_option(command: F) -> F:
+    """Let a command know under which charter it drafts."""
+    return click.option(
+        "--charter", type=FILE, required=True, envvar="VALIJA_CHARTER", help="The charter in force, signed."
+    )(command)
+
+
+def reason_options(command: F) -> F:
+    """Let a negative statement say from when on and why."""
+    after = click.option(
+        "--after", "after", default="0d", help="The last moment of trust; now, unless you say another."
+    )
+    reason = click.option("--reason", default="", help="Why, for all members to read.")
+    return after(reason(command))
+
+
+def drafting(command: F) -> F:
+    """Add the options of every command that writes a new paper."""
+    return out_option(dry_run_option(json_option(command)))
+
+
+class Charters:
+    """The charter in force, as one drafts under it."""
+
+    def __init__(self, path: Path, others: tuple[Path, ...] = ()) -> None:
+        """The charter in this file, and other papers; raises what reading and judging them does."""
+        self.signed = read_statement(path)
+        self.charter = charter_of(self.signed)
+        self.papers = papers_from((path,), others)
+        self.association = self.signed.association
+
+    def in_force(self) -> Charters:
+        """The same, for what an expired charter can no longer decide; `CharterExpiredError`."""
+        if self.charter.expires_at <= now():
+            raise CharterExpiredError
+        return self
+
+    def issue(self, statement: Statement, name: str, out: Path | None, *, dry_run: bool) -> None:
+        """Draft a statement, write it to `out` or under a name of its own, and tell it."""
+        issue(draft(statement), self.papers, out or Path(f"{name}{SUFFIX}"), dry_run=dry_run)
+
+
+def _named(written: str, wanted: StatementType) -> StatementId:
+    # An officer has the file at hand, or an identifier from a list.
+    if not Path(written).exists():
+        return StatementId(read_id("stm", written))
+    signed = read_statement(Path(written))
+    if signed.statement.type is not wanted:
+        raise UsageError(f"{written} is no {wanted.name.lower()}")
+    return signed.id
+
+
+# -- charters ----------------------------------------------------------------------------------------
+@click.group()
+def charter() -> None:
+    """Draft and review charters: who governs an association, and where its hub is."""
+
+
+def _reader(folder: Path) -> Any:
+    def read(name: str) -> PublicPart:
+        return read_part(folder / name)
+
+    return read
+
+
+def _plan(path: Path) -> CharterPlan:
+    try:
+        return read_plan(tomllib.loads(read_public(path).decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def charter_options(command: F) -> F:
+    """Add what a charter says, option by option."""
+    options = (
+        click.option(
+            "--from", "plan", type=FILE, help="A TOML file that says everything; files are looked up beside it."
+        ),
+        click.option("--threshold", "-k", type=int, help="How many stewards must sign."),
+        click.option("--hub-root", help="Public key file of the hub's root."),
+        click.option("--log", help="Public key file of the hub's log."),
+        click.option("--origin", help="Name of the log, for example hub.example.org/aiamp."),
+        click.option("--url", help="Address of the hub."),
+        click.option("--expires", help="When it ends: 2028-11-22, or 730d from now."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@charter.command("draft")
+@click.option("--name", help="Name of the association.")
+@click.option("--steward", multiple=True, help="Public key file of a steward; once for each.")
+@charter_options
+@drafting
+def draft_charter(*, plan: Path | None, out: Path | None, dry_run: bool, **options: Any) -> None:
+    """Draft the founding charter of an association, from a TOML file or from options.
+
+    Each steward then looks at it with `explain`, compares its fingerprints and adds a signature with `sign`.
+    """
+    if plan:
+        if any(options.values()):
+            raise click.UsageError("Either --from or the other options, not both.")
+        drafted = first_charter(_plan(plan), _reader(plan.parent), now())
+    else:
+        drafted = first_charter(read_plan(_tables(options)), _reader(Path()), now())
+    issue(draft(drafted), Papers(), out or Path(f"charter-{drafted.name}-1{SUFFIX}"), dry_run=dry_run)
+
+
+def _tables(options: dict[str, Any]) -> dict[str, Any]:
+    missing = [name for name, value in options.items() if not value]
+    if missing:
+        said = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        raise click.UsageError(f"Missing: {said}; or say everything in a file, with --from.")
+    hub = {"root": options["hub_root"], "log": options["log"], "origin": options["origin"], "url": options["url"]}
+    tables = {name: options[name] for name in ("name", "threshold", "expires")}
+    return {**tables, "stewards": options["steward"], "hub": hub}
+
+
+@charter.command("next")
+@click.argument("previous", type=FILE)
+@click.option("--add-steward", multiple=True, help="Public key file of a new steward.")
+@click.option("--remove-steward", multiple=True, help="Name of a steward who leaves.")
+@click.option("--continues", type=(int, str), help="SIZE ROOT of the log that a replaced hub's log continues.")
+@charter_options
+@click.option("--older", type=FILE, multiple=True, help="Charters before PREVIOUS, so that its signatures count.")
+@drafting
+def next_version(
+    previous: Path, *, plan: Path | None, older: tuple[Path, ...], out: Path | None, dry_run: bool, **options: Any
+) -> None:
+    """Draft the charter that follows PREVIOUS, with the changes you name.
+
+    It needs the signatures of enough stewards of the charter in force and of enough of its own.
+    """
+    in_force = Charters(previous, older)
+    read = _reader(plan.parent if plan else Path())
+    drafted = next_charter(in_force.signed, _plan(plan) if plan else None, read, now())
+    changes = {name: value for name, value in options.items() if value}
+    drafted = change_charter(drafted, _with_root(changes), _reader(Path()), now())
+    in_force.issue(drafted, f"charter-{drafted.name}-{drafted.version}", out, dry_run=dry_run)
+
+
+def _with_root(changes: dict[str, Any]) -> dict[str, Any]:
+    if "continues" not in changes:
+        return changes
+    size, root = changes["continues"]
+    try:
+        return {**changes, "continues": (size, bytes.fromhex(root))}
+    except ValueError:
+        raise UsageError("the root is written in hexadecimal digits") from None
+
+
+charter.add_command(explain, "review")
+charter.add_command(explain, "explain")
+
+
+# -- members and networks ----------------------------------------------------------------------------
+@click.command()
+@click.argument("member")
+@charter_option
+@click.option("--root", type=FILE, required=True, help="Public key file of the member's root.")
+@click.option("--title", multiple=True, help="Its name in a language: es=Ministerio Público Fiscal.")
+@click.option("--country", default="", help="Two capital letters, as AR.")
+@drafting
+def admit(
+    member: str, *, charter: Path, root: Path, title: tuple[str, ...], country: str, out: Path | None, dry_run: bool
+) -> None:
+    """Draft the admission of MEMBER, whose root key speaks for it from then on."""
+    in_force = Charters(charter).in_force()
+    key = read_part(root).require(Kind.MEMBER_ROOT).key
+    admission = Admission(in_force.association, member, read_titles(title), country, key, now())
+    in_force.issue(admission, f"admission-{member}", out, dry_run=dry_run)
+
+
+@click.command()
+@click.argument("role", type=click.Choice(["node", "hub"]))
+@click.argument("member", default="")
+@charter_option
+@click.option("--node-key", "--hub-key", "part", type=FILE, required=True, help="Public key file of the node or hub.")
+@click.option("--root-key", "name", required=True, help="Root key in your keystore: NAME or NAME.KIND.")
+@click.option("--with", "others", type=FILE, multiple=True, help="The member's admission, to check the root against.")
+@click.option("--from", "begins", default="0d", help="First day of validity; now, unless you say another.")
+@click.option("--days", type=click.IntRange(1, 366), default=CERTIFICATE_DAYS, show_default=True)
+@unlocking_options
+@drafting
+@click.pass_obj
+def certify(
+    vault: Vault,
+    *,
+    role: str,
+    member: str,
+    charter: Path,
+    part: Path,
+    name: str,
+    others: tuple[Path, ...],
+    begins: str,
+    days: int,
+    passphrase_file: Path | None,
+    secret_file: Path | None,
+    out: Path | None,
+    dry_run: bool,
+) -> None:
+    """Certify the operating key of a MEMBER's node, or of the hub, with the root key; signed at once.
+
+    `certify node ar-mpf --node-key FILE --root-key ar-mpf` or `certify hub --hub-key FILE --root-key aiamp`.
+    """
+    if (role == "node") != bool(member):
+        raise click.UsageError("Say `certify node MEMBER` or `certify hub`.")
+    in_force = Charters(charter, others).in_force()
+    drafted = draft(certificate(in_force.association, member, read_part(part), read_time(begins, now()), days))
+    unlocking = Unlocking(passphrase_file, secret_file)
+    wanted = Kind.MEMBER_ROOT if member else Kind.HUB_ROOT
+    signed = drafted if dry_run else _by_root(vault, name, wanted, unlocking, drafted, in_force.papers)
+    issue(signed, in_force.papers, out or Path(f"certificate-{member or 'hub'}{SUFFIX}"), dry_run=dry_run)
+
+
+def _by_root(
+    vault: Vault, name: str, wanted: Kind, unlocking: Unlocking, drafted: SignedStatement, papers: Papers
+) -> SignedStatement:
+    entry = vault.find(name if "." in name else f"{name}.{wanted}")
+    return add_signature(drafted, entry.open(unlocking.of(entry)).signing(), papers)
+
+
+@click.group()
+def network() -> None:
+    """Say who belongs to a network."""
+
+
+@network.command("define")
+@click.argument("name")
+@charter_option
+@click.option("--members", required=True, help="Names of the members, with commas between; empty dissolves it.")
+@click.option("--title", multiple=True, help="Its name in a language: es=Red de Fiscales Antidrogas.")
+@click.option("--version", type=click.IntRange(1), default=1, show_default=True, help="One more than its last.")
+@drafting
+def define(
+    name: str, *, charter: Path, members: str, title: tuple[str, ...], version: int, out: Path | None, dry_run: bool
+) -> None:
+    """Draft the list of members of the network NAME; it replaces the list before it."""
+    in_force = Charters(charter).in_force()
+    listed = [each.strip() for each in members.split(",") if each.strip()]
+    drafted = roster(in_force.association, name, read_titles(title), version, listed, now())
+    in_force.issue(drafted, f"network-{name}-{version}", out, dry_run=dry_run)
+
+
+# -- the end of trust --------------------------------------------------------------------------------
+@click.command()
+@click.argument("certificate", metavar="CERTIFICATE")
+@charter_option
+@reason_options
+@click.option("--root-key", "name", help="Sign at once with this root key; without it stewards sign.")
+@click.option("--with", "others", type=FILE, multiple=True, help="The certificate and its member's admission.")
+@unlocking_options
+@drafting
+@click.pass_obj
+def revoke(
+    vault: Vault,
+    *,
+    certificate: str,
+    charter: Path,
+    after: str,
+    reason: str,
+    name: str | None,
+    others: tuple[Path, ...],
+    passphrase_file: Path | None,
+    secret_file: Path | None,
+    out: Path | None,
+    dry_run: bool,
+) -> None:
+    """Draft the revocation of a CERTIFICATE, which is a file or an identifier stm_…; it cannot be taken back."""
+    in_force = Charters(charter, others)
+    wanted = _named(certificate, StatementType.CERTIFICATE)
+    drafted = draft(Revocation(in_force.association, wanted, read_time(after, now()), reason))
+    if name and not dry_run:
+        entry = vault.find(name)
+        key = entry.open(Unlocking(passphrase_file, secret_file).of(entry)).signing()
+        drafted = add_signature(drafted, key, in_force.papers)
+    short = show_id("stm", wanted)[4:12]
+    issue(drafted, in_force.papers, out or Path(f"revocation-{short}{SUFFIX}"), dry_run=dry_run)
+
+
+@click.command()
+@click.argument("member")
+@charter_option
+@reason_options
+@drafting
+def suspend(member: str, *, charter: Path, after: str, reason: str, out: Path | None, dry_run: bool) -> None:
+    """Draft the suspension of MEMBER, until it is lifted."""
+    in_force = Charters(charter)
+    suspension = Suspension(in_force.association, member, read_time(after, now()), reason)
+    in_force.issue(suspension, f"suspension-{member}", out, dry_run=dry_run)
+
+
+@click.command()
+@click.argument("member")
+@charter_option
+@reason_options
+@drafting
+def expel(member: str, *, charter: Path, after: str, reason: str, out: Path | None, dry_run: bool) -> None:
+    """Draft the expulsion of MEMBER; it comes back only by a new admission."""
+    in_force = Charters(charter)
+    expulsion = Expulsion(in_force.association, member, read_time(after, now()), reason, now())
+    in_force.issue(expulsion, f"expulsion-{member}", out, dry_run=dry_run)
+
+
+@click.command()
+@click.argument("suspension", metavar="SUSPENSION")
+@charter_option
+@drafting
+def lift(suspension: str, *, charter: Path, out: Path | None, dry_run: bool) -> None:
+    """Draft the end of a SUSPENSION, which is a file or an identifier stm_…."""
+    in_force = Charters(charter).in_force()
+    wanted = _named(suspension, StatementType.SUSPENSION)
+    short = show_id("stm", wanted)[4:12]
+    in_force.issue(Lift(in_force.association, wanted, now()), f"lift-{short}", out, dry_run=dry_run)
+
+
+DRAFTS: Final = (charter, admit, certify, network, revoke, suspend, expel, lift)

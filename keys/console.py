@@ -1,0 +1,163 @@
+"""What all commands share: how they answer, how they refuse, and how they ask for a passphrase.
+
+An answer is a few lines for a person, or with `--json` one object; a refusal is one sentence with its code
+on standard error, or one object `{"error": {"code", "message"}}`.  Exit 0: done; 1: refused; 2: not understood.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from keys.files import read_private
+from keys.locks import MIN_PASSPHRASE_CHARACTERS, Passphrase, Secret, Unlock
+from keys.vault import VaultEntry
+from keys.words import Facts
+from protocol.errors import KeyAccessError, UsageError, ValijaError
+
+_JSON: Final = "keys.json"
+REFUSED: Final = 1
+NOT_UNDERSTOOD: Final = 2
+F = TypeVar("F", bound=Callable[..., Any])
+FILE: Final = click.Path(dir_okay=False, path_type=Path)
+
+
+def now() -> int:
+    """The time, in Unix seconds."""
+    return int(time.time())
+
+
+# -- answers -----------------------------------------------------------------------------------------
+def wants_json(ctx: click.Context) -> bool:
+    """Whether the command was asked for one JSON object."""
+    return bool(ctx.meta.get(_JSON))
+
+
+def _remember(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's shape
+    ctx.meta[_JSON] = wanted
+
+
+def json_option(command: F) -> F:
+    """Let a command answer with one JSON object."""
+    return click.option(
+        "--json", is_flag=True, is_eager=True, expose_value=False, callback=_remember, help="Answer as one JSON object."
+    )(command)
+
+
+def dry_run_option(command: F) -> F:
+    """Let a command say what it would do, and do nothing."""
+    return click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")(command)
+
+
+def out_option(command: F) -> F:
+    """Let the user choose where the new file goes."""
+    return click.option("--out", type=FILE, help="Where to write the file (never over another).")(command)
+
+
+def answer(facts: Facts, lines: Iterable[str | Text]) -> None:
+    """Say `lines` to a person, or `facts` to a program."""
+    if wants_json(click.get_current_context()):
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    # Nothing is wrapped or coloured behind the reader's back: these lines are compared and copied.
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    for line in lines:
+        console.print(line)
+
+
+def strong(line: str) -> Text:
+    """A line that stands out, where there is colour."""
+    return Text(line, style="bold")
+
+
+def warned(line: str) -> Text:
+    """A line to look at twice."""
+    return Text(f"Look twice: {line}", style="yellow")
+
+
+class Commands(click.Group):
+    """A group whose commands refuse in one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; `SystemExit` with 1 for a refusal, 2 for what was not understood."""
+        try:
+            return super().invoke(ctx)
+        except ValijaError as error:
+            _refuse(ctx, error.code, str(error), REFUSED)
+        except click.UsageError as error:
+            if not wants_json(ctx):
+                raise
+            _refuse(ctx, UsageError.code, error.format_message(), NOT_UNDERSTOOD)
+
+
+def _refuse(ctx: click.Context, code: str, message: str, status: int) -> None:
+    if wants_json(ctx):
+        click.echo(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False))
+    else:
+        click.echo(f"{message} [{code}]", err=True)
+    ctx.exit(status)
+
+
+# -- keys --------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Unlocking:
+    """Where the passphrase or the secret comes from; never from the command line itself."""
+
+    passphrase_file: Path | None
+    secret_file: Path | None
+
+    def of(self, entry: VaultEntry) -> Unlock:
+        """What should open this key; asks for a passphrase if no file was named.  Raises `KeyAccessError`."""
+        if entry.opens_with == "secret file":
+            if self.secret_file is None:
+                raise KeyAccessError(f"{entry.path.name} opens with a secret file; say --secret-file FILE")
+            return Secret.read(self.secret_file)
+        if self.passphrase_file is not None:
+            return _read_passphrase(self.passphrase_file)
+        return Passphrase(click.prompt(f"Passphrase of {entry.path.stem}", hide_input=True, err=True))
+
+    def fresh(self, stem: str) -> Unlock:
+        """What will open a new key; makes the secret file if there is none yet.
+
+        Raises `UsageError` for a short passphrase, `KeyAccessError` for a file that others may read.
+        """
+        if self.secret_file is not None:
+            return Secret.read(self.secret_file) if self.secret_file.exists() else Secret.create(self.secret_file)
+        passphrase = (
+            _read_passphrase(self.passphrase_file)
+            if self.passphrase_file is not None
+            else Passphrase(
+                click.prompt(f"New passphrase of {stem}", hide_input=True, confirmation_prompt=True, err=True)
+            )
+        )
+        if len(passphrase.text) < MIN_PASSPHRASE_CHARACTERS:
+            raise UsageError(f"a passphrase has at least {MIN_PASSPHRASE_CHARACTERS} characters; four words are good")
+        return passphrase
+
+
+def _read_passphrase(path: Path) -> Passphrase:
+    try:
+        text = read_private(path).decode().split("\n")[0].rstrip("\r")
+    except UnicodeDecodeError:
+        raise KeyAccessError(f"{path} holds no text") from None
+    return Passphrase(text)
+
+
+def unlocking_options(command: F) -> F:
+    """Let a command find the passphrase or the secret of a key."""
+    passphrase = click.option(
+        "--passphrase-file",
+        type=FILE,
+        envvar="VALIJA_PASSPHRASE_FILE",
+        help="File whose first line is the passphrase; without it you are asked.",
+    )
+    secret = click.option("--secret-file", type=FILE, help="Secret file of a daemon's key, in place of a passphrase.")
+    return passphrase(secret(command))
