@@ -1,0 +1,119 @@
+"""Taking a message from its author: once it is stored, only a signed answer or its own expiry ends it.
+
+The message id follows from desk and idempotency key, so a caller that asks again, even after this node was restored
+from a backup, names the same message (SPEC 5.3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from node.context import Context
+from node.model import DAY, EventKind
+from node.reach import addressed_bytes, resolve
+from node.tables import outbox, state
+from node.tables.outbox import Written
+from protocol.codec import encode
+from protocol.content import from_json
+from protocol.errors import (
+    ConflictError,
+    PeerError,
+    UnknownMemberError,
+    UnknownNetworkError,
+    UnknownRecipientError,
+    UsageError,
+)
+from protocol.limits import MAX_AUDIENCE
+from protocol.message import Header
+from protocol.names import MessageId, message_id
+
+DEFAULT_LIFE_SECONDS: Final = 90 * DAY
+MAX_LIFE_SECONDS: Final = 366 * DAY
+_HOUR: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an author hands in: the desk and its idempotency key, the document, members and networks by name.
+
+    `expires_at` is Unix seconds; None means 90 days, to the full hour, so that messages of one hour share manifests.
+    """
+
+    desk: str
+    key: str
+    content: bytes = field(repr=False)
+    members: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    expires_at: int | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """What two requests under one key must share to be the same, 32 bytes."""
+        content = hashlib.sha256(self.content).digest()
+        asked = (self.desk, self.key, content, addressed_bytes(self.members, self.networks), self.expires_at)
+        return hashlib.sha256(encode(asked)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The message's id; `fresh` unless the same request was accepted before."""
+
+    message_id: MessageId
+    fresh: bool
+
+
+def accept(ctx: Context, request: Request) -> Accepted:
+    """Afterwards the message is stored, and the author may be answered once the transaction is durable.
+
+    Raises `ConflictError` for another request under the same key, `UnknownRecipientError`, `RecipientSuspendedError`,
+    `UnknownNetworkError`, and `UsageError` for a document, audience or expiry that no recipient would take.
+    """
+    me = ctx.identity.me
+    identifier = message_id(me.association, me.member, request.desk, request.key)
+    known = outbox.request(ctx.tx, identifier)
+    if known is not None:
+        if known != request.digest:
+            raise ConflictError("idempotency key")
+        return Accepted(identifier, fresh=False)
+    _check_content(ctx, request)
+    _check_audience(ctx, request)
+    row = outbox.add(ctx.tx, _written(ctx, identifier, request), request.digest)
+    state.event(ctx.tx, ctx.second, EventKind.MESSAGE, row)
+    return Accepted(identifier, fresh=True)
+
+
+def _written(ctx: Context, identifier: MessageId, request: Request) -> Written:
+    expires_at = request.expires_at
+    if expires_at is None:
+        expires_at = -(-(ctx.second + DEFAULT_LIFE_SECONDS) // _HOUR) * _HOUR
+    elif not ctx.second < expires_at <= ctx.second + MAX_LIFE_SECONDS:
+        raise UsageError("expires_at lies in the past, or more than a year ahead")
+    header = Header.build(identifier, ctx.second, hashlib.sha256(request.content).digest())
+    addressed = addressed_bytes(request.members, request.networks)
+    return Written(0, identifier, request.desk, ctx.second, expires_at, addressed, header.raw, request.content)
+
+
+def _check_content(ctx: Context, request: Request) -> None:
+    try:
+        origin = from_json(request.content).origin
+    except PeerError as error:
+        raise UsageError(error.detail or error.code) from error
+    if (origin.member, origin.desk) != (ctx.identity.me.member, request.desk):
+        raise UsageError("the content names another member or desk as its origin")
+
+
+def _check_audience(ctx: Context, request: Request) -> None:
+    for member in request.members:
+        try:
+            ctx.registry.member_standing(member, ctx.second)
+        except UnknownMemberError:
+            raise UnknownRecipientError(member) from None
+    for network in request.networks:
+        if ctx.registry.roster(network) is None:
+            raise UnknownNetworkError(network)
+    audience = resolve(ctx, addressed_bytes(request.members, request.networks)).parties
+    if not 1 <= len(audience) <= MAX_AUDIENCE:
+        raise UsageError(f"an audience of {len(audience)} besides the sender, 1 to {MAX_AUDIENCE} are possible")

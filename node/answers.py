@@ -1,0 +1,121 @@
+"""What the hub says of envelopes under way, and what follows (SPEC 10.1).
+
+    accepted                               relayed; the attestation is kept
+    no room, no such prekey                sealed again when it may pass
+    any other refusal                      a message is voided with reason 3; everything else is tried again, rarely
+    expired or recalled (a notice)         sealed again, unless every number was voided meanwhile
+    a code for the envelope as a whole     nobody's fault but ours: held, with an alarm; a conflict means rolled back
+
+Nothing is believed that a hub in standing did not sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from node import recovery
+from node.context import Context
+from node.model import DAY, EventKind, LinkState
+from node.tables import evidence, links, state
+from node.tables.links import LinkRow
+from protocol.envelope import Attestation, AttestationData, Event
+from protocol.errors import (
+    ConflictError,
+    MailboxFullError,
+    PrekeyExpiredError,
+    PrekeyUnknownError,
+    ValijaError,
+)
+from protocol.items import ResultItem
+from protocol.message import Kind
+from protocol.receipts import VoidReason
+from protocol.statements import Cause
+
+PASSING_SECONDS: Final = {MailboxFullError.code: 60, PrekeyUnknownError.code: 5, PrekeyExpiredError.code: 5}
+"""Refusals that pass, and after how long to try again."""
+
+REFUSED_WHOLE_SECONDS: Final = 900
+
+
+def take(ctx: Context, item: ResultItem) -> frozenset[str]:
+    """Take in the answer to one envelope of ours; gives the members whose calendars must be asked for anew."""
+    envelope = links.envelope_row(ctx.tx, item.envelope_id)
+    under_way = links.under_way(ctx.tx, envelope) if envelope is not None else []
+    if item.code is not None:
+        _refused_whole(ctx, under_way, item.code)
+        return frozenset()
+    stale: set[str] = set()
+    for attestation in item.attestations:
+        data = _proven(ctx, attestation)
+        link = links.by_leaf(ctx.tx, data.link_leaf) if data else None
+        if data is not None and link is not None and data.envelope_id == item.envelope_id:
+            stale |= _answered(ctx, link, attestation, data, newest=link.envelope == envelope)
+    return frozenset(stale)
+
+
+def _proven(ctx: Context, attestation: Attestation) -> AttestationData | None:
+    try:
+        return attestation.verify(ctx.registry, ctx.verified)
+    except ValijaError as error:
+        state.alarm(
+            ctx.tx, ctx.second, error.code, "an attestation of the hub does not prove itself; it counts for nothing"
+        )
+        return None
+
+
+def _answered(
+    ctx: Context, link: LinkRow, attestation: Attestation, data: AttestationData, *, newest: bool
+) -> set[str]:
+    row = evidence.keep_attestation(ctx.tx, attestation, data, link.id)
+    if link.kind is Kind.MESSAGE:
+        state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)
+    if data.event is Event.ACCEPTED:
+        links.accepted(ctx.tx, link.id, row, newest=newest)
+    elif data.event is Event.REJECTED and newest:
+        return _refused(ctx, link, data)
+    return set()
+
+
+def _refused(ctx: Context, link: LinkRow, data: AttestationData) -> set[str]:
+    if link.state is not LinkState.OPEN:
+        return set()
+    seconds = PASSING_SECONDS.get(data.result)
+    if seconds is not None:
+        links.wake(ctx.tx, link.id, ctx.second + seconds, data.result)
+        return set() if data.result == MailboxFullError.code else {data.recipient.member}
+    state.alarm(ctx.tx, ctx.second, data.result, f"the hub refuses what goes to {data.recipient.member}")
+    if link.kind is Kind.MESSAGE:
+        links.begin_void(ctx.tx, link.id, range(link.count), VoidReason.REFUSED)
+        links.wake(ctx.tx, link.id, None, data.result)
+    else:
+        links.wake(ctx.tx, link.id, ctx.second + DAY, data.result)
+    return set()
+
+
+def _refused_whole(ctx: Context, under_way: Sequence[LinkRow], code: str) -> None:
+    if code == ConflictError.code:
+        # Another core stands under this submission: somebody with our memory spent the number.
+        recovery.request(ctx, Cause.ROLLED_BACK)
+    state.alarm(ctx.tx, ctx.second, code, "the hub refuses an envelope of this node as a whole")
+    for link in under_way:
+        if link.state is LinkState.OPEN:
+            links.wake(ctx.tx, link.id, ctx.second + REFUSED_WHOLE_SECONDS, code)
+
+
+def notice(ctx: Context, attestation: Attestation) -> None:
+    """Take in the hub's notice, or its answer to a recall, that it dropped a slot of ours."""
+    data = _proven(ctx, attestation)
+    if data is None or data.event is not Event.FAILED:
+        return
+    link = links.by_leaf(ctx.tx, data.link_leaf)
+    if link is None:
+        return
+    evidence.keep_attestation(ctx.tx, attestation, data, link.id)
+    if link.state is not LinkState.OPEN or link.envelope is None:
+        return
+    # One envelope is sealed again once: a notice about an earlier one changes nothing.
+    if links.envelope_id(ctx.tx, link.envelope) == data.envelope_id:
+        links.wake(ctx.tx, link.id, ctx.second)
+    if link.kind is Kind.MESSAGE:
+        state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)

@@ -1,0 +1,186 @@
+"""The archive on disk: SQLCipher, write-ahead log, one writer thread that commits in groups, one thread that reads.
+
+    jobs -> queue -> BEGIN, each job under a savepoint of its own, COMMIT with fsync -> futures
+
+A group forms by itself: it is what arrived while the last one was written.  When the disk fails nothing more is
+accepted (`StoreError`), because a store that lost one write may hold anything after it; the owner is told through
+`on_failure` and ends the process.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlcipher3 import dbapi2
+
+from node.schema import migrate
+from node.sql import SqlTransaction, guarded, store_errors
+from node.store import Transaction
+from protocol.errors import StoreError, ValijaError
+
+T = TypeVar("T")
+
+KEY_BYTES: Final = 32
+MAX_GROUP: Final = 256
+CACHE_KIB: Final = 32 * 1024
+CHECKPOINT_PAGES: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    job: Callable[[Transaction], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
+class Archive:
+    """See `node.store.Store`; the file is unreadable without the 32-byte key, its log and journal too."""
+
+    def __init__(self, path: Path, key: bytes, on_failure: Callable[[StoreError], None] = lambda _error: None) -> None:
+        """Open or make the archive at `path`, brought to the newest schema.
+
+        Raises `StoreError` for a wrong key (which cannot be told from a damaged file), a newer schema than this
+        program knows, or a disk that fails.  `on_failure` is called once, on the writer's thread.
+        """
+        if len(key) != KEY_BYTES:
+            raise StoreError("the archive's key has another size")
+        self._path, self._key, self._on_failure = path, key, on_failure
+        self._failed: StoreError | None = None
+        self._closed = False
+        connection = _connect(path, key)
+        _migrate(connection)
+        self._reader = _connect(path, key)
+        self._reader_lock = threading.Lock()
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._thread = threading.Thread(target=self._write, args=(connection,), name="archive", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Callable[[Transaction], T]) -> Future[T]:
+        """See `Store.submit`."""
+        task = _Task(job)
+        # Under the gate no task can slip in behind the end of the queue and wait there for ever.
+        with self._gate:
+            if self._failed is not None or self._closed:
+                task.future.set_exception(self._failed or StoreError("the store is closed"))
+            else:
+                self._tasks.put(task)
+        return task.future
+
+    def run(self, job: Callable[[Transaction], T]) -> T:
+        """See `Store.run`."""
+        return self.submit(job).result()
+
+    def read(self, job: Callable[[Transaction], T]) -> T:
+        """See `Store.read`; writes raise `StoreError`."""
+        with self._reader_lock:
+            if self._closed:
+                raise StoreError("the store is closed")
+            tx = SqlTransaction(self._reader)
+            tx.run("PRAGMA query_only = ON")
+            tx.run("BEGIN")
+            try:
+                return job(tx)
+            finally:
+                tx.run("ROLLBACK")
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._tasks.put(None)
+        self._thread.join()
+        with self._reader_lock:
+            self._reader.close()
+
+    # -- the writer's thread -------------------------------------------------------------------------
+    def _write(self, connection: Any) -> None:
+        open_end = True
+        while open_end:
+            group, open_end = self._next_group()
+            if self._failed is None and group:
+                self._commit(SqlTransaction(connection), group)
+            elif group:
+                _refuse(group, self._failed or StoreError())
+        connection.close()
+
+    def _next_group(self) -> tuple[list[_Task], bool]:
+        group: list[_Task] = []
+        task = self._tasks.get()
+        while task is not None:
+            if task.future.set_running_or_notify_cancel():
+                group.append(task)
+            if len(group) >= MAX_GROUP:
+                return group, True
+            try:
+                task = self._tasks.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _commit(self, tx: Transaction, group: list[_Task]) -> None:
+        answers: list[Callable[[], None]] = []
+        try:
+            tx.run("BEGIN IMMEDIATE")
+            answers.extend(_attempt(tx, task) for task in group)
+            tx.run("COMMIT")
+        except StoreError as error:
+            self._failed = error
+            _refuse(group, error)
+            self._on_failure(error)
+            return
+        for answer in answers:
+            answer()
+
+
+def _attempt(tx: Transaction, task: _Task) -> Callable[[], None]:
+    # The future is told after the commit: until then nothing that the job did is true.
+    try:
+        answer = guarded(tx, task.job)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a job raises belongs to whoever waits for it
+        failure = error
+        return lambda: task.future.set_exception(failure)
+    return lambda: task.future.set_result(answer)
+
+
+def _refuse(group: list[_Task], error: StoreError) -> None:
+    for task in group:
+        task.future.set_exception(error)
+
+
+def _connect(path: Path, key: bytes) -> Any:
+    with store_errors():
+        connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=30)
+        try:
+            connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+            for pragma in (
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "temp_store = MEMORY",
+                f"cache_size = -{CACHE_KIB}",
+                f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+            ):
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+        except dbapi2.Error:
+            connection.close()
+            raise
+        return connection
+
+
+def _migrate(connection: Any) -> None:
+    tx = SqlTransaction(connection)
+    try:
+        tx.run("BEGIN IMMEDIATE")
+        migrate(tx)
+        tx.run("COMMIT")
+    except ValijaError:
+        connection.close()
+        raise

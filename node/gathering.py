@@ -1,0 +1,183 @@
+"""What is to be signed now: messages in the order of acceptance, in groups that share audience and expiry.
+
+A group is a manifest and travels in one envelope.  A recipient who cannot be sealed to is set waiting with the
+reason while the others go; once it can be, a manifest of its own goes to it.  Nothing here signs or sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from node.context import Context
+from node.linking import Draft, Part
+from node.model import EventKind
+from node.reach import Audience, Reach, Target, read_audience, resolve, still
+from node.tables import outbox, peers, state
+from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
+from protocol.chunks import plaintext_capacity
+from protocol.limits import MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES, MAX_CIPHERTEXT_BYTES
+from protocol.message import Kind
+from protocol.names import MessageId, Party
+from protocol.receipts import Void, VoidReason
+
+LINKS_A_RUN: Final = MAX_BATCH_LEAVES - 256
+"""The rest of a batch is left for notices, which wait for no room."""
+
+MESSAGES_A_RUN: Final = 4_096
+LASTING_SECONDS: Final = 3_660 * 86_400
+"""What is no message has no author's expiry: it goes until it is answered."""
+
+_OVERHEAD_BYTES: Final = 96 * 1024
+_CAPACITY: Final = plaintext_capacity(MAX_CIPHERTEXT_BYTES) - _OVERHEAD_BYTES
+
+
+@dataclass(slots=True)
+class Room:
+    """How much may still be formed in this run: envelopes, plaintext bytes, links."""
+
+    envelopes: int
+    max_bytes: int
+    links: int = LINKS_A_RUN
+
+    def take(self, targets: int) -> bool:
+        """Whether there is room for one more envelope to so many; then it is taken."""
+        if self.envelopes < 1 or self.max_bytes <= 0 or self.links < targets:
+            return False
+        self.envelopes -= 1
+        self.links -= targets
+        return True
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more fits."""
+        return self.envelopes < 1 or self.max_bytes <= 0 or self.links < 1
+
+
+class Groups:
+    """Messages joined into drafts while they fit."""
+
+    __slots__ = ("_open", "_room", "_sizes", "drafts")
+
+    def __init__(self, room: Room) -> None:
+        """Nothing yet."""
+        self._room = room
+        self._open: dict[tuple[object, ...], Draft] = {}
+        self._sizes: dict[int, int] = {}
+        self.drafts: list[Draft] = []
+
+    def add(self, kind: Kind, audience: Audience, targets: Sequence[Target], message: Written, part: Part) -> bool:
+        """Whether the message found a place; False once the run is full."""
+        expires_at = message.expires_at if kind is Kind.MESSAGE else message.accepted_at + LASTING_SECONDS
+        # One peer more or less to seal to is another envelope, although the audience be the same.
+        key = (kind, audience, tuple([target.peer.id for target in targets]), expires_at)
+        draft = self._open.get(key)
+        if draft is None or len(draft.parts) >= MAX_BODIES or self._sizes[id(draft)] + part.size > _CAPACITY:
+            if not self._room.take(len(targets)):
+                return False
+            draft = self._open[key] = Draft(kind, audience, targets, expires_at)
+            self._sizes[id(draft)] = 0
+            self.drafts.append(draft)
+        draft.parts.append(part)
+        draft.messages.append(message.id)
+        self._sizes[id(draft)] += part.size
+        self._room.max_bytes -= part.size
+        return True
+
+
+# -- messages not looked at yet ------------------------------------------------------------------------
+def new_messages(ctx: Context, reach: Reach, room: Room) -> list[Draft]:
+    """Drafts of the messages accepted since the last run, in order, until the room is full."""
+    groups = Groups(room)
+    messages = outbox.unplaced(ctx.tx, MESSAGES_A_RUN)
+    if not messages:
+        return []
+    ended = outbox.withdrawn_unplaced(ctx.tx, [message.id for message in messages])
+    plans: dict[bytes, _Plan] = {}
+    done = 0
+    for message in messages:
+        if message.id not in ended and not _place(ctx, reach, groups, plans, message):
+            break
+        done = message.id
+    if done:
+        outbox.placed(ctx.tx, done)
+    return groups.drafts
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    audience: Audience
+    targets: tuple[Target, ...]
+    away: tuple[tuple[Party, str], ...]
+
+
+def _plan(ctx: Context, reach: Reach, addressed: bytes) -> _Plan:
+    audience = resolve(ctx, addressed)
+    answers = [(party, reach.target(party)) for party in audience.parties]
+    targets = tuple(answer for _party, answer in answers if isinstance(answer, Target))
+    return _Plan(audience, targets, tuple((party, why) for party, why in answers if isinstance(why, str)))
+
+
+def _place(ctx: Context, reach: Reach, groups: Groups, plans: dict[bytes, _Plan], message: Written) -> bool:
+    if message.expires_at <= ctx.second:
+        return _end(ctx, message, VoidReason.EXPIRED)
+    plan = plans.get(message.addressed)
+    if plan is None:
+        plan = plans[message.addressed] = _plan(ctx, reach, message.addressed)
+    if not 1 <= len(plan.audience.parties) <= MAX_AUDIENCE:
+        state.alarm(ctx.tx, ctx.second, "audience_mismatch", "a network that a message names was dissolved or grew")
+        return _end(ctx, message, VoidReason.REFUSED)
+    if plan.targets and not groups.add(
+        Kind.MESSAGE, plan.audience, plan.targets, message, Part(message.header, message.content)
+    ):
+        return False
+    for party, why in plan.away:
+        outbox.wait(ctx.tx, peers.meet(ctx.tx, party).id, [message.id], plan.audience.encode(), why)
+    if plan.away:
+        state.event(ctx.tx, ctx.second, EventKind.MESSAGE, message.id)
+    return True
+
+
+def _end(ctx: Context, message: Written, reason: VoidReason) -> bool:
+    outbox.end(ctx.tx, EVERYBODY, message.id, reason, ctx.second)
+    state.event(ctx.tx, ctx.second, EventKind.MESSAGE, message.id)
+    return True
+
+
+# -- messages that wait for somebody -------------------------------------------------------------------
+def waiting_messages(ctx: Context, reach: Reach, room: Room) -> list[Draft]:
+    """Drafts of what waited for a peer that can be sealed to now, each to that peer alone."""
+    groups = Groups(room)
+    for peer_id in outbox.awaited(ctx.tx):
+        target = reach.target(peers.find(ctx.tx, peer_id).party)
+        if isinstance(target, Target):
+            _take_waiting(ctx, target, groups)
+        elif outbox.waiting_for(ctx.tx, peer_id, 1)[0][2] not in {target, WITHDRAWN}:
+            outbox.still_waiting(ctx.tx, peer_id, target)
+    return groups.drafts
+
+
+def _take_waiting(ctx: Context, target: Target, groups: Groups) -> None:
+    taken = []
+    for row, packed, reason in outbox.waiting_for(ctx.tx, target.peer.id, MESSAGES_A_RUN):
+        message = outbox.by_row(ctx.tx, row)
+        if reason == WITHDRAWN:
+            added = _add_void(groups, target, message)
+        elif message.expires_at <= ctx.second:
+            outbox.end(ctx.tx, target.peer.id, row, VoidReason.EXPIRED, ctx.second)
+            added = True
+        else:
+            audience = still(ctx, read_audience(packed))
+            added = groups.add(Kind.MESSAGE, audience, [target], message, Part(message.header, message.content))
+        if not added:
+            break
+        taken.append(row)
+    outbox.no_longer_waiting(ctx.tx, target.peer.id, taken)
+
+
+def _add_void(groups: Groups, target: Target, message: Written) -> bool:
+    # A restored node cannot know whether it had sent this already: so the recipient is asked (SPEC 10.1).
+    alone = Audience((target.peer.party,), None)
+    void = Void(MessageId(message.message_id), VoidReason.WITHDRAWN)
+    return groups.add(Kind.VOID, alone, [target], message, Part(void.encode()))

@@ -1,0 +1,155 @@
+"""What peers say of our links: receipts settle numbers, each alone where it is excepted (SPEC 8.6, 10.1).
+
+    delivered     beats everything: whatever the author was told before, this is the truth
+    void          the number is closed; so it is for a void link by default
+    taken         the number holds other content: somebody spent it before us; linked again in a new incarnation
+    refused       the recipient's node will not have it
+    unopened, rejected      the same link is sealed again, three times a day at most
+
+A receipt in a link of an older incarnation of the peer closes nothing; it is kept as evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from node import recovery
+from node.context import Context
+from node.model import DAY, EventKind, LinkState
+from node.reach import Audience
+from node.tables import evidence, links, outbox, state
+from node.tables.links import LinkRow
+from node.tables.peers import Peer
+from protocol.errors import HeldError, ResealLimitError
+from protocol.message import Header, Kind
+from protocol.receipts import Consigned, HandedOver, Outcome, Receipt, Rejected, Unopened
+from protocol.statements import Cause
+
+RESEALS_A_DAY: Final = 3
+ANY: Final = (Consigned, Unopened, Rejected, HandedOver)
+
+_STATES: Final = {
+    Outcome.DELIVERED: LinkState.DELIVERED,
+    Outcome.VOID: LinkState.VOID,
+    Outcome.TAKEN: LinkState.SUPERSEDED,
+    Outcome.REFUSED: LinkState.REFUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a receipt stands: the row id of the peer's link, and the receipt's place in its manifest."""
+
+    peer: Peer
+    inlink: int
+    place: int
+
+    @property
+    def evidence(self) -> tuple[int, int]:
+        """What is stored beside the state that the receipt proves."""
+        return self.inlink, self.place
+
+
+def apply(ctx: Context, source: Source, receipt: Receipt) -> None:
+    """Take in one receipt of the newest incarnation of its peer; what names nothing of ours changes nothing."""
+    match receipt:
+        case Consigned():
+            _consigned(ctx, source, receipt)
+        case Unopened() | Rejected():
+            _asked_again(ctx, source.peer, receipt)
+        case HandedOver():
+            _handed_over(ctx, source, receipt)
+
+
+# -- consigned ---------------------------------------------------------------------------------------
+def _consigned(ctx: Context, source: Source, receipt: Consigned) -> None:
+    ref = receipt.link
+    recovery.check_claim(ctx, source.peer, ref.incarnation, ref.numbers[-1])
+    for link in links.by_number(ctx.tx, source.peer.id, ref.incarnation, ref.first_seq, ref.kind):
+        named = (link.first_seq, link.count, links.manifest_digest(ctx.tx, link.id))
+        if named != (ref.first_seq, ref.count, ref.manifest_digest):
+            continue
+        if ref.kind is Kind.MESSAGE:
+            superseded = _settle_messages(ctx, source, link, receipt)
+            state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)
+            if superseded:
+                _link_again(ctx, source, link, superseded)
+        elif ref.kind is Kind.VOID:
+            _settle_voids(ctx, source, link, receipt)
+
+
+def _settle_messages(ctx: Context, source: Source, link: LinkRow, receipt: Consigned) -> list[int]:
+    """Settle each number; gives the places of those that must be linked again."""
+    excepted = {each.seq - link.first_seq: each.outcome for each in receipt.exceptions}
+    known = links.numbers(ctx.tx, link.id)
+    if len(excepted) < link.count:
+        links.settle(ctx.tx, link.id, LinkState.DELIVERED, source.evidence)
+    else:
+        links.wake(ctx.tx, link.id, None)
+    superseded = []
+    for place in sorted(excepted.keys() | known.keys()):
+        before = known[place].state if place in known else link.state
+        after = _STATES[excepted.get(place, Outcome.DELIVERED)]
+        if before is LinkState.DELIVERED:
+            after = before  # a later void tells of another memory of the recipient's
+        if after is LinkState.SUPERSEDED and before in {LinkState.OPEN, LinkState.VOIDING}:
+            superseded.append(place)
+        links.settle_number(ctx.tx, link.id, place, after, source.evidence)
+    return superseded
+
+
+def _link_again(ctx: Context, source: Source, link: LinkRow, places: Sequence[int]) -> None:
+    recovery.request(ctx, Cause.ROLLED_BACK)
+    manifest, parts = evidence.manifest(ctx.tx, link.manifest)
+    audience = Audience(manifest.audience, manifest.network).encode()
+    for place in places:
+        message = outbox.find(ctx.tx, Header.from_bytes(parts[place].signed_part).message_id)
+        if message is not None:
+            outbox.wait(ctx.tx, source.peer.id, [message.id], audience, HeldError.code)
+
+
+# -- voids -------------------------------------------------------------------------------------------
+def _settle_voids(ctx: Context, source: Source, link: LinkRow, receipt: Consigned) -> None:
+    delivered = {each.seq for each in receipt.exceptions if each.outcome is Outcome.DELIVERED}
+    links.settle(ctx.tx, link.id, LinkState.VOID, source.evidence)
+    for seq in delivered:
+        links.settle_number(ctx.tx, link.id, seq - link.first_seq, LinkState.DELIVERED, source.evidence)
+    for row, place in links.voided(ctx.tx, link.id):
+        message_link = links.find(ctx.tx, row)
+        is_delivered = links.numbers(ctx.tx, row)[place].state is LinkState.DELIVERED
+        truth = is_delivered or message_link.first_seq + place in delivered
+        to = LinkState.DELIVERED if truth else LinkState.VOID
+        links.settle_number(ctx.tx, row, place, to, source.evidence)
+        state.event(ctx.tx, ctx.second, EventKind.LINK, row)
+
+
+# -- asked again ---------------------------------------------------------------------------------------
+def _asked_again(ctx: Context, peer: Peer, receipt: Unopened | Rejected) -> None:
+    link = links.by_leaf(ctx.tx, receipt.link_leaf)
+    if link is None or link.peer != peer.id or link.state is not LinkState.OPEN or link.envelope is None:
+        return
+    if links.envelope_id(ctx.tx, link.envelope) != receipt.envelope_id:
+        return  # one envelope is sealed again once, however often it is complained of
+    today = ctx.second // DAY
+    reseals = link.reseals if link.reseal_day == today else 0
+    if link.hold == ResealLimitError.code:
+        return
+    if reseals >= RESEALS_A_DAY:
+        links.wake(ctx.tx, link.id, (today + 1) * DAY, ResealLimitError.code)
+        state.alarm(ctx.tx, ctx.second, ResealLimitError.code, peer.party.member)
+    else:
+        links.count_reseal(ctx.tx, link.id, today, reseals + 1)
+        links.wake(ctx.tx, link.id, ctx.second)
+
+
+# -- handed over ---------------------------------------------------------------------------------------
+def _handed_over(ctx: Context, source: Source, receipt: HandedOver) -> None:
+    message = outbox.find(ctx.tx, receipt.message_id)
+    if message is None:
+        return
+    carried = [link for link, _place in links.of_message(ctx.tx, message.id) if link.peer == source.peer.id]
+    if carried:
+        outbox.handed_over(ctx.tx, message.id, source.peer.id, source.evidence, receipt.at, int(receipt.action))
+        state.event(ctx.tx, ctx.second, EventKind.HANDED_OVER, message.id)

@@ -1,0 +1,266 @@
+"""The incoming half of a node: what the mailbox delivers is verified, archived and answered (SPEC 9.6, 10.2).
+
+    item -> every check -> link, numbers, messages, what it says of our own links -> receipt owed -> cursor
+
+All of it is one transaction: receipts and the acknowledgement to the hub leave after it.  Nothing blocks the mailbox:
+what cannot be verified is quarantined and refused by a signed receipt; what is not wrong but early is held here, and
+judged again when the mirror has grown or the peer's notice has come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from node import answers, numbering, receipting, recovery, refusing
+from node.context import Context
+from node.model import EventKind
+from node.numbering import Judged
+from node.tables import evidence, inbox, owed, peers, state
+from node.tables.inbox import Aside, InLink
+from node.tables.peers import Peer
+from node.upkeep import is_first
+from protocol import opening
+from protocol.codec import decode, encode
+from protocol.content import Urgency
+from protocol.envelope import Attestation, AttestationData
+from protocol.errors import HeldError, OpenError, PeerError, StandingError, VerificationError
+from protocol.items import DeliverItem
+from protocol.limits import MAX_CIPHERTEXT_BYTES
+from protocol.message import Body, Kind
+from protocol.names import Digest
+from protocol.opening import Received
+from protocol.receipts import Consigned, LinkRef, Notice, Void
+from protocol.sealing import OpenedBody, Prekey
+from protocol.statements import SignedStatement
+
+RECEIPT_SECONDS: Final = 2
+NOTICE_FIRST: Final = "notice_first"
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What a run brought: the position to acknowledge, and the inbox rows that are new (the first and the last)."""
+
+    position: int
+    first: int = 0
+    last: int = 0
+
+    @property
+    def fresh(self) -> int:
+        """How many messages are new."""
+        return self.last - self.first + 1 if self.first else 0
+
+
+FindPrekey = Callable[[Digest], Prekey]
+
+
+def receive(ctx: Context, items: Sequence[DeliverItem], find_prekey: FindPrekey) -> Reception:
+    """Take in what the hub delivered, in order of position; known positions are only acknowledged again.
+
+    `find_prekey` gives the prekey with this prekey hash or raises `OpenError`.  Raises nothing of what peers did.
+    """
+    before, position = inbox.last_id(ctx.tx), state.cursor(ctx.tx)
+    for item in items:
+        if item.position > position:
+            _take(ctx, item, find_prekey)
+            position = item.position
+    state.put(ctx.tx, "cursor", position)
+    return _result(ctx, position, before)
+
+
+def retry_held(ctx: Context, find_prekey: FindPrekey) -> Reception:
+    """Judge again what was held, oldest first, until a whole round changes nothing."""
+    before, moved = inbox.last_id(ctx.tx), True
+    while moved:
+        moved, after = False, 0
+        while batch := inbox.held_items(ctx.tx, after):
+            after = batch[-1].id
+            for aside in batch:
+                moved |= _retry(ctx, aside, find_prekey)
+    return _result(ctx, state.cursor(ctx.tx), before)
+
+
+def _result(ctx: Context, position: int, before: int) -> Reception:
+    last = inbox.last_id(ctx.tx)
+    return Reception(position, before + 1, last) if last > before else Reception(position)
+
+
+def _take(ctx: Context, item: DeliverItem, find_prekey: FindPrekey) -> None:
+    if item.core is None or item.slot is None:
+        answers.notice(ctx, item.attestation)
+        return
+    attestation = encode(item.attestation.value())
+    aside = Aside(0, item.position, item.core, item.ciphertext, item.slot, attestation, "", ctx.second)
+    code = _judge(ctx, aside, item.attestation, find_prekey)
+    if code is not None:
+        inbox.hold(ctx.tx, replace(aside, code=code))
+
+
+def _retry(ctx: Context, aside: Aside, find_prekey: FindPrekey) -> bool:
+    attestation = Attestation.parse(decode(aside.attestation, MAX_CIPHERTEXT_BYTES))
+    if _judge(ctx, aside, attestation, find_prekey) is not None:
+        return False
+    inbox.let_go(ctx.tx, aside.id)
+    return True
+
+
+def _judge(ctx: Context, aside: Aside, attestation: Attestation, find_prekey: FindPrekey) -> str | None:
+    """Take in, refuse or answer one envelope; the reason why it must be held, None once it is dealt with."""
+    try:
+        received = opening.receive(
+            aside.core,
+            aside.ciphertext,
+            aside.slot,
+            attestation,
+            ctx.registry,
+            ctx.identity.me,
+            find_prekey,
+            ctx.verified,
+        )
+        return _apply(ctx, received, aside.core)
+    except HeldError as error:
+        state.alarm(ctx.tx, ctx.second, error.code, refusing.claimed_sender(aside.core))
+        return error.code
+    except OpenError as error:
+        refusing.ask_again(ctx, aside, error)
+    except (PeerError, StandingError) as error:
+        refusing.refuse(ctx, aside, attestation, error)
+    return None
+
+
+# -- what is verified ----------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A link that is kept: its peer, what it holds, its row id, and whether it is of the peer's newest incarnation."""
+
+    peer: Peer
+    received: Received
+    inlink: int
+    is_newest: bool
+
+
+def _apply(ctx: Context, received: Received, core: bytes) -> str | None:
+    for negative in received.negatives:
+        _see(ctx, negative)
+    known, link = peers.meet(ctx.tx, received.sender), received.link
+    newest = known.newest
+    if newest is None or link.incarnation > newest:
+        if not _may_begin(ctx, received):
+            return NOTICE_FIRST
+        newest = link.incarnation
+    inlink = _keep(ctx, known, received, core)
+    peers.heard(ctx.tx, known.id, ctx.second, newest, traffic=link.kind is not Kind.EMPTY)
+    taken = _Taken(peers.find(ctx.tx, known.id), received, inlink, link.incarnation == newest)
+    if taken.is_newest:
+        recovery.believe(ctx, taken.peer, link.ack)
+    _TAKERS[link.kind](ctx, taken)
+    return None
+
+
+def _see(ctx: Context, negative: SignedStatement) -> None:
+    try:
+        ctx.mirror.see(ctx.tx, negative)
+    except (PeerError, StandingError) as error:
+        state.alarm(ctx.tx, ctx.second, error.code, "a negative statement in a view does not hold")
+
+
+def _may_begin(ctx: Context, received: Received) -> bool:
+    """Whether this link may be the first that is applied of its incarnation (SPEC 10.3)."""
+    link = received.link
+    if is_first(ctx.registry, received.sender.member, link.incarnation):
+        return True
+    if link.first_seq == 1 and link.kind in {Kind.MESSAGE, Kind.RECEIPT}:
+        raise VerificationError("an incarnation that begins without a notice")
+    return link.kind is Kind.NOTICE and link.first_seq == 1
+
+
+def _keep(ctx: Context, peer: Peer, received: Received, core: bytes) -> int:
+    link = received.link
+    bodies = [Body(each.body.salt, each.body.signed_part, b"", each.body.file_keys) for each in received.bodies]
+    data = AttestationData.from_bytes(received.attestation.data)
+    row = InLink(
+        peer.id,
+        link.incarnation,
+        link.first_seq,
+        link.count,
+        link.kind,
+        evidence.keep_manifest(ctx.tx, received.manifest, bodies),
+        link.raw,
+        evidence.proof_bytes(received.proof),
+        evidence.keep_batch(ctx.tx, received.batch),
+        core,
+        evidence.keep_attestation(ctx.tx, received.attestation, data, None),
+        received.accepted_at,
+        ctx.second,
+    )
+    return inbox.add_link(ctx.tx, row)
+
+
+# -- by kind -------------------------------------------------------------------------------------------
+def _messages(ctx: Context, taken: _Taken) -> None:
+    bodies = taken.received.bodies
+    judged = numbering.judge_messages(ctx, taken.peer, taken.received.link, bodies)
+    first = inbox.last_id(ctx.tx) + 1
+    arrived = numbering.arrivals(taken.inlink, first, ctx.second, judged, bodies)
+    if arrived:
+        desks = [(desk, each.id) for each in arrived for desk in _desks(ctx, bodies[each.place])]
+        inbox.archive(ctx.tx, taken.peer.id, arrived, desks)
+        state.event(ctx.tx, ctx.second, EventKind.RECEIVED, first, len(arrived))
+    urgent = any(body.content and body.content.urgency is not Urgency.ROUTINE for body in bodies)
+    _owe_receipt(ctx, taken, judged, ctx.now if urgent else ctx.now + RECEIPT_SECONDS)
+
+
+def _desks(ctx: Context, body: OpenedBody) -> set[str]:
+    """The desks of ours that the author named; the empty name, if it was this member, or a network it is in."""
+    me = ctx.identity.me.member
+    named = [address.partition("@")[0].partition("/") for address in (body.content.to if body.content else ())]
+    return {desk for member, _slash, desk in named if member == me} or {""}
+
+
+def _voids(ctx: Context, taken: _Taken) -> None:
+    voids = [body.part for body in taken.received.bodies if isinstance(body.part, Void)]
+    judged = numbering.judge_voids(ctx, taken.peer, taken.received.link, voids)
+    _owe_receipt(ctx, taken, judged, ctx.now + RECEIPT_SECONDS)
+
+
+def _owe_receipt(ctx: Context, taken: _Taken, judged: Judged, due_at: float) -> None:
+    link = taken.received.link
+    receipt = Consigned(ctx.second, LinkRef.of(link), judged.exceptions)
+    # The link itself is the subject: however often it comes before the receipt goes, it is answered once.
+    subject = hashlib.sha256(link.raw).digest()
+    owed.owe(ctx.tx, taken.peer.id, subject, receipt.encode(), link.count, due_at)
+
+
+def _receipts(ctx: Context, taken: _Taken) -> None:
+    bodies = taken.received.bodies
+    fresh = numbering.judge_others(ctx, taken.peer, taken.received.link, bodies)
+    for place in sorted(fresh) if taken.is_newest else ():  # of an older incarnation it is evidence, and closes nothing
+        receipt = bodies[place].part
+        if isinstance(receipt, receipting.ANY):
+            receipting.apply(ctx, receipting.Source(taken.peer, taken.inlink, place), receipt)
+
+
+def _notices(ctx: Context, taken: _Taken) -> None:
+    bodies = taken.received.bodies
+    for place in numbering.judge_others(ctx, taken.peer, taken.received.link, bodies):
+        notice = bodies[place].part
+        if taken.is_newest and isinstance(notice, Notice):
+            recovery.answer_notice(ctx, taken.peer, notice)
+
+
+def _empties(ctx: Context, taken: _Taken) -> None:
+    series = peers.series(ctx.tx, taken.peer.id, taken.received.link.incarnation)
+    if series.contiguous + 1 < taken.received.link.first_seq:
+        state.alarm(ctx.tx, ctx.second, "gap", taken.peer.party.member)
+
+
+_TAKERS: Final[dict[Kind, Callable[[Context, _Taken], None]]] = {
+    Kind.MESSAGE: _messages,
+    Kind.RECEIPT: _receipts,
+    Kind.VOID: _voids,
+    Kind.NOTICE: _notices,
+    Kind.EMPTY: _empties,
+}

@@ -1,0 +1,184 @@
+"""What survives a restore: new incarnations of this node, of its peers and of the hub (SPEC 10.3).
+
+    reason to start anew (cause 2, 3, 4)  ->  statement, stored, posted, mirrored  ->  begin
+    begin     open links are sealed again under new envelope ids; receipts that no ack released are owed again;
+              every peer with any history gets a notice as number 1
+    notice    of a peer: what it lacks is sent again, what is open is sealed again
+
+Between request and begin this node signs nothing; it goes on receiving.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from node.context import Context
+from node.model import EventKind, LinkState
+from node.store import Transaction
+from node.tables import evidence, links, owed, peers, state
+from node.tables.links import LinkRow
+from node.tables.peers import Peer
+from protocol.envelope import Submission
+from protocol.errors import StaleError, UsageError
+from protocol.message import Ack, Kind
+from protocol.names import Incarnation
+from protocol.receipts import Notice
+from protocol.statements import Cause, Opening, Role, SignedStatement, sign_statement
+
+_PENDING: Final = "opening"
+_STATEMENT: Final = "opening statement"
+
+
+# -- our own -----------------------------------------------------------------------------------------
+def request(ctx: Context, cause: Cause) -> None:
+    """Afterwards this node needs a new incarnation, and signs nothing until it has one."""
+    if pending(ctx.tx) in {None, Cause.FIRST} - {cause}:
+        state.put(ctx.tx, _PENDING, int(cause))
+        state.put(ctx.tx, _STATEMENT, None)
+        if cause is not Cause.FIRST:
+            state.alarm(ctx.tx, ctx.second, "new_incarnation", cause.name.lower())
+
+
+def pending(tx: Transaction) -> Cause | None:
+    """Why this node needs a new incarnation; None if it does not."""
+    cause = state.get(tx, _PENDING)
+    return None if cause is None else Cause(cause)
+
+
+def statement(ctx: Context, nonce: bytes) -> SignedStatement | None:
+    """The statement to post at the hub: the same bytes at each call until it is logged; None if none is needed.
+
+    `nonce` is 16 random bytes, used where the statement is not written yet.
+    """
+    cause = pending(ctx.tx)
+    if cause is None:
+        return None
+    stored = state.get(ctx.tx, _STATEMENT)
+    if stored is not None and _still_fits(ctx, SignedStatement.from_bytes(stored)):
+        return SignedStatement.from_bytes(stored)
+    me, last = ctx.identity.me, ctx.registry.last_opening(Role.NODE, ctx.identity.me.member)
+    opened_at = max(ctx.second, last.opened_at + 1 if last else 0)
+    body = Opening(me.association, Role.NODE, me.member, ctx.identity.certificate, cause, nonce, opened_at)
+    signed = sign_statement(body.body(), me.association, [ctx.identity.key])
+    state.put(ctx.tx, _STATEMENT, signed.raw)
+    return signed
+
+
+def _still_fits(ctx: Context, signed: SignedStatement) -> bool:
+    # A statement that another one overtook, or of a certificate renewed since, would never be logged.
+    opening = signed.statement
+    if ctx.registry.index_of(signed.id) is not None:
+        return True
+    last = ctx.registry.last_opening(Role.NODE, ctx.identity.me.member)
+    fits = isinstance(opening, Opening) and opening.certificate == ctx.identity.certificate
+    return fits and (last is None or signed.statement.opened_at > last.opened_at)  # type: ignore[union-attr]
+
+
+def begin(ctx: Context) -> Incarnation | None:
+    """Begin the incarnation that was asked for, if the mirror holds its leaf; None if there is none to begin."""
+    stored = state.get(ctx.tx, _STATEMENT)
+    if pending(ctx.tx) is None or stored is None:
+        return None
+    index = ctx.registry.index_of(SignedStatement.from_bytes(stored).id)
+    if index is None:
+        return None
+    known = ctx.registry.incarnations(Role.NODE, ctx.identity.me.member)
+    begun = next(each for each in known if each.leaf_index == index)
+    state.begin_incarnation(ctx.tx, begun)
+    state.put(ctx.tx, _PENDING, None)
+    state.put(ctx.tx, _STATEMENT, None)
+    _carry_over(ctx)
+    return begun
+
+
+def _carry_over(ctx: Context) -> None:
+    for link in links.open_of_kinds(ctx.tx, (Kind.MESSAGE, Kind.VOID)):
+        links.reopen(ctx.tx, link.id, ctx.second)
+    for link in links.open_of_kinds(ctx.tx, (Kind.RECEIPT, Kind.NOTICE)):
+        # In a link of an older incarnation a receipt would close nothing.
+        if link.kind is Kind.RECEIPT:
+            _owe_again(ctx, link)
+        links.settle(ctx.tx, link.id, LinkState.SUPERSEDED)
+    peers.notice_all(ctx.tx)
+
+
+def _owe_again(ctx: Context, link: LinkRow) -> None:
+    _manifest, parts = evidence.manifest(ctx.tx, link.manifest)
+    for part in parts:
+        owed.owe(ctx.tx, link.peer, part.signed_part, part.signed_part, 1, ctx.now)
+
+
+# -- the hub -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a session starts with: the position to acknowledge first, and why a new incarnation is needed, if it is."""
+
+    position: int
+    cause: Cause | None
+
+
+def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | None) -> Start:
+    """Compare what the hub shows with what is stored; `StaleError` for a hub older than one met before."""
+    known = state.hub_incarnation(ctx.tx)
+    if known is not None and hub < known:
+        raise StaleError("an older incarnation of the hub")
+    if known is None or hub > known:
+        state.meet_hub(ctx.tx, hub)
+        if known is not None:
+            request(ctx, Cause.HUB_CHANGED)
+    own = state.last_submission(ctx.tx)
+    ahead = highest is not None and (own is None or highest > own)
+    if ahead or cursor > state.cursor(ctx.tx):
+        # What was acknowledged is gone from the hub: peers send it again on our notice.
+        state.put(ctx.tx, "cursor", max(cursor, state.cursor(ctx.tx)))
+        request(ctx, Cause.ROLLED_BACK)
+    return Start(state.cursor(ctx.tx), pending(ctx.tx))
+
+
+def check_claim(ctx: Context, peer: Peer, incarnation: Incarnation, last: int) -> None:
+    """A peer names a number of ours: above our highest of this incarnation, it shows that we were rolled back."""
+    current = state.incarnation(ctx.tx)
+    if incarnation == current and last >= peers.next_seq(ctx.tx, peer.id, incarnation):
+        request(ctx, Cause.ROLLED_BACK)
+
+
+# -- a peer ------------------------------------------------------------------------------------------
+def believe(ctx: Context, peer: Peer, ack: Ack | None) -> None:
+    """Release what the ack covers; it stands in a link of the peer's newest incarnation."""
+    if ack is None:
+        return
+    check_claim(ctx, peer, ack.incarnation, ack.last)
+    if ack.incarnation == state.incarnation(ctx.tx):
+        links.release(ctx.tx, peer.id, ack.incarnation, ack.last)
+
+
+def answer_notice(ctx: Context, peer: Peer, notice: Notice) -> None:
+    """The peer was restored: what it does not hold goes again, and what is open is sealed again to be receipted again."""
+    held = dict(notice.held)
+    for incarnation, last in held.items():
+        check_claim(ctx, peer, incarnation, last)
+    current = state.incarnation(ctx.tx)
+    for link in links.of_peer(ctx.tx, peer.id, (Kind.MESSAGE, Kind.RECEIPT, Kind.VOID, Kind.NOTICE)):
+        own = link.kind in {Kind.RECEIPT, Kind.NOTICE}
+        if link.state is LinkState.SUPERSEDED or (own and link.incarnation != current):
+            continue
+        if link.state is LinkState.OPEN or link.last_seq > held.get(link.incarnation, 0):
+            links.reopen(ctx.tx, link.id, ctx.second)
+            links.reopen_numbers(ctx.tx, link.id, held.get(link.incarnation, 0) + 1 - link.first_seq)
+            if link.kind is Kind.MESSAGE:
+                state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)
+
+
+def first(ctx: Context) -> None:
+    """Afterwards a node that holds no incarnation asks for one; not its first, if the registry knows of an earlier."""
+    if state.incarnation(ctx.tx) is None and pending(ctx.tx) is None:
+        lived = ctx.registry.incarnations(Role.NODE, ctx.identity.me.member)
+        request(ctx, Cause.RESTORED if lived else Cause.FIRST)
+
+
+def restored(ctx: Context) -> None:
+    """Afterwards a node whose archive came from a backup asks for a new incarnation."""
+    if state.incarnation(ctx.tx) is None:
+        raise UsageError("this archive holds no incarnation to continue")
+    request(ctx, Cause.RESTORED)

@@ -1,0 +1,145 @@
+"""The archive's tables, and how an older archive becomes a newer one.
+
+Outgoing.  A *message* (`outbox`) waits until it is *placed* in a manifest; each recipient of the manifest gets a
+*link*, which carries the state of all of its numbers; a number that differs from its link has a row in `number_out`.
+Who cannot be sealed to yet has a row in `waiting`; who never will be, one in `ended`.
+
+Incoming.  A link that was verified is an `inlink`; what each of its numbers became is in `number_in`, by series of
+(peer, incarnation); a message is in `inbox`, and in `received`, which outlives it.
+
+Both directions keep the evidence: `manifest` (with salts and signed parts), `batch` signatures, `attestation`s.
+Incarnations are 16 bytes, big-endian, so that their order is that of bytes.  Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from node.store import Transaction
+from protocol.errors import StoreError
+
+_V1: Final = (
+    # -- what there is one of -------------------------------------------------------------------------
+    "CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    """CREATE TABLE peer (
+        id INTEGER PRIMARY KEY, association BLOB NOT NULL, member TEXT NOT NULL, newest BLOB,
+        sent_at INTEGER NOT NULL DEFAULT 0, heard_at INTEGER NOT NULL DEFAULT 0, traffic_at INTEGER NOT NULL DEFAULT 0,
+        silent INTEGER NOT NULL DEFAULT 0, notice_due INTEGER NOT NULL DEFAULT 0, UNIQUE (association, member))""",
+    "CREATE TABLE alarm (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL)",
+    # -- evidence -------------------------------------------------------------------------------------
+    "CREATE TABLE batch (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, raw BLOB NOT NULL)",
+    """CREATE TABLE manifest (
+        id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+        raw BLOB NOT NULL, bodies BLOB NOT NULL)""",
+    """CREATE TABLE attestation (
+        id INTEGER PRIMARY KEY, link INTEGER, envelope_id BLOB NOT NULL, event INTEGER NOT NULL, result TEXT NOT NULL,
+        at INTEGER NOT NULL, data BLOB NOT NULL, proof BLOB NOT NULL, batch INTEGER NOT NULL)""",
+    "CREATE INDEX attestation_link ON attestation (link) WHERE link IS NOT NULL",
+    # -- outgoing -------------------------------------------------------------------------------------
+    """CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, message_id BLOB NOT NULL UNIQUE, desk TEXT NOT NULL,
+        request BLOB NOT NULL, accepted_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, addressed BLOB NOT NULL,
+        header BLOB NOT NULL, content BLOB NOT NULL)""",
+    """CREATE TABLE placement (
+        message INTEGER NOT NULL, manifest INTEGER NOT NULL, place INTEGER NOT NULL,
+        PRIMARY KEY (message, manifest)) WITHOUT ROWID""",
+    """CREATE TABLE waiting (
+        peer INTEGER NOT NULL, message INTEGER NOT NULL, audience BLOB NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (peer, message)) WITHOUT ROWID""",
+    "CREATE INDEX waiting_message ON waiting (message)",
+    """CREATE TABLE ended (
+        message INTEGER NOT NULL, peer INTEGER NOT NULL, reason INTEGER NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (message, peer)) WITHOUT ROWID""",
+    """CREATE TABLE link (
+        id INTEGER PRIMARY KEY, peer INTEGER NOT NULL, incarnation BLOB NOT NULL, first_seq INTEGER NOT NULL,
+        count INTEGER NOT NULL, kind INTEGER NOT NULL, manifest INTEGER NOT NULL, raw BLOB NOT NULL,
+        leaf BLOB NOT NULL UNIQUE, proof BLOB NOT NULL, batch INTEGER NOT NULL, signed_at INTEGER NOT NULL,
+        state INTEGER NOT NULL, envelope INTEGER, relayed INTEGER NOT NULL DEFAULT 0, hold TEXT, wake_at INTEGER,
+        first_attestation INTEGER, reseal_day INTEGER NOT NULL DEFAULT 0, reseals INTEGER NOT NULL DEFAULT 0,
+        receipt INTEGER, receipt_place INTEGER)""",
+    "CREATE INDEX link_series ON link (peer, incarnation, first_seq)",
+    "CREATE INDEX link_manifest ON link (manifest)",
+    "CREATE INDEX link_wake ON link (wake_at) WHERE wake_at IS NOT NULL",
+    """CREATE TABLE number_out (
+        link INTEGER NOT NULL, place INTEGER NOT NULL, state INTEGER NOT NULL, reason INTEGER,
+        void_link INTEGER, receipt INTEGER, receipt_place INTEGER, PRIMARY KEY (link, place)) WITHOUT ROWID""",
+    "CREATE INDEX number_voiding ON number_out (state) WHERE state = 2",
+    "CREATE INDEX number_void_link ON number_out (void_link) WHERE void_link IS NOT NULL",
+    """CREATE TABLE envelope (
+        id INTEGER PRIMARY KEY, envelope_id BLOB NOT NULL UNIQUE, core BLOB NOT NULL, expires_at INTEGER NOT NULL)""",
+    """CREATE TABLE own_series (
+        peer INTEGER NOT NULL, incarnation BLOB NOT NULL, next_seq INTEGER NOT NULL, acked INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (peer, incarnation)) WITHOUT ROWID""",
+    """CREATE TABLE owed (
+        id INTEGER PRIMARY KEY, peer INTEGER NOT NULL, subject BLOB NOT NULL, body BLOB NOT NULL,
+        numbers INTEGER NOT NULL, due_at REAL NOT NULL, UNIQUE (peer, subject))""",
+    "CREATE INDEX owed_due ON owed (due_at)",
+    """CREATE TABLE handover (
+        message INTEGER NOT NULL, peer INTEGER NOT NULL, inlink INTEGER NOT NULL, place INTEGER NOT NULL,
+        at INTEGER NOT NULL, action INTEGER NOT NULL, PRIMARY KEY (message, peer, inlink, place)) WITHOUT ROWID""",
+    # -- incoming -------------------------------------------------------------------------------------
+    """CREATE TABLE inlink (
+        id INTEGER PRIMARY KEY, peer INTEGER NOT NULL, incarnation BLOB NOT NULL, first_seq INTEGER NOT NULL,
+        count INTEGER NOT NULL, kind INTEGER NOT NULL, manifest INTEGER NOT NULL, raw BLOB NOT NULL,
+        proof BLOB NOT NULL, batch INTEGER NOT NULL, core BLOB NOT NULL, attestation INTEGER NOT NULL,
+        accepted_at INTEGER NOT NULL, received_at INTEGER NOT NULL)""",
+    "CREATE INDEX inlink_series ON inlink (peer, incarnation, first_seq)",
+    """CREATE TABLE peer_series (
+        id INTEGER PRIMARY KEY, peer INTEGER NOT NULL, incarnation BLOB NOT NULL, contiguous INTEGER NOT NULL DEFAULT 0,
+        highest INTEGER NOT NULL DEFAULT 0, UNIQUE (peer, incarnation))""",
+    """CREATE TABLE number_in (
+        series INTEGER NOT NULL, seq INTEGER NOT NULL, outcome INTEGER NOT NULL, name BLOB NOT NULL,
+        PRIMARY KEY (series, seq)) WITHOUT ROWID""",
+    """CREATE TABLE inbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, inlink INTEGER NOT NULL, place INTEGER NOT NULL,
+        message_id BLOB NOT NULL, received_at INTEGER NOT NULL, mark INTEGER NOT NULL, content BLOB NOT NULL)""",
+    """CREATE TABLE received (
+        peer INTEGER NOT NULL, message_id BLOB NOT NULL, inbox INTEGER, PRIMARY KEY (peer, message_id)) WITHOUT ROWID""",
+    "CREATE TABLE inbox_desk (desk TEXT NOT NULL, inbox INTEGER NOT NULL, PRIMARY KEY (desk, inbox)) WITHOUT ROWID",
+    """CREATE TABLE held (
+        id INTEGER PRIMARY KEY, position INTEGER NOT NULL, core BLOB NOT NULL, ciphertext BLOB NOT NULL,
+        slot BLOB NOT NULL, attestation BLOB NOT NULL, code TEXT NOT NULL, at INTEGER NOT NULL)""",
+    """CREATE TABLE quarantine (
+        id INTEGER PRIMARY KEY, position INTEGER NOT NULL, core BLOB NOT NULL, ciphertext BLOB NOT NULL,
+        slot BLOB NOT NULL, attestation BLOB NOT NULL, code TEXT NOT NULL, at INTEGER NOT NULL)""",
+    # -- what happened, in order, for those who follow --------------------------------------------------
+    """CREATE TABLE event (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind INTEGER NOT NULL, subject INTEGER NOT NULL,
+        place INTEGER)""",
+    # -- the registry's mirror --------------------------------------------------------------------------
+    "CREATE TABLE registry_leaf (leaf INTEGER PRIMARY KEY, entry BLOB NOT NULL, statement BLOB NOT NULL)",
+    "CREATE TABLE registry_sight (statement BLOB PRIMARY KEY, raw BLOB NOT NULL)",
+    "CREATE TABLE fork (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, size INTEGER NOT NULL, evidence BLOB NOT NULL)",
+    "CREATE TABLE calendar (member TEXT PRIMARY KEY, raw BLOB NOT NULL) WITHOUT ROWID",
+    # -- desks ------------------------------------------------------------------------------------------
+    "CREATE TABLE desk (name TEXT PRIMARY KEY, created_at INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE token (
+        hash BLOB PRIMARY KEY, desk TEXT NOT NULL, label TEXT NOT NULL, created_at INTEGER NOT NULL,
+        revoked_at INTEGER) WITHOUT ROWID""",
+    # -- search -----------------------------------------------------------------------------------------
+    """CREATE VIRTUAL TABLE words USING fts5 (
+        subject, body, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2')""",
+    "CREATE VIRTUAL TABLE cases USING fts5 (reference, content = '', contentless_delete = 1, tokenize = 'trigram')",
+    "CREATE TABLE thread (root BLOB NOT NULL, item INTEGER NOT NULL, PRIMARY KEY (root, item)) WITHOUT ROWID",
+)
+
+MIGRATIONS: Final = (_V1,)
+VERSION: Final = len(MIGRATIONS)
+
+
+def schema_version(tx: Transaction) -> int:
+    """The version of the schema that these tables have; 0 for an empty file."""
+    row = tx.one("PRAGMA user_version")
+    return int(row[0]) if row else 0
+
+
+def migrate(tx: Transaction) -> None:
+    """Afterwards the tables are of the newest version; `StoreError` if they are newer than this program."""
+    version = schema_version(tx)
+    if version > VERSION:
+        raise StoreError(
+            f"this archive has schema {version}, this program knows up to {VERSION}: use the newer program"
+        )
+    for statement in (statement for step in MIGRATIONS[version:] for statement in step):
+        tx.run(statement)
+    tx.run(f"PRAGMA user_version = {VERSION}")

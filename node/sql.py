@@ -1,0 +1,75 @@
+"""A transaction over one SQLite connection, as both stores use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlcipher3 import dbapi2
+
+from node.store import Column, Row, Transaction
+from protocol.errors import ConflictError, StoreError
+
+T = TypeVar("T")
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """What SQLite says, in our words: a broken unique key is `ConflictError`, all else `StoreError`."""
+    try:
+        yield
+    except dbapi2.IntegrityError as error:
+        raise ConflictError(str(error)) from error
+    except dbapi2.Error as error:
+        raise StoreError(str(error)) from error
+
+
+class SqlTransaction:
+    """See `node.store.Transaction`; the connection commits when told, never by itself."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Any) -> None:
+        """Speak through this connection, which must be in autocommit mode (`isolation_level=None`)."""
+        self._connection = connection
+
+    def run(self, sql: str, parameters: Sequence[Column] = ()) -> int:
+        """See `Transaction.run`."""
+        with store_errors():
+            return int(self._connection.execute(sql, parameters).rowcount)
+
+    def add(self, sql: str, parameters: Sequence[Column] = ()) -> int:
+        """See `Transaction.add`."""
+        with store_errors():
+            return int(self._connection.execute(sql, parameters).lastrowid)
+
+    def many(self, sql: str, rows: Iterable[Sequence[Column]]) -> None:
+        """See `Transaction.many`."""
+        with store_errors():
+            self._connection.executemany(sql, rows)
+
+    def one(self, sql: str, parameters: Sequence[Column] = ()) -> Row | None:
+        """See `Transaction.one`."""
+        with store_errors():
+            row: Row | None = self._connection.execute(sql, parameters).fetchone()
+            return row
+
+    def all(self, sql: str, parameters: Sequence[Column] = ()) -> list[Row]:
+        """See `Transaction.all`."""
+        with store_errors():
+            rows: list[Row] = self._connection.execute(sql, parameters).fetchall()
+            return rows
+
+
+def guarded(tx: Transaction, job: Callable[[Transaction], T]) -> T:
+    """What `job` gives; where it raises, its writes are undone and those of the transaction around it stay."""
+    tx.run("SAVEPOINT job")
+    try:
+        answer = job(tx)
+    except BaseException:
+        tx.run("ROLLBACK TO job")
+        tx.run("RELEASE job")
+        raise
+    tx.run("RELEASE job")
+    return answer

@@ -1,0 +1,191 @@
+"""What an author is told of a message, for each recipient: derived from rows, each with the receipt that proves it.
+
+    queued -> sealed -> relayed -> delivered -> acknowledged        held, late, refused, expired, withdrawn
+
+`withdrawn`, `expired` and `refused` of a numbered message are said once the recipient has signed for the void; until
+then the delivery has its former state and says `closing`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from node.model import DAY, LinkState
+from node.reach import read_audience
+from node.store import Transaction
+from node.tables import evidence, inbox, links, outbox, peers
+from node.tables.links import LinkRow, NumberRow
+from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
+from protocol.batch import BatchSignature, LeafProof
+from protocol.envelope import Attestation
+from protocol.errors import UnknownMessageError
+from protocol.message import Body, Kind, Link, Manifest
+from protocol.names import MessageId, Party
+from protocol.receipts import Receipt, VoidReason, read_receipt
+
+LATE_SECONDS: Final = DAY
+"""A relayed message without a receipt for so long is late."""
+
+
+class State(StrEnum):
+    """Where a message stands with one recipient."""
+
+    QUEUED = "queued"
+    SEALED = "sealed"
+    RELAYED = "relayed"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    HELD = "held"
+    LATE = "late"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+_VOIDED: Final = {
+    VoidReason.WITHDRAWN: State.WITHDRAWN,
+    VoidReason.EXPIRED: State.EXPIRED,
+    VoidReason.REFUSED: State.REFUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReceipt:
+    """A receipt with all that proves who signed it: body (with its salt), manifest, link, place in the batch."""
+
+    receipt: Receipt
+    body: Body = field(repr=False)
+    place: int
+    manifest: Manifest = field(repr=False)
+    link: Link = field(repr=False)
+    proof: LeafProof = field(repr=False)
+    batch: BatchSignature = field(repr=False)
+    attestation: Attestation = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One recipient of a message: None is everybody, of a message that was not placed.
+
+    `reason` is an error code where one is known; `closing` says that a void is under way; `receipt` names the signed
+    receipt behind the state, to be had from `signed_receipt`; `handovers` are what its desks answered.
+    """
+
+    party: Party | None
+    state: State
+    reason: str | None = None
+    closing: VoidReason | None = None
+    receipt: tuple[int, int] | None = None
+    handovers: tuple[outbox.Handover, ...] = ()
+
+
+def deliveries(tx: Transaction, message_id: MessageId, now: int) -> list[Delivery]:
+    """Where the message stands with each recipient, by party; `UnknownMessageError` if it is none of ours."""
+    message = outbox.find(tx, message_id)
+    if message is None:
+        raise UnknownMessageError
+    found: dict[int, Delivery] = {}
+    for peer, reason, _at in outbox.ends_of(tx, message.id):
+        found[peer] = Delivery(_party(tx, peer), _VOIDED[reason])
+    # The newest link to a peer counts: an older one was superseded.
+    for link, place in links.of_message(tx, message.id):
+        found[link.peer] = _linked(tx, link, place, now)
+    for peer, why in outbox.waits_of(tx, message.id):
+        found[peer] = _waiting(tx, peer, why)
+    if found.keys() - {EVERYBODY}:
+        found.pop(EVERYBODY, None)
+    if not found:
+        return [_unplaced(message, now)]
+    handed: dict[int, list[outbox.Handover]] = {}
+    for each in outbox.handovers(tx, message.id):
+        handed.setdefault(each.peer, []).append(each)
+    told = [_acknowledged(delivery, handed.get(peer, [])) for peer, delivery in found.items()]
+    return sorted(told, key=lambda each: (each.party is not None, each.party))
+
+
+def _party(tx: Transaction, peer: int) -> Party | None:
+    return None if peer == EVERYBODY else peers.find(tx, peer).party
+
+
+def _unplaced(message: Written, now: int) -> Delivery:
+    return Delivery(None, State.EXPIRED if message.expires_at <= now else State.QUEUED)
+
+
+def _waiting(tx: Transaction, peer: int, reason: str) -> Delivery:
+    if reason == WITHDRAWN:
+        return Delivery(_party(tx, peer), State.HELD, closing=VoidReason.WITHDRAWN)
+    return Delivery(_party(tx, peer), State.HELD, reason)
+
+
+def _linked(tx: Transaction, link: LinkRow, place: int, now: int) -> Delivery:
+    party, number = _party(tx, link.peer), links.numbers(tx, link.id).get(place)
+    state, receipt = (number.state, _receipt(number)) if number else (link.state, _receipt(link))
+    if link.kind is Kind.VOID and state is not LinkState.DELIVERED:
+        number = NumberRow(link.id, place, state, VoidReason.WITHDRAWN, None, *(receipt or (None, None)))
+        state = LinkState.VOIDING if state is LinkState.OPEN else state
+    closed = number.reason if number else None
+    if state is LinkState.DELIVERED:
+        return Delivery(party, State.DELIVERED, receipt=receipt)
+    if state is LinkState.VOID:
+        return Delivery(party, _VOIDED[closed or VoidReason.WITHDRAWN], link.hold, receipt=receipt)
+    if state is LinkState.REFUSED:
+        return Delivery(party, State.REFUSED, "conflict", receipt=receipt)
+    if state is LinkState.SUPERSEDED:
+        return Delivery(party, State.HELD, receipt=receipt)
+    return Delivery(party, _under_way(tx, link, now), link.hold, closed if state is LinkState.VOIDING else None)
+
+
+def _receipt(row: LinkRow | NumberRow) -> tuple[int, int] | None:
+    return None if row.receipt is None or row.receipt_place is None else (row.receipt, row.receipt_place)
+
+
+def _under_way(tx: Transaction, link: LinkRow, now: int) -> State:
+    if link.hold is not None:
+        return State.HELD
+    if link.first_attestation is None:
+        return State.SEALED
+    if now >= links.accepted_at(tx, link.first_attestation) + LATE_SECONDS:
+        return State.LATE
+    return State.RELAYED if link.relayed else State.SEALED
+
+
+def _acknowledged(delivery: Delivery, handovers: list[outbox.Handover]) -> Delivery:
+    if not handovers:
+        return delivery
+    newest = handovers[-1]
+    state = State.ACKNOWLEDGED if delivery.state is State.DELIVERED else delivery.state
+    receipt = (newest.inlink, newest.place)
+    return Delivery(delivery.party, state, delivery.reason, delivery.closing, receipt, tuple(handovers))
+
+
+# -- evidence ----------------------------------------------------------------------------------------
+def signed_receipt(tx: Transaction, receipt: tuple[int, int]) -> SignedReceipt:
+    """The receipt that `Delivery.receipt` or a handover names, with everything that proves it."""
+    inlink, place = receipt
+    link = inbox.find_link(tx, inlink)
+    manifest, parts = evidence.manifest(tx, link.manifest)
+    part = parts[place]
+    return SignedReceipt(
+        read_receipt(part.signed_part),
+        Body(part.salt, part.signed_part),
+        place,
+        manifest,
+        Link.from_bytes(link.raw),
+        evidence.read_proof(link.proof),
+        evidence.batch(tx, link.batch),
+        evidence.attestation(tx, link.attestation),
+    )
+
+
+def readers(tx: Transaction, message_id: MessageId) -> tuple[Party, ...]:
+    """Everybody who can read the message but its sender; nobody yet, if it was not placed."""
+    message = outbox.find(tx, message_id)
+    if message is None:
+        raise UnknownMessageError
+    carried = links.of_message(tx, message.id)
+    if carried:
+        return evidence.manifest(tx, carried[0][0].manifest)[0].audience
+    waiting = outbox.audience_of(tx, message.id)
+    return read_audience(waiting).parties if waiting else ()

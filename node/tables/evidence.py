@@ -1,0 +1,97 @@
+"""What proves an exchange later: batch signatures, manifests with their salts, attestations of the hub."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from node.store import Transaction
+from protocol.batch import BatchSignature, LeafProof
+from protocol.codec import Value, array, binary, decode, encode, fields
+from protocol.envelope import Attestation, AttestationData
+from protocol.limits import MAX_BODIES, MAX_CIPHERTEXT_BYTES, MAX_FRAME_BYTES
+from protocol.message import Body, Manifest
+
+
+# -- batch signatures --------------------------------------------------------------------------------
+def keep_batch(tx: Transaction, batch: BatchSignature) -> int:
+    """The row id of this batch signature, stored once however often it is met."""
+    raw = encode(batch.value())
+    digest = hashlib.sha256(raw).digest()
+    row = tx.one("SELECT id FROM batch WHERE digest = ?", (digest,))
+    return int(row[0]) if row else tx.add("INSERT INTO batch (digest, raw) VALUES (?, ?)", (digest, raw))
+
+
+def batch(tx: Transaction, row_id: int) -> BatchSignature:
+    """The batch signature with this row id."""
+    row = tx.one("SELECT raw FROM batch WHERE id = ?", (row_id,)) or ()
+    return BatchSignature.parse(decode(row[0], MAX_FRAME_BYTES))
+
+
+def proof_bytes(proof: LeafProof) -> bytes:
+    """The proof as it is stored; `read_proof` gives it back."""
+    return encode(proof.value())
+
+
+def read_proof(data: bytes) -> LeafProof:
+    """The proof that `proof_bytes` wrote."""
+    return LeafProof.parse(decode(data, MAX_FRAME_BYTES))
+
+
+# -- manifests ---------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A body without its content: salt, signed part and file keys."""
+
+    salt: bytes
+    signed_part: bytes
+    file_keys: tuple[bytes, ...]
+
+
+def keep_manifest(tx: Transaction, manifest: Manifest, bodies: Sequence[Body]) -> int:
+    """The row id of this manifest, stored once with the salts and signed parts of its bodies."""
+    row = tx.one("SELECT id FROM manifest WHERE digest = ?", (manifest.digest,))
+    if row:
+        return int(row[0])
+    parts: list[Value] = [(body.salt, body.signed_part, body.file_keys) for body in bodies]
+    return tx.add(
+        "INSERT INTO manifest (digest, kind, expires_at, raw, bodies) VALUES (?, ?, ?, ?, ?)",
+        (manifest.digest, int(manifest.kind), manifest.expires_at, manifest.raw, encode(parts)),
+    )
+
+
+def manifest(tx: Transaction, row_id: int) -> tuple[Manifest, tuple[Parts, ...]]:
+    """The manifest with this row id, and its bodies' parts in order."""
+    row = tx.one("SELECT raw, bodies FROM manifest WHERE id = ?", (row_id,)) or ()
+    stored = array(decode(row[1], MAX_CIPHERTEXT_BYTES), MAX_BODIES)
+    return Manifest.from_bytes(row[0]), tuple(_parts(each) for each in stored)
+
+
+def _parts(value: Value) -> Parts:
+    salt, signed_part, keys = fields(value, 3)
+    return Parts(binary(salt), binary(signed_part), tuple(binary(key) for key in array(keys, MAX_BODIES)))
+
+
+# -- attestations ------------------------------------------------------------------------------------
+def keep_attestation(tx: Transaction, attestation: Attestation, data: AttestationData, link: int | None) -> int:
+    """The row id of this attestation; `link` is the row id of our link that it concerns, None for a peer's."""
+    return tx.add(
+        "INSERT INTO attestation (link, envelope_id, event, result, at, data, proof, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            link,
+            data.envelope_id,
+            int(data.event),
+            data.result,
+            data.at,
+            attestation.data,
+            proof_bytes(attestation.proof),
+            keep_batch(tx, attestation.batch),
+        ),
+    )
+
+
+def attestation(tx: Transaction, row_id: int) -> Attestation:
+    """The attestation with this row id."""
+    row = tx.one("SELECT data, proof, batch FROM attestation WHERE id = ?", (row_id,)) or ()
+    return Attestation(row[0], read_proof(row[1]), batch(tx, row[2]))

@@ -1,0 +1,191 @@
+"""What authors handed in: messages, and whom they wait for before they have a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from node.store import Row, Transaction
+from node.tables import state
+from protocol.names import MessageId
+from protocol.receipts import VoidReason
+
+EVERYBODY = 0
+"""The peer of an `ended` row that concerns a message before it had any recipient by name."""
+
+WITHDRAWN = "withdrawn"
+"""The reason of a `waiting` row whose message a restored node must void under a number of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message as it was accepted; `addressed` names members and networks, `header` and `content` are its bytes."""
+
+    id: int
+    message_id: MessageId
+    desk: str
+    accepted_at: int
+    expires_at: int
+    addressed: bytes = field(repr=False)
+    header: bytes = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+_COLUMNS = "id, message_id, desk, accepted_at, expires_at, addressed, header, content"
+
+
+def _written(row: Row) -> Written:
+    return Written(row[0], MessageId(row[1]), *row[2:])
+
+
+def add(tx: Transaction, written: Written, request: bytes) -> int:
+    """The row id of this message; `request` is the digest of what was asked, to tell a retry from a conflict."""
+    return tx.add(
+        "INSERT INTO outbox (message_id, desk, request, accepted_at, expires_at, addressed, header, content) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            written.message_id,
+            written.desk,
+            request,
+            written.accepted_at,
+            written.expires_at,
+            written.addressed,
+            written.header,
+            written.content,
+        ),
+    )
+
+
+def request(tx: Transaction, message_id: MessageId) -> bytes | None:
+    """The digest of the request that made this message; None if it is not known."""
+    row = tx.one("SELECT request FROM outbox WHERE message_id = ?", (message_id,))
+    return bytes(row[0]) if row else None
+
+
+def find(tx: Transaction, message_id: MessageId) -> Written | None:
+    """The message with this id, None if it is not known."""
+    row = tx.one(f"SELECT {_COLUMNS} FROM outbox WHERE message_id = ?", (message_id,))  # noqa: S608 - fixed columns
+    return _written(row) if row else None
+
+
+def by_row(tx: Transaction, row_id: int) -> Written:
+    """The message with this row id."""
+    return _written(tx.one(f"SELECT {_COLUMNS} FROM outbox WHERE id = ?", (row_id,)) or ())  # noqa: S608
+
+
+def contents(tx: Transaction, message_ids: Sequence[MessageId]) -> list[bytes]:
+    """The contents of these messages, in order."""
+    return [(tx.one("SELECT content FROM outbox WHERE message_id = ?", (each,)) or (b"",))[0] for each in message_ids]
+
+
+# -- placement ---------------------------------------------------------------------------------------
+def unplaced(tx: Transaction, limit: int) -> list[Written]:
+    """At most `limit` messages that were not looked at yet, oldest first."""
+    sql = f"SELECT {_COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+    return [_written(row) for row in tx.all(sql, (state.placed_upto(tx), limit))]
+
+
+def placed(tx: Transaction, upto: int) -> None:
+    """Afterwards every message up to this row id was looked at."""
+    state.put(tx, "placed", upto)
+
+
+def place(tx: Transaction, manifest: int, messages: Iterable[int]) -> None:
+    """Afterwards these messages are the bodies of the manifest, in this order."""
+    rows = [(message, manifest, place) for place, message in enumerate(messages)]
+    tx.many("INSERT INTO placement (message, manifest, place) VALUES (?, ?, ?)", rows)
+
+
+# -- waiting and ended -------------------------------------------------------------------------------
+def wait(tx: Transaction, peer: int, messages: Iterable[int], audience: bytes, reason: str) -> None:
+    """Afterwards these messages wait for this peer, for a `reason` that is an error code."""
+    rows = [(peer, message, audience, reason) for message in messages]
+    tx.many("INSERT OR REPLACE INTO waiting (peer, message, audience, reason) VALUES (?, ?, ?, ?)", rows)
+
+
+def awaited(tx: Transaction) -> list[int]:
+    """The row ids of the peers for whom messages wait."""
+    return [row[0] for row in tx.all("SELECT DISTINCT peer FROM waiting")]
+
+
+def waiting_for(tx: Transaction, peer: int, limit: int) -> list[tuple[int, bytes, str]]:
+    """At most `limit` of (message, audience, reason) that wait for this peer, oldest first."""
+    sql = "SELECT message, audience, reason FROM waiting WHERE peer = ? ORDER BY message LIMIT ?"
+    return [(row[0], row[1], row[2]) for row in tx.all(sql, (peer, limit))]
+
+
+def still_waiting(tx: Transaction, peer: int, reason: str) -> None:
+    """Afterwards what waits for this peer waits for this reason (withdrawals stay so)."""
+    tx.run("UPDATE waiting SET reason = ? WHERE peer = ? AND reason NOT IN (?, ?)", (reason, peer, WITHDRAWN, reason))
+
+
+def waits_of(tx: Transaction, message: int) -> list[tuple[int, str]]:
+    """(peer, reason) for each recipient for whom this message waits."""
+    return [(row[0], row[1]) for row in tx.all("SELECT peer, reason FROM waiting WHERE message = ?", (message,))]
+
+
+def no_longer_waiting(tx: Transaction, peer: int, messages: Iterable[int]) -> None:
+    """Afterwards these messages do not wait for this peer."""
+    tx.many("DELETE FROM waiting WHERE peer = ? AND message = ?", [(peer, message) for message in messages])
+
+
+def overdue(tx: Transaction, now: int) -> list[tuple[int, int]]:
+    """(peer, message) of what waits past its author's expiry."""
+    sql = "SELECT w.peer, w.message FROM waiting w JOIN outbox o ON o.id = w.message WHERE o.expires_at <= ?"
+    return [(row[0], row[1]) for row in tx.all(sql, (now,))]
+
+
+def end(tx: Transaction, peer: int, message: int, reason: VoidReason, at: int) -> None:
+    """Afterwards this message will not go to this peer (`EVERYBODY`: to nobody), and never had a number there."""
+    sql = "INSERT OR IGNORE INTO ended (message, peer, reason, at) VALUES (?, ?, ?, ?)"
+    tx.run(sql, (message, peer, int(reason), at))
+
+
+def ends_of(tx: Transaction, message: int) -> list[tuple[int, VoidReason, int]]:
+    """(peer, reason, at) for each recipient to whom this message will not go."""
+    rows = tx.all("SELECT peer, reason, at FROM ended WHERE message = ?", (message,))
+    return [(row[0], VoidReason(row[1]), row[2]) for row in rows]
+
+
+def withdrawn_unplaced(tx: Transaction, messages: Sequence[int]) -> frozenset[int]:
+    """Those of the messages, all after `placed_upto`, that their authors withdrew."""
+    low, high = messages[0], messages[-1]
+    rows = tx.all("SELECT message FROM ended WHERE message BETWEEN ? AND ? AND peer = ?", (low, high, EVERYBODY))
+    return frozenset(row[0] for row in rows)
+
+
+# -- in hand -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A desk's answer to a message: by which peer, when, what it did, and the receipt as (inlink, place)."""
+
+    peer: int
+    at: int
+    action: int
+    inlink: int
+    place: int
+
+
+def handed_over(tx: Transaction, message: int, peer: int, receipt: tuple[int, int], at: int, action: int) -> None:
+    """Afterwards this peer's desk is known to have taken the message in hand."""
+    tx.run(
+        "INSERT OR IGNORE INTO handover (message, peer, inlink, place, at, action) VALUES (?, ?, ?, ?, ?, ?)",
+        (message, peer, *receipt, at, action),
+    )
+
+
+def handovers(tx: Transaction, message: int) -> list[Handover]:
+    """Every desk's answer to this message, oldest first."""
+    sql = "SELECT peer, at, action, inlink, place FROM handover WHERE message = ? ORDER BY at, inlink, place"
+    return [Handover(*row) for row in tx.all(sql, (message,))]
+
+
+def mark_withdrawn(tx: Transaction, peer: int, message: int) -> None:
+    """Afterwards this message waits for the peer only to be voided."""
+    tx.run("UPDATE waiting SET reason = ? WHERE peer = ? AND message = ?", (WITHDRAWN, peer, message))
+
+
+def audience_of(tx: Transaction, message: int) -> bytes | None:
+    """The audience with which this message waits for somebody; None if it does not wait."""
+    row = tx.one("SELECT audience FROM waiting WHERE message = ? LIMIT 1", (message,))
+    return bytes(row[0]) if row else None

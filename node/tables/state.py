@@ -1,0 +1,115 @@
+"""What there is one of: our incarnation, the hub's, counters, the cursor, alarms, events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from node.model import EventKind, pack, unpack
+from node.store import Transaction
+from protocol.envelope import Submission
+from protocol.names import Incarnation
+
+
+def get(tx: Transaction, name: str) -> Any:
+    """The value of this name, None if it was never set."""
+    row = tx.one("SELECT value FROM state WHERE name = ?", (name,))
+    return row[0] if row else None
+
+
+def put(tx: Transaction, name: str, value: int | bytes | str | None) -> None:
+    """Afterwards this name has this value."""
+    tx.run("INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)", (name, value))
+
+
+# -- incarnations ------------------------------------------------------------------------------------
+def incarnation(tx: Transaction) -> Incarnation | None:
+    """The incarnation in which this node numbers what it sends; None before its first."""
+    packed = get(tx, "incarnation")
+    return unpack(packed) if packed else None
+
+
+def begin_incarnation(tx: Transaction, begun: Incarnation) -> None:
+    """Afterwards this node is in the incarnation `begun`, with nothing submitted in it."""
+    put(tx, "incarnation", pack(begun))
+    put(tx, "counter", 0)
+
+
+def hub_incarnation(tx: Transaction) -> Incarnation | None:
+    """The newest incarnation of the hub that this node met."""
+    packed = get(tx, "hub")
+    return unpack(packed) if packed else None
+
+
+def meet_hub(tx: Transaction, met: Incarnation) -> None:
+    """Afterwards mailbox positions are those of this incarnation of the hub, and none was taken."""
+    put(tx, "hub", pack(met))
+    put(tx, "cursor", 0)
+
+
+# -- counters ----------------------------------------------------------------------------------------
+def cursor(tx: Transaction) -> int:
+    """The highest mailbox position taken in, under `hub_incarnation`."""
+    return int(get(tx, "cursor") or 0)
+
+
+def placed_upto(tx: Transaction) -> int:
+    """The row id up to which every message of the outbox was placed, set waiting or ended."""
+    return int(get(tx, "placed") or 0)
+
+
+def submissions(tx: Transaction) -> int:
+    """The counter of the newest submission in this incarnation; 0 if there is none."""
+    return int(get(tx, "counter") or 0)
+
+
+def last_submission(tx: Transaction) -> Submission | None:
+    """The newest submission of all; None if nothing was ever submitted."""
+    current, counter = incarnation(tx), submissions(tx)
+    return Submission(current, counter) if current is not None and counter else None
+
+
+# -- alarms and events -------------------------------------------------------------------------------
+def alarm(tx: Transaction, at: int, code: str, detail: str) -> None:
+    """Record that a person should look; the same alarm is recorded once an hour at most."""
+    known = tx.one("SELECT 1 FROM alarm WHERE code = ? AND detail = ? AND at > ?", (code, detail, at - 3600))
+    if not known:
+        tx.run("INSERT INTO alarm (at, code, detail) VALUES (?, ?, ?)", (at, code, detail))
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that a person should look at: when, a stable code, and whom or what it concerns."""
+
+    id: int
+    at: int
+    code: str
+    detail: str
+
+
+def alarms(tx: Transaction, after: int = 0) -> list[Alarm]:
+    """The alarms with row ids above `after`, oldest first."""
+    rows = tx.all("SELECT id, at, code, detail FROM alarm WHERE id > ? ORDER BY id", (after,))
+    return [Alarm(*row) for row in rows]
+
+
+def event(tx: Transaction, at: int, kind: EventKind, subject: int, place: int | None = None) -> None:
+    """Record for those who follow that something changed."""
+    tx.run("INSERT INTO event (at, kind, subject, place) VALUES (?, ?, ?, ?)", (at, int(kind), subject, place))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change, in order of `id`; see `EventKind` for what `subject` names."""
+
+    id: int
+    at: int
+    kind: EventKind
+    subject: int
+    place: int | None
+
+
+def events(tx: Transaction, after: int, limit: int = 1000) -> list[Event]:
+    """At most `limit` events with ids above `after`, oldest first."""
+    rows = tx.all("SELECT id, at, kind, subject, place FROM event WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    return [Event(row[0], row[1], EventKind(row[2]), row[3], row[4]) for row in rows]

@@ -1,0 +1,98 @@
+"""An author takes a message back: where it was not numbered yet at once, elsewhere by asking the recipient (SPEC 10.1).
+
+not placed, or waiting for a peer      ended at once; in a restored node voided under a number of its own,
+because the same message may have gone before the backup was put back
+numbered and open                      to be voided, and the hub is asked to recall the envelope
+delivered                              too late
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.context import Context
+from node.model import EventKind, LinkState
+from node.reach import resolve
+from node.tables import links, outbox, peers, state
+from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
+from node.upkeep import is_first
+from protocol.errors import TooLateError, UnknownMessageError
+from protocol.message import Kind
+from protocol.names import EnvelopeId, MessageId, Party
+from protocol.receipts import VoidReason
+
+
+@dataclass(frozen=True, slots=True)
+class Recalling:
+    """A slot that the hub shall drop if it was not delivered yet."""
+
+    envelope_id: EnvelopeId
+    recipient: Party
+
+
+def withdraw(ctx: Context, message_id: MessageId) -> list[Recalling]:
+    """Afterwards the message is on its way back wherever it was not receipted; gives what to recall from the hub.
+
+    Withdrawing twice changes nothing.  Raises `UnknownMessageError`, and `TooLateError` if every recipient has it or
+    it is closed for another reason.
+    """
+    message = outbox.find(ctx.tx, message_id)
+    if message is None:
+        raise UnknownMessageError
+    if message.id > state.placed_upto(ctx.tx):
+        touched = _withdraw_unplaced(ctx, message)
+        recalling: list[Recalling] = []
+    else:
+        touched = _withdraw_waiting(ctx, message)
+        recalling, taken_back = _withdraw_numbered(ctx, message)
+        touched = touched or taken_back
+    if not touched:
+        raise TooLateError
+    state.event(ctx.tx, ctx.second, EventKind.MESSAGE, message.id)
+    return recalling
+
+
+def _was_restored(ctx: Context) -> bool:
+    current = state.incarnation(ctx.tx)
+    return current is not None and not is_first(ctx.registry, ctx.identity.me.member, current)
+
+
+def _withdraw_unplaced(ctx: Context, message: Written) -> bool:
+    if any(peer == EVERYBODY for peer, _reason, _at in outbox.ends_of(ctx.tx, message.id)):
+        return True
+    outbox.end(ctx.tx, EVERYBODY, message.id, VoidReason.WITHDRAWN, ctx.second)
+    if _was_restored(ctx):
+        audience = resolve(ctx, message.addressed)
+        for party in audience.parties:
+            outbox.wait(ctx.tx, peers.meet(ctx.tx, party).id, [message.id], audience.encode(), WITHDRAWN)
+    return True
+
+
+def _withdraw_waiting(ctx: Context, message: Written) -> bool:
+    waits = outbox.waits_of(ctx.tx, message.id)
+    restored = _was_restored(ctx)
+    for peer, reason in waits:
+        if reason != WITHDRAWN and not restored:
+            outbox.no_longer_waiting(ctx.tx, peer, [message.id])
+            outbox.end(ctx.tx, peer, message.id, VoidReason.WITHDRAWN, ctx.second)
+        elif reason != WITHDRAWN:
+            outbox.mark_withdrawn(ctx.tx, peer, message.id)
+    ended = outbox.ends_of(ctx.tx, message.id)
+    return bool(waits) or any(reason is VoidReason.WITHDRAWN for _peer, reason, _at in ended)
+
+
+def _withdraw_numbered(ctx: Context, message: Written) -> tuple[list[Recalling], bool]:
+    recalling, touched = [], False
+    for link, place in links.of_message(ctx.tx, message.id):
+        number = links.numbers(ctx.tx, link.id).get(place)
+        now = number.state if number else link.state
+        is_withdrawn = number is not None and number.reason is VoidReason.WITHDRAWN
+        if link.kind is Kind.VOID or (is_withdrawn and now is not LinkState.DELIVERED):
+            touched = True
+        elif now is LinkState.OPEN:
+            links.begin_void(ctx.tx, link.id, [place], VoidReason.WITHDRAWN)
+            touched = True
+            if link.envelope is not None:
+                party = peers.find(ctx.tx, link.peer).party
+                recalling.append(Recalling(links.envelope_id(ctx.tx, link.envelope), party))
+    return recalling, touched
