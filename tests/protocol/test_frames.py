@@ -46,7 +46,7 @@ from protocol.names import EnvelopeId, Incarnation
 from protocol.signing import Signature
 from tests.protocol.pair import ATTESTED, PEER, attestations, delivery, item
 from tests.protocol.vectors_primitives import FOLDER, from_json, load, render
-from tests.protocol.vectors_session import FAULTS, FRAMES, ID
+from tests.protocol.vectors_session import FAULTS, FRAMES, ID, attestation, batch
 from tests.protocol.vectors_session import frames as frame_vectors
 
 # -- every frame -------------------------------------------------------------------------------------
@@ -209,6 +209,16 @@ def test_shared_signatures_cost_once() -> None:
     own = ResultItem(ID, None, tuple(attestations(1, batch)[0] for batch in range(3)))
     assert fitting([own]) == 1
     assert len(encode_frame(Results((own,)))) > 3 * 3_373
+
+
+def test_signatures_of_many_batches_count_towards_a_frame() -> None:
+    own = [tuple(attestation(each, batch(f"{at} {each}")) for each in range(6)) for at in range(256)]
+    answers = [ResultItem(EnvelopeId(bytes([at]) * 32), None, proofs) for at, proofs in enumerate(own)]
+    count = fitting(answers)
+    assert 100 < count < 256
+    assert len(encode_frame(Results(tuple(answers[:count])))) > MAX_PLAINTEXT_BYTES * 0.9
+    with pytest.raises(UsageError):
+        encode_frame(Results(tuple(answers)))
 
 
 def test_no_more_than_256_fit() -> None:
