@@ -42,7 +42,6 @@ from protocol.receipts import Notice, Receipt, Void, read_notice, read_receipt, 
 CONTEXT: Final = b"valija/0 content"
 WRAP_LABEL: Final = "valija/0 wrap"
 PREKEY_SECRET_BYTES: Final = 96
-WRAPPED_BYTES: Final = 707
 MLKEM768_SEED_BYTES: Final = 64
 MLKEM768_PUBLIC_BYTES: Final = 1184
 
@@ -241,8 +240,7 @@ def open_envelope(core: Core, ciphertext: bytes, slot: Slot, prekey: Prekey, me:
 
 
 def _read_wrapped(wrapped: bytes) -> tuple[Link, LeafProof]:
-    if len(wrapped) != WRAPPED_BYTES:
-        raise MalformedError("wrap size")
+    # A slot's wrap has one size (`envelope.WRAP_BYTES`), so these are 707 bytes.
     start = chunks.KEY_BYTES
     salt, rest = wrapped[start : start + SALT_BYTES], wrapped[start + SALT_BYTES :]
     link = _unpadded(rest[2 : 2 + MAX_LINK_BYTES], int.from_bytes(rest[:2], "big"))
