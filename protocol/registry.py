@@ -286,9 +286,11 @@ class Registry:
             raise WrongAssociationError(statement.type.name.lower())
         if not isinstance(statement, NEGATIVES):
             raise MalformedError("not a negative statement")
-        if signed.id in self._replay.applied or signed.id in self._sighted or self._is_weaker(statement):
+        if signed.id in self._replay.applied or signed.id in self._sighted:
             return False
         self._replay.judge_negative(signed, statement)
+        if self._is_weaker(statement):
+            return False
         self._sighted = {key: held for key, held in self._sighted.items() if not _supersedes(statement, held.statement)}
         self._sighted[signed.id] = _Sighted(signed, statement, self.size)
         self._count_sighted()

@@ -29,7 +29,6 @@ from protocol.statements import (
     Admission,
     Certificate,
     Charter,
-    Expulsion,
     Lift,
     Negative,
     Opening,
@@ -37,7 +36,6 @@ from protocol.statements import (
     Role,
     Roster,
     SignedStatement,
-    Suspension,
 )
 
 
@@ -141,7 +139,7 @@ class Replay:
             case Roster():
                 if statement.version != len(self.rosters.get(statement.network, ())) + 1:
                     raise ReplayError(f"roster {statement.version} of {statement.network}")
-            case Lift():
+            case _:
                 self._judge_lift(statement)
         self._require_stewards(signed)
 
@@ -198,7 +196,7 @@ class Replay:
             case Opening() as opening:
                 incarnation = Incarnation(len(self.charters), index)
                 self.openings.setdefault((opening.role, opening.member), {})[incarnation] = opening
-            case Revocation() | Suspension() | Expulsion() as negative:
+            case _ as negative:
                 self.negatives.add(signed.id, negative, index)
 
     def _apply_charter(self, statement_id: StatementId, charter: Charter, index: int, logged_at: int) -> None:

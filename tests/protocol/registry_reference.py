@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from protocol.names import AssociationId, StatementId
 from protocol.statements import (
     Admission,
+    Body,
     Certificate,
     Charter,
     Expulsion,
@@ -24,6 +26,7 @@ from protocol.statements import (
 )
 
 HOUR = 3_600
+S = TypeVar("S", bound=Body)
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,9 @@ class Leaf:
     signers: frozenset[bytes]
 
 
-def of(kind, leaves: Iterable[Leaf]):
+def of(kind: type[S], leaves: Iterable[Leaf]) -> list[tuple[Leaf, S]]:
     """The leaves that hold this kind of statement, with it."""
-    return [(leaf, leaf.signed.statement) for leaf in leaves if isinstance(leaf.signed.statement, kind)]
+    return [(leaf, statement) for leaf in leaves if isinstance(statement := leaf.signed.statement, kind)]
 
 
 def by_stewards(charter: Charter, leaf: Leaf) -> bool:
@@ -119,17 +122,17 @@ class Reference:
         return in_time and self.certificate_ok(opening.certificate, leaf.at, sighted=False)
 
     # -- standing ------------------------------------------------------------------------------------------
-    def admissions(self, member: str):
+    def admissions(self, member: str) -> list[tuple[Leaf, Admission]]:
         return [(leaf, each) for leaf, each in of(Admission, self.applied) if each.member == member]
 
-    def negatives(self, kind, *, sighted: bool):
+    def negatives(self, kind: type[S], *, sighted: bool) -> list[tuple[Leaf, S]]:
         return of(kind, [*self.applied, *(self.sighted if sighted else ())])
 
     def root_now(self, role: Role, member: str, at: int) -> bytes | None:
         if role is Role.HUB:
             return of(Charter, self.applied)[-1][1].hub.root.fingerprint
         admissions = self.admissions(member)
-        if not admissions or self.over(*admissions[-1], at, sighted=False):
+        if not admissions or self.over(admissions[-1], at, sighted=False):
             return None
         return admissions[-1][1].root.fingerprint
 
@@ -141,10 +144,11 @@ class Reference:
             return charters[-1].hub.root.fingerprint
         return self.issued_under(certificate, statement.member)[1].root.fingerprint
 
-    def issued_under(self, certificate: Leaf, member: str):
+    def issued_under(self, certificate: Leaf, member: str) -> tuple[Leaf, Admission]:
         return [pair for pair in self.admissions(member) if pair[0].index < certificate.index][-1]
 
-    def over(self, leaf: Leaf, admission: Admission, at: int, *, sighted: bool) -> bool:
+    def over(self, admitted: tuple[Leaf, Admission], at: int, *, sighted: bool) -> bool:
+        leaf, admission = admitted
         return any(
             at > expulsion.not_trusted_after
             for each, expulsion in self.negatives(Expulsion, sighted=sighted)
@@ -161,8 +165,8 @@ class Reference:
         return False
 
     def member_ok(self, member: str, at: int) -> bool:
-        admitted = [(leaf, each) for leaf, each in self.admissions(member) if leaf.at <= at]
-        alive = any(not self.over(leaf, each, at, sighted=True) for leaf, each in admitted)
+        admitted = [pair for pair in self.admissions(member) if pair[0].at <= at]
+        alive = any(not self.over(each, at, sighted=True) for each in admitted)
         return alive and not self.suspended(member, at, sighted=True)
 
     def certificate_ok(self, statement_id: StatementId, at: int, *, sighted: bool = True) -> bool:
@@ -184,6 +188,4 @@ class Reference:
         if any(at > when for when, root in later if root.fingerprint != self.root_of(leaf)):
             return False
         under = self.issued_under(leaf, certificate.member)
-        return not self.over(*under, at, sighted=sighted) and not self.suspended(
-            certificate.member, at, sighted=sighted
-        )
+        return not self.over(under, at, sighted=sighted) and not self.suspended(certificate.member, at, sighted=sighted)

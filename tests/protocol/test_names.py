@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.codec import decode, encode
+from protocol.codec import Value, decode, encode
 from protocol.errors import LimitError, MalformedError, UsageError
 from protocol.names import (
     Address,
@@ -23,6 +25,9 @@ from protocol.names import (
     read_name,
     show_id,
 )
+from tests.protocol.vectors_primitives import FOLDER, load, render
+from tests.protocol.vectors_registry import ERRORS
+from tests.protocol.vectors_registry import names as names_vectors
 
 names = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,5}){0,3}", fullmatch=True).filter(lambda name: len(name) >= 2)
 HOME = AssociationId(b"\x07" * 32)
@@ -65,13 +70,13 @@ def test_an_incarnation_survives_the_wire(version: int, index: int) -> None:
 
 
 @pytest.mark.parametrize("value", [[], [bytes(32)], [bytes(31), "ab"], [bytes(32), "A"], [bytes(32), "ab", 0], None])
-def test_a_party_of_another_form_is_malformed(value) -> None:
+def test_a_party_of_another_form_is_malformed(value: Value) -> None:
     with pytest.raises(MalformedError):
         Party.parse(value)
 
 
 @pytest.mark.parametrize("value", [[], [1], [1, -1], [1, 2**63], [True, 1], [1, "1"], b""])
-def test_an_incarnation_of_another_form_is_malformed(value) -> None:
+def test_an_incarnation_of_another_form_is_malformed(value: Value) -> None:
     with pytest.raises(MalformedError):
         Incarnation.parse(value)
 
@@ -126,7 +131,7 @@ def test_everything_else_is_no_address(typed: str) -> None:
 
 # -- identifiers -------------------------------------------------------------------------------------
 @given(st.sampled_from(("msg", "env", "stm")), st.data())
-def test_an_identifier_reads_back(prefix: str, data) -> None:
+def test_an_identifier_reads_back(prefix: str, data: st.DataObject) -> None:
     raw = data.draw(st.binary(min_size=16, max_size=16) if prefix == "msg" else st.binary(min_size=32, max_size=32))
     shown = show_id(prefix, raw)
     assert shown.startswith(f"{prefix}_")
@@ -154,7 +159,7 @@ def test_no_other_text_is_an_identifier(shown: str) -> None:
         lambda shown: shown[:-1] + "é",
     ],
 )
-def test_an_identifier_has_one_spelling(spoil) -> None:
+def test_an_identifier_has_one_spelling(spoil: Callable[[str], str]) -> None:
     shown = show_id("msg", bytes(16))
     with pytest.raises(UsageError):
         read_id("msg", spoil(shown))
@@ -173,7 +178,7 @@ def test_a_message_id_is_what_the_specification_says() -> None:
 
 
 @given(st.lists(st.tuples(names, names, st.text("abc", min_size=1, max_size=3)), min_size=2, max_size=8, unique=True))
-def test_message_ids_tell_submissions_apart(submissions) -> None:
+def test_message_ids_tell_submissions_apart(submissions: list[tuple[str, str, str]]) -> None:
     assert len({message_id(HOME, *each) for each in submissions}) == len(submissions)
 
 
@@ -195,3 +200,35 @@ def test_what_has_no_message_id(member: str, desk: str, key: str) -> None:
 
 def test_the_longest_key_has_a_message_id() -> None:
     assert len(message_id(HOME, "ar-mpf", "antidrogas", "é" * 127 + "x")) == 16
+
+
+# -- vectors -----------------------------------------------------------------------------------------
+READERS: dict[str, Callable[[str], object]] = {
+    "name": check_name,
+    "address": lambda text: parse_address(text, "aiamp"),
+    "id": lambda text: read_id("msg", text),
+}
+
+
+def test_vectors_come_out_the_same() -> None:
+    assert render(names_vectors()) == (FOLDER / "names.json").read_text(encoding="utf-8")
+
+
+def test_valid_vectors() -> None:
+    for case in load("names")["valid"]:
+        if case["kind"] == "id":
+            assert show_id(case["prefix"], read_id(case["prefix"], case["shown"])) == case["shown"]
+            assert read_id(case["prefix"], case["shown"]).hex() == case["raw"]
+        elif case["kind"] == "message id":
+            assert (
+                message_id(AssociationId(bytes.fromhex(case["association"])), *case["submission"]).hex() == case["id"]
+            )
+        else:
+            assert str(READERS[case["kind"]](case["name"])) == case["name"]
+
+
+@pytest.mark.parametrize("case", load("names")["invalid"], ids=lambda case: case["name"])
+def test_invalid_vectors(case: dict[str, Any]) -> None:
+    with pytest.raises(ERRORS[case["error"]]) as caught:
+        READERS[case["kind"]](case["text"])
+    assert caught.value.code == case["error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from protocol.errors import StandingError, ThresholdError, ValijaError
 from protocol.registry import Outcome
+from protocol.signing import PrivateKey
 from protocol.statements import (
     NEGATIVES,
     Certificate,
@@ -43,7 +45,14 @@ def signers(signed: SignedStatement) -> frozenset[bytes]:
     return frozenset(fingerprint for fingerprint, _signature in signed.signatures)
 
 
-def holds(question, *arguments) -> bool:
+def holder(certificate: SignedStatement) -> str:
+    """Whose certificate it is; for the hub's, the first member's name."""
+    statement = certificate.statement
+    assert isinstance(statement, Certificate)
+    return statement.member or MEMBERS[0]
+
+
+def holds(question: Callable[..., object], *arguments: object) -> bool:
     try:
         question(*arguments)
     except StandingError:
@@ -57,7 +66,7 @@ class RegistryMachine(RuleBasedStateMachine):
     suspensions = Bundle("suspensions")
 
     @initialize(target=certificates)
-    def found(self):
+    def found(self) -> object:
         self.world = World(members=())
         self.reference = Reference(self.world.association)
         self.outcomes: list[Outcome] = []
@@ -78,47 +87,53 @@ class RegistryMachine(RuleBasedStateMachine):
 
     # -- making statements; each may be logged at once or held back --------------------------------------
     @rule(target=made, member=members, root=numbers, shift=shifts, signing=signings, logged=booleans)
-    def admit(self, member, root, shift, signing, logged):
+    def admit(
+        self, member: str, root: int, shift: int, signing: tuple[int, int | None], logged: bool
+    ) -> SignedStatement:
         signed = self.world.admit(member, ROOTS[member][root], self.world.now + shift, self.stewards(signing))
         return self.made_one(signed, logged)
 
     @rule(target=certificates, member=members, root=numbers, key=numbers, hundreds=st.integers(1, 3), logged=booleans)
-    def certify(self, member, root, key, hundreds, logged):
+    def certify(self, member: str, root: int, key: int, hundreds: int, logged: bool) -> SignedStatement:
         return self.made_one(self.certificate(member, root, key, 100 * hundreds), logged)
 
     @rule(target=certificates, root=numbers)
-    def certify_hub(self, root):
+    def certify_hub(self, root: int) -> SignedStatement:
         signed = self.world.certify("", Role.HUB, root=HUB_ROOTS[root], not_before=self.world.now)
         return self.made_one(signed, logged=True)
 
     @rule(
         target=made, one=certificates, after=shifts, root=numbers, signing=signings, by_root=booleans, logged=booleans
     )
-    def revoke(self, one, after, root, signing, by_root, logged):
-        keys = [ROOTS[one.statement.member or MEMBERS[0]][root]] if by_root else self.stewards(signing)
+    def revoke(
+        self, one: SignedStatement, after: int, root: int, signing: tuple[int, int | None], by_root: bool, logged: bool
+    ) -> SignedStatement:
+        keys = [ROOTS[holder(one)][root]] if by_root else self.stewards(signing)
         return self.made_one(self.world.revoke(one.id, self.world.now + after, keys, str(next(self.fresh))), logged)
 
     @rule(target=suspensions, member=members, after=shifts, signing=signings, logged=booleans)
-    def suspend(self, member, after, signing, logged):
+    def suspend(self, member: str, after: int, signing: tuple[int, int | None], logged: bool) -> SignedStatement:
         after, reason = self.world.now + after, str(next(self.fresh))
         return self.made_one(self.world.suspend(member, after, self.stewards(signing), reason), logged)
 
     @rule(target=made, one=suspensions, signing=signings)
-    def lift(self, one, signing):
+    def lift(self, one: SignedStatement, signing: tuple[int, int | None]) -> SignedStatement:
         return self.made_one(self.world.lift(one.id, self.world.now, self.stewards(signing)), logged=True)
 
     @rule(target=made, member=members, after=shifts, shift=shifts, signing=signings, logged=booleans)
-    def expel(self, member, after, shift, signing, logged):
+    def expel(
+        self, member: str, after: int, shift: int, signing: tuple[int, int | None], logged: bool
+    ) -> SignedStatement:
         now = self.world.now
         return self.made_one(self.world.expel(member, now + after, now + shift, self.stewards(signing)), logged)
 
     @rule(target=made, version=st.integers(1, 3), some=st.sets(members), signing=signings, logged=booleans)
-    def roster(self, version, some, signing, logged):
+    def roster(self, version: int, some: set[str], signing: tuple[int, int | None], logged: bool) -> SignedStatement:
         return self.made_one(self.world.roster("rfai", some, version, self.stewards(signing)), logged)
 
     @rule(target=made, one=certificates, honest=booleans, key=numbers, shift=shifts)
-    def open(self, one, honest, key, shift):
-        member = one.statement.member if honest and one.statement.member else MEMBERS[0]
+    def open(self, one: SignedStatement, honest: bool, key: int, shift: int) -> SignedStatement:
+        member = holder(one) if honest else MEMBERS[0]
         at = self.world.now + shift
         return self.made_one(
             self.world.open(member, certificate=one.id, opened_at=at, key=KEYS[member][key]), logged=True
@@ -133,12 +148,14 @@ class RegistryMachine(RuleBasedStateMachine):
         lasts=st.sampled_from((None, None, 30)),
         logged=booleans,
     )
-    def charter(self, group, old, new, root, lasts, logged):
+    def charter(self, group: int, old: int, new: int, root: int, lasts: int | None, logged: bool) -> SignedStatement:
         keys = {key.public.fingerprint: key for key in (*GROUPS[self.group][:old], *GROUPS[group][:new])}
         expires_at = lasts and self.world.now + lasts
         return self.made_one(self.charter_to(group, list(keys.values()), root, expires_at), logged)
 
-    def charter_to(self, group: int, keys, hub_root: int = 0, expires_at: int | None = None) -> SignedStatement:
+    def charter_to(
+        self, group: int, keys: Iterable[PrivateKey], hub_root: int = 0, expires_at: int | None = None
+    ) -> SignedStatement:
         return self.world.next_charter(
             stewards=GROUPS[group], keys=keys, hub_root=HUB_ROOTS[hub_root], expires_at=expires_at
         )
@@ -149,7 +166,7 @@ class RegistryMachine(RuleBasedStateMachine):
             member, key=KEYS[member][key], root=ROOTS[member][root], not_before=now - 1, not_after=now + seconds
         )
 
-    def stewards(self, signing):
+    def stewards(self, signing: tuple[int, int | None]) -> Sequence[PrivateKey]:
         number, group = signing
         return GROUPS[self.group if group is None else group][:number]
 
@@ -160,11 +177,11 @@ class RegistryMachine(RuleBasedStateMachine):
 
     # -- the hub's levers: order, repetition, time, and what is shown outside the log ----------------------
     @rule(one=st.one_of(made, certificates, suspensions), seconds=st.sampled_from((0, 0, 60)))
-    def replay(self, one, seconds):
+    def replay(self, one: SignedStatement, seconds: int) -> None:
         self.log(one, seconds)
 
     @rule(one=st.one_of(suspensions, made))
-    def show(self, one):
+    def show(self, one: SignedStatement) -> None:
         if not isinstance(one.statement, NEGATIVES):
             return
         registry = self.world.registry
