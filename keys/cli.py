@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from keys.cli_charter import charter
 from keys.cli_drafts import DRAFTS
 from keys.cli_statements import STATEMENTS
 from keys.console import (
@@ -52,7 +53,7 @@ def main(ctx: click.Context, keystore: Path) -> None:
     ctx.obj = Vault(keystore.expanduser())
 
 
-@main.command()
+@main.command(short_help="Make a private key.")
 @click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
 @click.argument("name")
 @unlocking_options
@@ -102,7 +103,7 @@ def new(
     answer(told | part_facts(public), [made, *lines_of(part_facts(public) | {"file": str(path)}), keep])
 
 
-@main.command("list")
+@main.command("list", short_help="List your private keys.")
 @json_option
 @click.pass_obj
 def list_keys(vault: Vault) -> None:
@@ -121,7 +122,7 @@ def _listed(path: Path) -> Facts:
     return {"key": path.stem} | part_facts(entry.public) | opened
 
 
-@main.command()
+@main.command(short_help="Show or export the public half of a key.")
 @click.argument("name")
 @out_option
 @dry_run_option
@@ -138,5 +139,5 @@ def show(vault: Vault, *, name: str, out: Path | None, dry_run: bool) -> None:
     answer(part_facts(public) | told, lines)
 
 
-for command in (*STATEMENTS, *DRAFTS):
+for command in (*STATEMENTS, charter, *DRAFTS):
     main.add_command(command)

@@ -1,35 +1,28 @@
-"""Commands that draft statements: a charter, its successor, and what is decided under it."""
+"""Commands that draft what is decided under a charter: members, certificates, networks, and the end of trust."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from keys.ceremony import Papers, add_signature
-from keys.cli_statements import explain, issue, papers_from
+from keys.cli_statements import issue, papers_from
 from keys.console import FILE, F, Unlocking, dry_run_option, json_option, now, out_option, unlocking_options
 from keys.drafts import (
     CERTIFICATE_DAYS,
-    CharterPlan,
     certificate,
-    change_charter,
     charter_of,
     draft,
-    first_charter,
-    next_charter,
-    read_plan,
     read_titles,
     roster,
 )
-from keys.files import read_public
-from keys.kinds import Kind, PublicPart
+from keys.kinds import Kind
 from keys.papers import read_part, read_statement
 from keys.times import read_time
 from keys.vault import Vault
-from protocol.errors import CharterExpiredError, ConfigError, UsageError
+from protocol.errors import CharterExpiredError, UsageError
 from protocol.names import StatementId, read_id, show_id
 from protocol.statements import (
     Admission,
@@ -98,112 +91,8 @@ def _named(written: str, wanted: StatementType) -> StatementId:
     return signed.id
 
 
-# -- charters ----------------------------------------------------------------------------------------
-@click.group()
-def charter() -> None:
-    """Draft and review charters: who governs an association, and where its hub is."""
-
-
-def _reader(folder: Path) -> Any:
-    def read(name: str) -> PublicPart:
-        return read_part(folder / name)
-
-    return read
-
-
-def _plan(path: Path) -> CharterPlan:
-    try:
-        return read_plan(tomllib.loads(read_public(path).decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def charter_options(command: F) -> F:
-    """Add what a charter says, option by option."""
-    options = (
-        click.option(
-            "--from", "plan", type=FILE, help="A TOML file that says everything; files are looked up beside it."
-        ),
-        click.option("--threshold", "-k", type=int, help="How many stewards must sign."),
-        click.option("--hub-root", help="Public key file of the hub's root."),
-        click.option("--log", help="Public key file of the hub's log."),
-        click.option("--origin", help="Name of the log, for example hub.example.org/aiamp."),
-        click.option("--url", help="Address of the hub."),
-        click.option("--expires", help="When it ends: 2028-11-22, or 730d from now."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@charter.command("draft")
-@click.option("--name", help="Name of the association.")
-@click.option("--steward", multiple=True, help="Public key file of a steward; once for each.")
-@charter_options
-@drafting
-def draft_charter(*, plan: Path | None, out: Path | None, dry_run: bool, **options: Any) -> None:
-    """Draft the founding charter of an association, from a TOML file or from options.
-
-    Each steward then looks at it with `explain`, compares its fingerprints and adds a signature with `sign`.
-    """
-    if plan:
-        if any(options.values()):
-            raise click.UsageError("Either --from or the other options, not both.")
-        drafted = first_charter(_plan(plan), _reader(plan.parent), now())
-    else:
-        drafted = first_charter(read_plan(_tables(options)), _reader(Path()), now())
-    issue(draft(drafted), Papers(), out or Path(f"charter-{drafted.name}-1{SUFFIX}"), dry_run=dry_run)
-
-
-def _tables(options: dict[str, Any]) -> dict[str, Any]:
-    missing = [name for name, value in options.items() if not value]
-    if missing:
-        said = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
-        raise click.UsageError(f"Missing: {said}; or say everything in a file, with --from.")
-    hub = {"root": options["hub_root"], "log": options["log"], "origin": options["origin"], "url": options["url"]}
-    tables = {name: options[name] for name in ("name", "threshold", "expires")}
-    return {**tables, "stewards": options["steward"], "hub": hub}
-
-
-@charter.command("next")
-@click.argument("previous", type=FILE)
-@click.option("--add-steward", multiple=True, help="Public key file of a new steward.")
-@click.option("--remove-steward", multiple=True, help="Name of a steward who leaves.")
-@click.option("--continues", type=(int, str), help="SIZE ROOT of the log that a replaced hub's log continues.")
-@charter_options
-@click.option("--older", type=FILE, multiple=True, help="Charters before PREVIOUS, so that its signatures count.")
-@drafting
-def next_version(
-    previous: Path, *, plan: Path | None, older: tuple[Path, ...], out: Path | None, dry_run: bool, **options: Any
-) -> None:
-    """Draft the charter that follows PREVIOUS, with the changes you name.
-
-    It needs the signatures of enough stewards of the charter in force and of enough of its own.
-    """
-    in_force = Charters(previous, older)
-    read = _reader(plan.parent if plan else Path())
-    drafted = next_charter(in_force.signed, _plan(plan) if plan else None, read, now())
-    changes = {name: value for name, value in options.items() if value}
-    drafted = change_charter(drafted, _with_root(changes), _reader(Path()), now())
-    in_force.issue(drafted, f"charter-{drafted.name}-{drafted.version}", out, dry_run=dry_run)
-
-
-def _with_root(changes: dict[str, Any]) -> dict[str, Any]:
-    if "continues" not in changes:
-        return changes
-    size, root = changes["continues"]
-    try:
-        return {**changes, "continues": (size, bytes.fromhex(root))}
-    except ValueError:
-        raise UsageError("the root is written in hexadecimal digits") from None
-
-
-charter.add_command(explain, "review")
-charter.add_command(explain, "explain")
-
-
 # -- members and networks ----------------------------------------------------------------------------
-@click.command()
+@click.command(short_help="Draft the admission of a member.")
 @click.argument("member")
 @charter_option
 @click.option("--root", type=FILE, required=True, help="Public key file of the member's root.")
@@ -220,7 +109,7 @@ def admit(
     in_force.issue(admission, f"admission-{member}", out, dry_run=dry_run)
 
 
-@click.command()
+@click.command(short_help="Certify the key of a node or of the hub.")
 @click.argument("role", type=click.Choice(["node", "hub"]))
 @click.argument("member", default="")
 @charter_option
@@ -292,7 +181,7 @@ def define(
 
 
 # -- the end of trust --------------------------------------------------------------------------------
-@click.command()
+@click.command(short_help="End the trust in a certificate.")
 @click.argument("certificate", metavar="CERTIFICATE")
 @charter_option
 @reason_options
@@ -327,7 +216,7 @@ def revoke(
     issue(drafted, in_force.papers, out or Path(f"revocation-{short}{SUFFIX}"), dry_run=dry_run)
 
 
-@click.command()
+@click.command(short_help="Suspend a member.")
 @click.argument("member")
 @charter_option
 @reason_options
@@ -339,7 +228,7 @@ def suspend(member: str, *, charter: Path, after: str, reason: str, out: Path | 
     in_force.issue(suspension, f"suspension-{member}", out, dry_run=dry_run)
 
 
-@click.command()
+@click.command(short_help="Expel a member.")
 @click.argument("member")
 @charter_option
 @reason_options
@@ -351,7 +240,7 @@ def expel(member: str, *, charter: Path, after: str, reason: str, out: Path | No
     in_force.issue(expulsion, f"expulsion-{member}", out, dry_run=dry_run)
 
 
-@click.command()
+@click.command(short_help="End a suspension.")
 @click.argument("suspension", metavar="SUSPENSION")
 @charter_option
 @drafting
@@ -363,4 +252,4 @@ def lift(suspension: str, *, charter: Path, out: Path | None, dry_run: bool) -> 
     in_force.issue(Lift(in_force.association, wanted, now()), f"lift-{short}", out, dry_run=dry_run)
 
 
-DRAFTS: Final = (charter, admit, certify, network, revoke, suspend, expel, lift)
+DRAFTS: Final = (admit, certify, network, revoke, suspend, expel, lift)

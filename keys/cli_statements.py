@@ -94,7 +94,7 @@ def issue(signed: SignedStatement, papers: Papers, out: Path, *, dry_run: bool) 
 
 
 # -- commands ----------------------------------------------------------------------------------------
-@click.command()
+@click.command(short_help="Say in plain words what a paper holds.")
 @click.argument("file", type=FILE)
 @papers_options
 @json_option
@@ -113,7 +113,7 @@ def explain(file: Path, charter: tuple[Path, ...], others: tuple[Path, ...]) -> 
     answer(told(found, papers), said(found, papers))
 
 
-@click.command()
+@click.command(short_help="Add your signature to a statement.")
 @click.argument("file", type=FILE)
 @click.option("--key", "name", required=True, help="Your key in the keystore: NAME or NAME.KIND.")
 @papers_options
@@ -164,7 +164,7 @@ def _ask(signed: SignedStatement, papers: Papers, stem: str) -> None:
     click.confirm(f"Sign this as {stem}?", abort=True, err=True)
 
 
-@click.command("assemble")
+@click.command("assemble", short_help="Put the signatures of copies together.")
 @click.argument("files", type=FILE, nargs=-1, required=True)
 @papers_options
 @click.option("--partial", is_flag=True, help="Write the file even while signatures are missing.")
