@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from inspect import cleandoc
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -298,7 +297,7 @@ def schema() -> dict[str, Any]:
 
 
 def _clean(node: Any) -> Any:
-    # Docstrings become descriptions, with the indentation of the source.
+    # Docstrings become descriptions, without the line breaks of the source.
     if isinstance(node, dict):
-        return {key: cleandoc(each) if key == "description" else _clean(each) for key, each in node.items()}
+        return {key: " ".join(each.split()) if key == "description" else _clean(each) for key, each in node.items()}
     return [_clean(each) for each in node] if isinstance(node, list) else node
