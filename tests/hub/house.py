@@ -11,7 +11,7 @@ from typing import TypeVar
 from hub.attesting import Attestor
 from hub.intake import Sender
 from hub.relay import Group, Relay, Result
-from hub.store import Store
+from hub.store import Store, Transaction
 from protocol.envelope import Core, Slot, Submission
 from protocol.items import SubmitItem
 from protocol.names import EnvelopeId, Incarnation, Party
@@ -76,8 +76,11 @@ class House:
         """The job, in a group and a commit of its own."""
         return self.together(job)[0]
 
-    def together(self, *jobs: Callable[[Group], T]) -> list[T]:
-        """The jobs in one group and one commit; the first that raises undoes itself alone, and is raised at the end."""
+    def together(self, *jobs: Callable[[Group], T], failures: type[Exception] | None = None) -> list[T]:
+        """The jobs in one group and one commit; one that raises undoes itself alone.
+
+        The first thing raised is raised at the end, unless it is of the `failures` that are expected.
+        """
         tx = self.store.begin()
         group = self.relay.group(tx, self.registry, self.now)
         found: list[T] = []
@@ -91,7 +94,7 @@ class House:
         group.close()
         tx.commit()
         self.last = group
-        if failure is not None:
+        if failure is not None and not (failures and isinstance(failure, failures)):
             raise failure
         return found
 
@@ -106,9 +109,18 @@ class House:
         return signed
 
     def slot(self, recipient: str, tag: object = 0, *, epoch: int | None = None, party: Party | None = None) -> Slot:
-        """A slot for today by the calendar that was published first."""
+        """A slot for today by the calendar that the hub holds."""
+        tx = self.store.begin()
+        try:
+            return self._slot(tx, recipient, tag, epoch, party)
+        finally:
+            tx.rollback()
+
+    def _slot(
+        self, tx: Transaction, recipient: str, tag: object, epoch: int | None = None, party: Party | None = None
+    ) -> Slot:
         day = epoch_at(int(self.now)) if epoch is None else epoch
-        raw = self.store_calendar(recipient)
+        raw = tx.calendar(recipient)
         known = None if raw is None else SignedCalendar.from_bytes(raw).claimed.hash(day)
         prekey = known or noise(32, "no prekey")
         leaf, wrap = noise(32, "leaf", recipient, tag), noise(1_843, "wrap", recipient, tag)
@@ -129,16 +141,32 @@ class House:
         lifetime: int = DAY,
         size: int = SMALLEST,
         counter: int | None = None,
-        expires_at: int | None = None,
     ) -> SubmitItem:
         """An envelope with a fresh submission and one slot for each recipient."""
+        tx = self.store.begin()
+        try:
+            return self.envelope_in(tx, sender, recipients, lifetime=lifetime, size=size, counter=counter)
+        finally:
+            tx.rollback()
+
+    def envelope_in(
+        self,
+        tx: Transaction,
+        sender: str,
+        recipients: Sequence[str],
+        *,
+        lifetime: int = DAY,
+        size: int = SMALLEST,
+        counter: int | None = None,
+    ) -> SubmitItem:
+        """The same while a transaction is open."""
         if counter is None:
             self.counter += 1
             counter = self.counter
         ciphertext = noise(size, sender, counter, lifetime)
-        until = int(self.now) + lifetime if expires_at is None else expires_at
+        until = int(self.now) + lifetime
         core = Core.build(self.world.party(sender), Submission(Incarnation(1, 5), counter), until, ciphertext)
-        return SubmitItem(core.raw, ciphertext, tuple(self.slot(each, counter).raw for each in recipients))
+        return SubmitItem(core.raw, ciphertext, tuple(self._slot(tx, each, counter).raw for each in recipients))
 
     def submit(self, sender: str, *items: SubmitItem) -> list[Result]:
         return self.run(lambda group: group.submit(self.sender(sender), items))
