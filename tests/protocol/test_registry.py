@@ -278,6 +278,13 @@ def test_the_root_that_signed_a_certificate_revokes_it_even_when_replaced(world:
     assert not holds(world.registry.certificate_standing, own, START)
 
 
+def test_one_steward_is_no_root(world: World) -> None:
+    own = world.certificates["ar-mpf"]
+    assert world.log(world.revoke(own, START, world.stewards[:1])).code == "threshold_not_met"
+    both = [world.root("ar-mpf"), world.stewards[0]]
+    assert world.log(world.revoke(own, START, both)).applied
+
+
 def test_the_same_root_in_a_new_admission_keeps_its_certificates(world: World) -> None:
     assert world.log(world.admit("ar-mpf", admitted_at=START + 1), START + 1).applied
     assert holds(world.registry.certificate_standing, world.certificates["ar-mpf"], START + 2)

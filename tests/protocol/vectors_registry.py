@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from protocol import errors
@@ -20,6 +21,7 @@ from protocol.signing import Label, PrivateKey
 from protocol.statements import (
     Admission,
     Cause,
+    Charter,
     Continues,
     Role,
     SignedStatement,
@@ -37,7 +39,7 @@ ERRORS = {
 Path = Sequence[int]
 
 
-def put(value: Value, path: Path, new: Value) -> Value:
+def put(value: Value, path: Path, new: Any) -> Value:
     """The same arrays with one element replaced."""
     assert isinstance(value, (list, tuple))
     head, rest = path[0], path[1:]
@@ -407,6 +409,8 @@ def bad_charters(scenes: Scenes) -> None:
     second = world.next_charter(stewards=new, expires_at=now + 9)
     third = (world.admit("br-mpf"), now + 1)
     scenes.ignored("twin charter", "replayed", (changed, now), (second, now))
+    orphan = replace(_charter(changed), previous=world.hub_certificate)
+    scenes.ignored("charter after another", "replayed", (world.sign(orphan, [*new, *world.stewards]), now))
     scenes.ignored(
         "charter without the old threshold",
         "threshold_not_met",
@@ -427,6 +431,11 @@ def bad_charters(scenes: Scenes) -> None:
     scenes.ignored(
         "admission after the charter expired", "charter_expired", (world.admit("co-fgn"), now + 2 * YEAR + 1)
     )
+
+
+def _charter(signed: SignedStatement) -> Charter:
+    assert isinstance(signed.statement, Charter)
+    return signed.statement
 
 
 def bad_leaves(scenes: Scenes) -> None:
