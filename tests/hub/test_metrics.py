@@ -1,0 +1,77 @@
+"""The operator's figures, and that nothing but members and codes becomes a label."""
+
+from __future__ import annotations
+
+import re
+
+from hub.drafts import Tally
+from hub.metrics import Metrics
+from hub.store import Queue
+
+
+def sample(page: bytes, name: str) -> list[str]:
+    return [line for line in page.decode().splitlines() if line.startswith(name)]
+
+
+def test_mailboxes_are_shown_as_they_stand() -> None:
+    metrics = Metrics()
+    page = metrics.render([Queue("br-mpf", 3, 40_000, 10_000), Queue("es-fge", 1, 5, 99_000)], 12.5)
+    assert sample(page, "valija_hub_queue_items") == [
+        'valija_hub_queue_items{member="br-mpf"} 3.0',
+        'valija_hub_queue_items{member="es-fge"} 1.0',
+    ]
+    assert sample(page, "valija_hub_queue_bytes")[0] == 'valija_hub_queue_bytes{member="br-mpf"} 40000.0'
+    assert sample(page, "valija_hub_queue_oldest_age_seconds") == [
+        'valija_hub_queue_oldest_age_seconds{member="br-mpf"} 2.5',
+        'valija_hub_queue_oldest_age_seconds{member="es-fge"} 0.0',
+    ]
+
+
+def test_a_drained_mailbox_falls_to_zero() -> None:
+    metrics = Metrics()
+    metrics.render([Queue("br-mpf", 3, 40_000, 10_000)], 20)
+    page = metrics.render([], 30)
+    for name in ("items", "bytes", "oldest_age_seconds"):
+        assert sample(page, f"valija_hub_queue_{name}") == [f'valija_hub_queue_{name}{{member="br-mpf"}} 0.0']
+
+
+def test_a_commit_is_counted() -> None:
+    metrics, tally = Metrics(), Tally(accepted=5, recalled=2, expired=1, delivery_seconds=[0.02, 700.0])
+    tally.refusals.update({"mailbox_full": 3, "bad_expiry": 1})
+    metrics.committed(tally, 7)
+    metrics.committed(Tally(accepted=1), 1)
+    page = metrics.render([], 0)
+    for line in (
+        "valija_hub_accepted_total 6.0",
+        "valija_hub_recalled_total 2.0",
+        "valija_hub_expired_total 1.0",
+        'valija_hub_refused_total{code="mailbox_full"} 3.0',
+        'valija_hub_refused_total{code="bad_expiry"} 1.0',
+        "valija_hub_commit_jobs_sum 8.0",
+        "valija_hub_commit_jobs_count 2.0",
+        'valija_hub_delivery_seconds_bucket{le="0.025"} 1.0',
+        'valija_hub_delivery_seconds_bucket{le="3600.0"} 2.0',
+    ):
+        assert line.encode() in page
+
+
+def test_only_codes_of_the_list_become_labels() -> None:
+    metrics = Metrics()
+    metrics.refuse("not_in_standing")
+    metrics.refuse("subject: the arrest on Monday", 2)
+    page = metrics.render([], 0)
+    assert sample(page, "valija_hub_refused_total") == [
+        'valija_hub_refused_total{code="not_in_standing"} 1.0',
+        'valija_hub_refused_total{code="internal"} 2.0',
+    ]
+    labels = set(re.findall(r"[{,]([a-z]+)=", page.decode()))
+    assert labels == {"code", "le"}
+
+
+def test_sessions_and_registry_are_set_by_whoever_knows() -> None:
+    metrics = Metrics()
+    metrics.sessions.set(4)
+    metrics.registry_size.set(14)
+    page = metrics.render([], 0)
+    assert b"valija_hub_sessions 4.0" in page
+    assert b"valija_hub_registry_size 14.0" in page
