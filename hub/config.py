@@ -1,0 +1,274 @@
+"""The hub's home and its settings: what stands where, and what an operator may choose.
+
+Everything that a hub keeps is in one folder, its home.  `hub.toml` in it holds the settings; the environment
+variables `VALIJA_HUB_<SECTION>_<NAME>` override them, and `VALIJA_SECRET_FILE` names the file that opens the keys.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from keys import settings
+from protocol.errors import ConfigError, HomeMissingError, MalformedError
+from protocol.limits import MIB
+from protocol.names import check_name
+
+PREFIX: Final = "VALIJA_HUB"
+SECRET_VARIABLE: Final = "VALIJA_SECRET_FILE"  # noqa: S105 - where it is, not what it is
+DEFAULT_PORT: Final = 8440
+_MAX_PORT: Final = 65_535
+
+
+class Level(StrEnum):
+    """How much is written to the log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Association(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose hub this is: the key files are called so."""
+
+    name: str
+
+
+class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where nodes connect; plain only on loopback."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files in PEM form, both or neither."""
+
+    certificate: str = ""
+    key: str = ""
+
+
+class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What opens the key files; empty means the file `secret` in the home."""
+
+    secret_file: str = ""
+
+
+class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one connection and one member may take."""
+
+    submit_envelopes: int = 4_096
+    submit_bytes: int = 32 * MIB
+    pending_bytes: int = 1 * MIB
+    handshake_seconds: int = 10
+    idle_seconds: int = 30
+    strangers: int = 64
+    strangers_per_address: int = 16
+    drain_seconds: int = 10
+
+
+class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A second, plain address for /metrics, /livez and /readyz; port 0 means none."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is written to standard error, one JSON object a line."""
+
+    level: Level = Level.INFO
+
+
+class HubConfig(msgspec.Struct, frozen=True):
+    """All settings of a hub."""
+
+    association: Association
+    listen: Listen
+    tls: Tls
+    keys: Keys
+    sessions: Sessions
+    operator: Operator
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of one hub, and what is called how in it."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings."""
+        return self.folder / "hub.toml"
+
+    @property
+    def database(self) -> Path:
+        """The relay's store and the log."""
+        return self.folder / "hub.db"
+
+    @property
+    def keys(self) -> Path:
+        """The key files."""
+        return self.folder / "keys"
+
+    @property
+    def public(self) -> Path:
+        """The public halves of the keys, to pass on."""
+        return self.folder / "public"
+
+    @property
+    def secret(self) -> Path:
+        """What opens the key files, unless the operator keeps it elsewhere."""
+        return self.folder / "secret"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that may write here."""
+        return self.folder / "lock"
+
+    @property
+    def socket(self) -> Path:
+        """Where a running hub answers its operator."""
+        return self.folder / "admin.sock"
+
+    def require(self) -> None:
+        """Return if a home is here; else `HomeMissingError`, and nothing is made."""
+        if not self.config.is_file():
+            raise HomeMissingError(str(self.folder))
+
+
+def load(home: Home, environment: Mapping[str, str]) -> HubConfig:
+    """The settings of this home under `environment`.
+
+    Raises `HomeMissingError`, or `ConfigError` that names every mistake.
+    """
+    home.require()
+    config = settings.load(home.config, HubConfig, PREFIX, environment)
+    if mistakes := _mistakes(config):
+        raise ConfigError(f"{home.config}: " + "; ".join(mistakes))
+    return config
+
+
+def secret_file(home: Home, config: HubConfig, environment: Mapping[str, str]) -> Path:
+    """The file that opens the key files: the variable's, else the setting's, else the home's own."""
+    named = environment.get(SECRET_VARIABLE) or config.keys.secret_file
+    return resolve(home, named) if named else home.secret
+
+
+def resolve(home: Home, named: str) -> Path:
+    """The path that a setting names; a relative one starts in the home."""
+    return home.folder / Path(named).expanduser()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`; a name other than `localhost` may lead anywhere."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def tls_context(home: Home, config: HubConfig) -> ssl.SSLContext | None:
+    """TLS 1.3 with the configured certificate; None if there is none.  `ConfigError` if the files do not serve."""
+    if not config.tls.certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # Tickets would outlive the session they came from, and nodes reconnect too rarely to gain from one.
+    context.num_tickets = 0
+    load_certificate(context, home, config)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, home: Home, config: HubConfig) -> None:
+    """Connections made from now on show what stands in the files; `ConfigError` if they do not serve."""
+    certificate, key = resolve(home, config.tls.certificate), resolve(home, config.tls.key)
+    try:
+        # Without an answer at hand OpenSSL would ask the terminal for a passphrase.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "unusable"
+        raise ConfigError(f"tls.certificate {certificate}, tls.key {key}: {reason}") from None
+
+
+def _mistakes(config: HubConfig) -> list[str]:
+    found = [f"{name} is no port" for name, port in _ports(config) if not 0 <= port <= _MAX_PORT]
+    try:
+        check_name(config.association.name)
+    except MalformedError:
+        found.append("association.name has 2 to 32 lower-case letters, digits and single hyphens")
+    if bool(config.tls.certificate) != bool(config.tls.key):
+        found.append("tls.certificate and tls.key belong together")
+    if not config.tls.certificate and not is_loopback(config.listen.host):
+        found.append(f"listen.host {config.listen.host} can be reached from elsewhere: set tls.certificate and tls.key")
+    limits = msgspec.structs.asdict(config.sessions)
+    found += [f"sessions.{name} must be above 0" for name, value in limits.items() if value <= 0]
+    return found
+
+
+def _ports(config: HubConfig) -> list[tuple[str, int]]:
+    return [("listen.port", config.listen.port), ("operator.port", config.operator.port)]
+
+
+TEMPLATE: Final = """\
+# Settings of this Valija hub.  What is commented out has the value shown.
+# Environment variables override: VALIJA_HUB_LISTEN_PORT=8440 sets port in [listen].
+
+[association]
+name = "{association}"
+
+[listen]
+# Plain connections are taken on loopback only; everywhere else TLS is needed.
+host = "{host}"
+port = {port}
+
+[tls]
+# Files in PEM form; a relative path starts in this folder.  After a renewal: kill -HUP <process>.
+{tls}
+
+[keys]
+# The file that opens the key files.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.
+# secret_file = ""
+
+[sessions]
+# What one member may have submitted and not yet answered.
+# submit_envelopes = 4096
+# submit_bytes = 33554432
+# What waits to be sent to one slow reader before the hub stops reading from it.
+# pending_bytes = 1048576
+# How long a connection may take to prove who it is, and how long it may then be silent before it is asked.
+# handshake_seconds = 10
+# idle_seconds = 30
+# Connections that have not yet proved who they are.
+# strangers = 64
+# strangers_per_address = 16
+# How long a stopping hub waits for readers to take what is under way.
+# drain_seconds = 10
+
+[operator]
+# A second, plain address for /metrics, /livez and /readyz.  Port 0: none.  On loopback [listen] serves them too.
+# host = "127.0.0.1"
+# port = 0
+
+[log]
+# debug, info, warning or error.
+# level = "info"
+"""
+
+
+def template(association: str, host: str, port: int, tls: Tls) -> str:
+    """A settings file with every setting in it, those that differ by hub filled in."""
+    lines = [f'certificate = "{tls.certificate}"', f'key = "{tls.key}"']
+    if not tls.certificate:
+        lines = [f"# {line}" for line in lines]
+    return TEMPLATE.format(association=association, host=host, port=port, tls="\n".join(lines))

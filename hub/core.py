@@ -1,0 +1,202 @@
+"""The hub put together: store, log, relay, keys and writer; everything but sockets.
+
+The registry in memory grows on the writing thread, after a commit, and is read on the event loop too.  One lock keeps
+a reader from seeing it half grown; the thread holds it for a moment, and only when a statement is logged.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from hub.attesting import Attestor
+from hub.config import HubConfig
+from hub.identity import CharterSigner, HubKeys
+from hub.log import Appended, Log
+from hub.metrics import Metrics
+from hub.relay import Relay
+from hub.rounds import Desk, Round
+from hub.store import Queue, Store, Transaction, transaction
+from hub.tiles import TilePath
+from hub.totals import Totals
+from hub.writer import Writer
+from protocol.channel import NONCE_BYTES, SHARE_BYTES, Ephemeral
+from protocol.errors import ConfigError
+from protocol.names import Incarnation, StatementId
+from protocol.registry import Entry, Registry
+from protocol.session import HubIdentity, HubSession
+from protocol.signing import fresh_salts
+from protocol.standing import CertificateRecord
+from protocol.statements import SignedStatement
+
+NOT_INSTALLED: Final = "the charter and the hub's certificate are not installed; run valija-hub install"
+
+
+def founding_statement(tx: Transaction) -> SignedStatement | None:
+    """What stands at leaf 0 of this store; None while its log is empty."""
+    entries = tx.entries(0, 1)
+    raw = tx.statement(Entry.parse(entries[0]).hash) if entries else None
+    return None if raw is None else SignedStatement.from_bytes(raw)
+
+
+def load_log(store: Store, keys: HubKeys) -> Log | None:
+    """The log in this store, replayed, with what signs it; None while it is empty.  `StoreError` if it is damaged."""
+    with transaction(store) as tx:
+        first = founding_statement(tx)
+        if first is None:
+            return None
+        signer = CharterSigner(keys)
+        log = Log.load(tx, first.association, signer)
+        signer.follow(log.registry)
+        return log
+
+
+class Core:
+    """A hub that is ready to run: `start` it on an event loop."""
+
+    def __init__(
+        self,
+        config: HubConfig,
+        store: Store,
+        keys: HubKeys,
+        *,
+        fatal: Callable[[BaseException], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Everything is read and checked, nothing runs yet.
+
+        Raises `ConfigError` before `install`, `StandingError` without a certificate in standing, `WrongHubError` if
+        the charter names other keys, `StoreError`.
+        """
+        log = load_log(store, keys)
+        if log is None:
+            raise ConfigError(NOT_INSTALLED)
+        self.config, self.clock, self.log = config, clock, log
+        self.metrics, self.totals, self.desk = Metrics(), Totals(), Desk()
+        self.started_at = self.now()
+        self.on_committed: Callable[[Round], None] = _nothing
+        self.on_grown: Callable[[int], None] = _nothing
+        self._store, self._keys = store, keys
+        self._lock = threading.Lock()
+        keys.log(log.registry.charter)
+        self.certificate = keys.certificate(log.registry, self.now())
+        self._relay = Relay(Attestor(log.registry.association, keys.hub.key, self.certificate.id, fresh_salts))
+        with transaction(store) as tx:
+            self.incarnation = _incarnation(tx)
+            self.refresh_at = log.refresh(tx, self.now())
+            self._checkpoint = tx.checkpoint() or b""
+        self.writer = Writer(store, self._round, committed=self._committed, fatal=fatal)
+        self.metrics.registry_size.set(log.registry.size)
+
+    def now(self) -> int:
+        """The time in Unix seconds."""
+        return int(self.clock())
+
+    def close(self) -> None:
+        """Let go of the store; the writer has stopped."""
+        self._store.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Registry]:
+        """The registry, which does not grow for the length of the block; keep it short."""
+        with self._lock:
+            yield self.log.registry
+
+    # -- commits
+    def _round(self, tx: Transaction) -> Round:
+        return Round(self._relay, self.log.registry, tx, self.clock(), self.desk)
+
+    def _committed(self, round_: Round, jobs: int) -> None:
+        self.metrics.committed(round_.group.tally, jobs)
+        self.totals.add(round_.group.tally, jobs)
+        self.on_committed(round_)
+
+    def refused(self, code: str) -> None:
+        """Count a refusal that no round saw."""
+        self.metrics.refuse(code)
+        self.totals.refusals[code] += 1
+
+    # -- sessions
+    def greet(self) -> HubSession:
+        """The machine of a new connection."""
+        self._renew()
+        registry = self.log.registry
+        identity = HubIdentity(registry.association, self.certificate.id, self.incarnation, self._keys.hub.sign)
+        return HubSession(identity, Ephemeral(os.urandom(NONCE_BYTES), os.urandom(SHARE_BYTES)), registry)
+
+    def standing(self, certificate: StatementId, at: int) -> CertificateRecord:
+        """The certificate, in standing at `at`; else `StandingError`."""
+        with self.reading() as registry:
+            return registry.certificate_standing(certificate, at)
+
+    def _renew(self) -> None:
+        # Attestations name the certificate; the one in use must not run out while a newer one stands in the log.
+        # With none in standing the old one is shown on: nodes refuse it, and `doctor` says why.
+        with self.reading() as registry:
+            newest = next(iter(self._keys.certificates(registry, self.now())), self.certificate)
+        if newest.id != self.certificate.id:
+            self.certificate = newest
+            self._relay.attestor = Attestor(newest.party.association, self._keys.hub.key, newest.id, fresh_salts)
+
+    # -- the log
+    async def publish(self, raw: bytes) -> tuple[int, int]:
+        """The index of this signed statement in the log, appended if need be, and the log's size.
+
+        Raises what reading it raises, and the reason for which replay would ignore it.
+        """
+        now = self.now()
+        appended = await self.writer.run_alone(lambda round_: self.log.append(round_.group.tx, raw, now), self._apply)
+        if appended.entry is not None:
+            await self._read_checkpoint()
+            self._renew()
+            self.metrics.registry_size.set(appended.size)
+            self.on_grown(appended.size)
+        return appended.index, appended.size
+
+    def _apply(self, appended: Appended) -> None:
+        with self._lock:
+            self.log.apply(appended)
+
+    async def refresh(self) -> None:
+        """Sign the checkpoint anew, so that its age says how old views are."""
+        now = self.now()
+        self.refresh_at = await self.writer.run(lambda round_: self.log.refresh(round_.group.tx, now))
+        await self._read_checkpoint()
+
+    async def _read_checkpoint(self) -> None:
+        note = await self.writer.run(lambda round_: round_.group.tx.checkpoint())
+        self._checkpoint = note or b""
+
+    @property
+    def checkpoint(self) -> bytes:
+        """The newest durable checkpoint, a signed note."""
+        return self._checkpoint
+
+    def tile(self, path: TilePath) -> bytes | None:
+        """The bytes of a tile or bundle; None if the log does not reach so far."""
+        with self.reading():
+            return self.log.tiles.read(path)
+
+    async def statement(self, statement_hash: bytes) -> bytes | None:
+        """The logged statement with this hash."""
+        return await self.writer.run(lambda round_: round_.group.tx.statement(statement_hash))
+
+    # -- for the operator
+    async def queues(self) -> list[Queue]:
+        """Every mailbox that holds something."""
+        return await self.writer.run(lambda round_: round_.group.queues())
+
+
+def _incarnation(tx: Transaction) -> Incarnation:
+    incarnation = tx.incarnation()
+    if incarnation is None:
+        raise ConfigError(NOT_INSTALLED)
+    return incarnation
+
+
+def _nothing(_told: object) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,222 @@
+"""The life of a hub process: open, listen, serve until SIGTERM, drain, close; or end at once when the disk fails.
+
+lock ─► keys ─► store and log ─► sockets ─► READY ─► … ─► SIGTERM ─► door shut ─► last commit ─► farewell ─► exit 0
+                                                      └─► commit failed, or a part of the hub did ─► exit 1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from hub import logs
+from hub.chores import Chores
+from hub.config import Home, HubConfig, is_loopback, load, load_certificate, tls_context
+from hub.core import NOT_INSTALLED, Core
+from hub.hall import Hall
+from hub.identity import HubKeys
+from hub.lock import locked
+from hub.notify import notify
+from hub.rounds import Round
+from hub.sqlite_store import SqliteStore
+from hub.web import admin_app, operator_app, public_app
+from protocol.errors import ConfigError, ValijaError
+
+_PRIVATE_MASK: Final = 0o077
+_BACKLOG: Final = 1_024
+_SHUTDOWN_SECONDS: Final = 2.0
+_FAILED: Final = 1
+_log: Final = structlog.get_logger("hub")
+
+
+def serve(home: Home, environment: Mapping[str, str]) -> None:
+    """Run the hub of this home until SIGTERM or SIGINT, then return.
+
+    Raises what keeps it from starting: `HomeMissingError`, `ConfigError`, `HomeLockedError`, `KeyAccessError`,
+    `StandingError`, `WrongHubError`, `StoreError`.
+    """
+    config = load(home, environment)
+    logs.configure(config.log.level)
+    os.umask(_PRIVATE_MASK)
+    with _core(home, config, environment) as core:
+        tls = tls_context(home, config)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Daemon(home, config, core, tls).run())
+
+
+@contextmanager
+def _core(home: Home, config: HubConfig, environment: Mapping[str, str]) -> Iterator[Core]:
+    keys = HubKeys.load(home, config, environment)
+    if not home.database.exists():
+        raise ConfigError(NOT_INSTALLED)
+    with locked(home):
+        store = SqliteStore(home.database)
+        try:
+            yield Core(config, store, keys, fatal=fail_stop)
+        finally:
+            store.close()
+
+
+def fail_stop(error: BaseException) -> None:
+    """End the process at once: a commit failed, and nobody knows what is durable.  Nothing is answered any more."""
+    code = error.code if isinstance(error, ValijaError) else "internal"
+    _log.critical("fail_stop", code=code, error=type(error).__name__, reason=str(error))
+    sys.stderr.flush()
+    # Not sys.exit: this is the writing thread, and no other part of the process may say one more word.
+    os._exit(_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where an application is served, TLS or plain."""
+
+    app: web.Application
+    listener: socket.socket
+    tls: ssl.SSLContext | None = None
+
+
+class Daemon:
+    """One running hub."""
+
+    def __init__(self, home: Home, config: HubConfig, core: Core, tls: ssl.SSLContext | None) -> None:
+        """Nothing runs yet."""
+        self.core = core
+        self.hall = Hall(
+            config.sessions,
+            core.desk,
+            core.writer,
+            greet=core.greet,
+            standing=core.standing,
+            reading=core.reading,
+            refused=core.refused,
+            clock=core.clock,
+        )
+        self.address: tuple[str, int] | None = None
+        self._home, self._config, self._tls = home, config, tls
+        self._chores = Chores(core)
+        self._stopping = asyncio.Event()
+        core.on_committed, core.on_grown = self._committed, self.hall.grown
+
+    def _committed(self, round_: Round) -> None:
+        self.hall.committed(round_)
+        self._chores.committed(round_)
+
+    def stop(self) -> None:
+        """Drain and return from `run`."""
+        self._stopping.set()
+
+    async def run(self, ready: Callable[[Daemon], None] | None = None) -> None:
+        """Serve until `stop`, or one of the signals; `ready` is told when sessions are let in."""
+        async with AsyncExitStack() as stack:
+            sites = self._sites()
+            self.core.writer.start()
+            stack.push_async_callback(self.core.writer.stop)
+            for site in sites:
+                await stack.enter_async_context(_serving(site))
+            await self._work(ready)
+        _log.info("stopped")
+
+    async def _work(self, ready: Callable[[Daemon], None] | None) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(chore) for chore in self._running()]
+            with self._signals():
+                self._tell_ready(ready)
+                await self._stopping.wait()
+            notify("STOPPING=1")
+            _log.info("draining", sessions=len(self.hall.sessions))
+            await self.hall.drain()
+            for task in running:
+                task.cancel()
+
+    def _running(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._chores.expire(), self._chores.refresh(), self.hall.watch()]
+
+    def _tell_ready(self, ready: Callable[[Daemon], None] | None) -> None:
+        host, port = self.address or ("", 0)
+        _log.info("serving", host=host, port=port, tls=self._tls is not None, registry_size=self.core.log.registry.size)
+        notify("READY=1")
+        if ready is not None:
+            ready(self)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.reload}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            # A second SIGTERM must not cut the drain short; SIGKILL is there for that.
+            for number in (signal.SIGHUP,):
+                loop.remove_signal_handler(number)
+
+    def reload(self) -> None:
+        """Show a renewed TLS certificate to connections made from now on; a bad one changes nothing."""
+        if self._tls is None:
+            return
+        try:
+            load_certificate(self._tls, self._home, self._config)
+            _log.info("certificate_reloaded")
+        except ConfigError as error:
+            _log.error("certificate_not_reloaded", code=error.code, reason=error.detail)
+
+    # -- sockets
+    def _sites(self) -> list[Site]:
+        listen, operator = self._config.listen, self._config.operator
+        public = _listener(listen.host, listen.port)
+        self.address = public.getsockname()[:2]
+        figures = is_loopback(listen.host)
+        sites = [
+            Site(public_app(self.core, self.hall, figures=figures), public, self._tls),
+            Site(admin_app(self.core, self.hall), _unix_listener(self._home.socket)),
+        ]
+        if operator.port:
+            sites.append(Site(operator_app(self.core, self.hall), _listener(operator.host, operator.port)))
+        return sites
+
+
+@asynccontextmanager
+async def _serving(site: Site) -> AsyncIterator[None]:
+    runner = web.AppRunner(site.app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, site.listener, ssl_context=site.tls, backlog=_BACKLOG).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+
+
+def _unix_listener(path: Path) -> socket.socket:
+    # What a killed process left behind; the lock says that no living one needs it.
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {path}: {error.strerror or error}") from None
+    return listener

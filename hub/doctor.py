@@ -1,0 +1,279 @@
+"""What may be wrong with a hub, found from its home: problem, effect and remedy, a row each.
+
+Nothing is changed, and a hub that runs is not disturbed: its database is read beside it.  A *problem* needs somebody
+now, a *warning* soon.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from cryptography import x509
+
+from hub.client import Hub
+from hub.config import Home, HubConfig, load, resolve, tls_context
+from hub.core import NOT_INSTALLED, founding_statement
+from hub.identity import CharterSigner, HubKeys
+from hub.log import Log
+from hub.sqlite_check import damage, looking
+from hub.store import Transaction
+from keys.times import show_time
+from protocol.checkpoint import LogKey
+from protocol.errors import ConfigError, HomeMissingError, NotRunningError, StoreError, ValijaError
+from protocol.limits import DAY_SECONDS, MIB
+from protocol.merkle import leaf_hash, root
+from protocol.notes import Note
+from protocol.registry import Entry
+from protocol.statements import Charter, SignedStatement, StatementType
+
+_GIB: Final = 1024 * MIB
+_FEW_BYTES: Final = 2 * _GIB
+_NO_BYTES: Final = 256 * MIB
+_SHALLOW_BYTES: Final = 64 * MIB
+_CERTIFICATE_DAYS: Final = 30
+_CHARTER_DAYS: Final = 90
+_TLS_DAYS: Final = 14
+_CLOCK_SECONDS: Final = 60
+_OLD_SECONDS: Final = 7 * DAY_SECONDS
+_CONNECT_SECONDS: Final = 3.0
+
+
+class Level(StrEnum):
+    """How much it matters."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that was looked at."""
+
+    name: str
+    level: Level
+    found: str
+    effect: str = ""
+    remedy: str = ""
+
+    def value(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+def ok(name: str, found: str) -> Row:
+    """Nothing to do."""
+    return Row(name, Level.OK, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the checks look at; `status` is what the running hub tells, None if none runs."""
+
+    home: Home
+    config: HubConfig
+    environment: Mapping[str, str]
+    now: int
+    deep: bool
+    status: Mapping[str, Any] | None
+
+
+def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -> list[Row]:
+    """Everything that was looked at, in the order in which it should be put right; `HomeMissingError`."""
+    now = int(time.time())
+    try:
+        config = load(home, environment)
+    except HomeMissingError:
+        raise
+    except ConfigError as error:
+        return [Row("settings", Level.PROBLEM, str(error), "the hub does not start", f"correct {home.config}")]
+    visit = Visit(home, config, environment, now, deep, _status(home))
+    rows = [ok("settings", str(home.config))]
+    for check in _CHECKS:
+        rows += _guarded(check, visit)
+    return rows
+
+
+def is_healthy(rows: list[Row]) -> bool:
+    """Whether nothing is a problem."""
+    return all(row.level is not Level.PROBLEM for row in rows)
+
+
+def _status(home: Home) -> Mapping[str, Any] | None:
+    try:
+        return Hub.at_home(home).get("/status")
+    except NotRunningError:
+        return None
+
+
+def _guarded(check: Callable[[Visit], Iterator[Row]], visit: Visit) -> list[Row]:
+    rows: list[Row] = []
+    try:
+        rows.extend(check(visit))
+    except ValijaError as error:
+        name = check.__name__.strip("_")
+        rows.append(Row(name, Level.PROBLEM, str(error), "this could not be looked at", f"see code {error.code}"))
+    return rows
+
+
+# -- the checks ------------------------------------------------------------------------------------------
+def _keys(visit: Visit) -> Iterator[Row]:
+    """Key files are there, closed to others, and open with the secret."""
+    keys = HubKeys.load(visit.home, visit.config, visit.environment)
+    yield ok("keys", f"the operating key opens: {keys.hub.public.fingerprint[:8].hex()}…")
+
+
+def _tls(visit: Visit) -> Iterator[Row]:
+    if tls_context(visit.home, visit.config) is None:
+        yield ok("tls", "plain, on loopback only")
+        return
+    path = resolve(visit.home, visit.config.tls.certificate)
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        raise ConfigError(f"{path} is no certificate") from None
+    yield _runway(
+        "tls", "TLS certificate", int(certificate.not_valid_after_utc.timestamp()), visit.now, _TLS_DAYS,
+        ("nodes refuse the connection", "renew it, then send SIGHUP to the hub"),
+    )  # fmt: skip
+
+
+def _store(visit: Visit) -> Iterator[Row]:
+    path = visit.home.database
+    if not path.exists():
+        raise ConfigError(NOT_INSTALLED)
+    size = path.stat().st_size
+    if size > _SHALLOW_BYTES and not visit.deep:
+        yield ok("store", f"{size // MIB} MiB, not read through; say --deep for that")
+        return
+    found = damage(path)
+    if found is None:
+        yield ok("store", f"{size // MIB} MiB, intact")
+        return
+    yield Row("store", Level.PROBLEM, f"the database is damaged: {found}", "messages may be lost or undeliverable",
+              "stop the hub, restore a backup, and run valija-hub install --restored")  # fmt: skip
+
+
+def _log(visit: Visit) -> Iterator[Row]:
+    """The log in the store is the one that its checkpoint signs, and its times are not ahead of the clock."""
+    if not visit.home.database.exists():
+        return
+    with looking(visit.home.database) as tx:
+        key, entries, note = _log_key(tx), tx.entries(0, tx.log_size()), tx.checkpoint()
+    if note is None:
+        raise StoreError("no checkpoint is kept")
+    signed = key.open(Note.parse(note))
+    if (signed.checkpoint.size, signed.checkpoint.root) != (len(entries), root([leaf_hash(each) for each in entries])):
+        yield Row("log", Level.PROBLEM, "the log is not what its signed checkpoint says", "the hub does not start",
+                  "restore a backup; every member holds a copy of the log")  # fmt: skip
+    else:
+        yield ok("log", f"{len(entries)} entries, as the checkpoint says")
+    newest = max(Entry.parse(entries[-1]).logged_at, signed.cosignature.timestamp)
+    if newest > visit.now + _CLOCK_SECONDS:
+        yield Row("clock", Level.PROBLEM, f"the clock is {newest - visit.now} s behind the hub's own last entry",
+                  "envelopes expire late and nodes refuse the session", "correct the clock of this machine")  # fmt: skip
+    else:
+        yield ok("clock", f"past the newest log entry, {show_time(newest)}")
+
+
+def _log_key(tx: Transaction) -> LogKey:
+    """The log's key by the newest charter: the hub appends no charter but one that applies."""
+    entries = [Entry.parse(entry) for entry in tx.entries(0, tx.log_size())]
+    charters = [entry.hash for entry in entries if entry.type == StatementType.CHARTER]
+    raw = tx.statement(charters[-1]) if charters else None
+    statement = None if raw is None else SignedStatement.from_bytes(raw).statement
+    if not isinstance(statement, Charter):
+        raise ConfigError(NOT_INSTALLED)
+    return LogKey(statement.hub.origin, statement.hub.log_key, statement.hub.log_ed25519)
+
+
+def _runways(visit: Visit) -> Iterator[Row]:
+    """How long the hub's certificate and the charter still hold."""
+    if not visit.home.database.exists():
+        return
+    certificate, charter = _ends(visit)
+    if certificate is None:
+        yield Row("certificate", Level.PROBLEM, "no certificate of this hub's key is in standing",
+                  "nodes refuse the hub", "have one signed with valija-keys certify hub, then install it")  # fmt: skip
+    else:
+        yield _runway(
+            "certificate", "the hub's certificate", certificate, visit.now, _CERTIFICATE_DAYS,
+            ("nodes refuse the hub", "have one signed with valija-keys certify hub, then publish it"),
+        )  # fmt: skip
+    yield _runway(
+        "charter", "the charter", charter, visit.now, _CHARTER_DAYS,
+        ("nothing can be changed, and after 90 days nothing is sent", "the stewards sign the next one"),
+    )  # fmt: skip
+
+
+def _ends(visit: Visit) -> tuple[int | None, int]:
+    if visit.status is not None:
+        return visit.status["certificate_not_after"], visit.status["charter_expires_at"]
+    keys = HubKeys.load(visit.home, visit.config, visit.environment)
+    with looking(visit.home.database) as tx:
+        first = founding_statement(tx)
+        if first is None:
+            raise ConfigError(NOT_INSTALLED)
+        registry = Log.load(tx, first.association, CharterSigner(keys)).registry
+    own = keys.certificates(registry, visit.now)
+    return (own[0].not_after if own else None), registry.charter.expires_at
+
+
+def _runway(name: str, what: str, until: int, now: int, warn_days: int, said: tuple[str, str]) -> Row:
+    found = f"{what} holds until {show_time(until)}"
+    if until <= now:
+        return Row(name, Level.PROBLEM, f"{what} ended at {show_time(until)}", *said)
+    if until <= now + warn_days * DAY_SECONDS:
+        return Row(name, Level.WARNING, found, f"then {said[0]}", said[1])
+    return ok(name, found)
+
+
+def _disk(visit: Visit) -> Iterator[Row]:
+    free = shutil.disk_usage(visit.home.folder).free
+    found = f"{free / _GIB:.1f} GiB free"
+    if free < _NO_BYTES:
+        yield Row("disk", Level.PROBLEM, found, "the hub stops when it cannot write", "make room, or move the home")
+    elif free < _FEW_BYTES:
+        yield Row("disk", Level.WARNING, found, "mailboxes cannot grow much more", "make room, or move the home")
+    else:
+        yield ok("disk", found)
+
+
+def _running(visit: Visit) -> Iterator[Row]:
+    """The hub answers, also where nodes look for it."""
+    if visit.status is None:
+        yield Row("running", Level.PROBLEM, "the hub does not answer", "nodes keep their messages until it does",
+                  "start it: valija-hub serve")  # fmt: skip
+        return
+    listen = visit.config.listen
+    place = f"{listen.host} port {listen.port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
+    try:
+        socket.create_connection((host, listen.port), _CONNECT_SECONDS).close()
+    except OSError as error:
+        yield Row("running", Level.PROBLEM, f"nothing answers at {place}: {error.strerror or error}",
+                  "no node can connect", "see the hub's log")  # fmt: skip
+        return
+    yield ok("running", f"{visit.status['sessions']} sessions, at {place}")
+
+
+def _queues(visit: Visit) -> Iterator[Row]:
+    """Mailboxes that nobody empties."""
+    if visit.status is None:
+        return
+    members = visit.status["members"]
+    late = [each["member"] for each in members if each["queued"] and each["oldest_seconds"] >= _OLD_SECONDS]
+    if late:
+        yield Row("mailboxes", Level.WARNING, f"waiting for over a week: {', '.join(late)}",
+                  "their messages will expire", "ask the operators of these nodes")  # fmt: skip
+    else:
+        yield ok("mailboxes", f"{sum(each['queued'] for each in members)} items wait")
+
+
+_CHECKS: Final = (_keys, _tls, _store, _log, _runways, _disk, _running, _queues)

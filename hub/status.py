@@ -1,0 +1,137 @@
+"""How the hub and each of its members stand: gathered in the running hub, shown by `valija-hub status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from hub.core import Core
+from hub.hall import Hall
+from hub.store import Queue
+from keys.times import show_time
+from protocol.errors import StandingError
+from protocol.limits import MIB
+from protocol.registry import Registry
+
+Status = Mapping[str, Any]
+_MS: Final = 1_000
+_FULL: Final = 0.8
+_OLD_SECONDS: Final = 3_600
+
+
+async def snapshot(core: Core, hall: Hall) -> dict[str, Any]:
+    """Everything that `status` shows, times in Unix seconds; it holds names, counts and sizes, never content."""
+    queues = {queue.member: queue for queue in await core.queues()}
+    now = core.now()
+    with core.reading() as registry:
+        charter, size = registry.charter, registry.size
+        members = [(record.name, _in_standing(registry, record.name, now)) for record in registry.members()]
+    return {
+        "association": charter.name,
+        "now": now,
+        "started_at": core.started_at,
+        "draining": hall.is_draining,
+        "sessions": len(hall.sessions),
+        "registry_size": size,
+        "certificate_not_after": core.certificate.not_after,
+        "charter_expires_at": charter.expires_at,
+        "incarnation": list(core.incarnation.value()),
+        "members": [
+            {"member": name, "in_standing": stands, "quota_bytes": charter.limits.mailbox_bytes}
+            | _presence(hall, name, now)
+            | _queued(queues.get(name), now)
+            for name, stands in members
+        ],
+        "totals": core.totals.value(),
+    }
+
+
+def _presence(hall: Hall, member: str, now: int) -> dict[str, Any]:
+    session = hall.sessions.get(member)
+    if session is None:
+        return {"session_since": None, "last_seen": hall.last_seen.get(member)}
+    return {"session_since": session.opened_at, "last_seen": now}
+
+
+def _queued(queue: Queue | None, now: int) -> dict[str, Any]:
+    if queue is None:
+        return {"queued": 0, "queued_bytes": 0, "oldest_seconds": 0}
+    oldest_seconds = max(0, now - queue.oldest_queued_at_ms // _MS)
+    return {"queued": queue.items, "queued_bytes": queue.waiting_bytes, "oldest_seconds": oldest_seconds}
+
+
+def _in_standing(registry: Registry, member: str, now: int) -> bool:
+    try:
+        registry.member_standing(member, now)
+    except StandingError:
+        return False
+    return True
+
+
+def head(told: Status) -> str:
+    """The hub in one line."""
+    doing = "stopping" if told["draining"] else f"running since {show_time(told['started_at'])}"
+    return f"Hub of {told['association']}: {doing}; {told['sessions']} sessions, {told['registry_size']} log entries"
+
+
+def table(told: Status) -> Table:
+    """One row for each member; what needs a look says so in words, not by colour alone."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for title, justify in (
+        ("member", "left"),
+        ("session", "left"),
+        ("last seen", "left"),
+        ("queued", "right"),
+        ("oldest", "right"),
+        ("quota", "right"),
+        ("note", "left"),
+    ):
+        shown.add_column(title, justify="right" if justify == "right" else "left", no_wrap=True)
+    for member in told["members"]:
+        shown.add_row(*_row(member))
+    return shown
+
+
+def _row(member: Mapping[str, Any]) -> tuple[str | Text, ...]:
+    note = _note(member)
+    return (
+        member["member"],
+        "up" if member["session_since"] else "-",
+        show_time(member["last_seen"]) if member["last_seen"] else "not since the start",
+        str(member["queued"]),
+        age(member["oldest_seconds"]) if member["queued"] else "-",
+        f"{member['queued_bytes'] / MIB:.1f} of {member['quota_bytes'] / MIB:.0f} MiB",
+        Text(note, style="yellow") if note else "",
+    )
+
+
+def _note(member: Mapping[str, Any]) -> str:
+    if not member["in_standing"]:
+        return "not in standing"
+    if member["queued_bytes"] >= _FULL * member["quota_bytes"]:
+        return "mailbox nearly full"
+    return "waits long" if member["oldest_seconds"] >= _OLD_SECONDS and member["queued"] else ""
+
+
+def totals_lines(told: Status) -> list[str]:
+    """What happened since the start."""
+    totals = told["totals"]
+    refusals = ", ".join(f"{code} {count}" for code, count in sorted(totals["refusals"].items())) or "none"
+    commits = totals["commits"]
+    average = totals["jobs"] / commits if commits else 0.0
+    return [
+        f"Accepted {totals['accepted']}, recalled {totals['recalled']}, expired {totals['expired']} slots.",
+        f"Commits {commits}, {average:.1f} jobs each.",
+        f"Refusals: {refusals}.",
+    ]
+
+
+def age(seconds: int) -> str:
+    """A duration in its largest unit."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,194 @@
+"""HTTP at the hub: the session's WebSocket, the log, and what an operator watches (SPEC section 15).
+
+What stands in the log is signed by others than the hub, so anybody may read it.  Figures name the members and how
+busy they are: they are served on loopback, on the operator's own address, and on the admin socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from hub.core import Core
+from hub.hall import Hall
+from hub.status import snapshot
+from hub.tiles import TilePath
+from protocol.errors import (
+    CharterExpiredError,
+    ConflictError,
+    DrainingError,
+    LimitError,
+    MalformedError,
+    PeerError,
+    ReplayError,
+    StaleError,
+    StandingError,
+    StoreError,
+    TransportError,
+    UsageError,
+    ValijaError,
+)
+from protocol.limits import MAX_STATEMENT_BYTES
+from protocol.signing import DIGEST_BYTES
+
+CORE: Final = web.AppKey("core", Core)
+HALL: Final = web.AppKey("hall", Hall)
+BODY_SECONDS: Final = 10
+_NOTE: Final = "text/plain; charset=utf-8"
+_BYTES: Final = "application/octet-stream"
+_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_FOREVER: Final = "public, max-age=31536000, immutable"
+_log: Final = structlog.get_logger("hub")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# The first class that fits decides.
+_STATUS: Final[tuple[tuple[type[ValijaError], int], ...]] = (
+    (LimitError, 413),
+    (MalformedError, 400),
+    (ReplayError, 409),
+    (StaleError, 409),
+    (CharterExpiredError, 403),
+    (StandingError, 403),
+    (PeerError, 422),
+    (ConflictError, 409),
+    (UsageError, 400),
+    (TransportError, 503),
+    (StoreError, 503),
+)
+
+
+def public_app(core: Core, hall: Hall, *, figures: bool) -> web.Application:
+    """What nodes see; with `figures` also what an operator does."""
+    app = _app(core, hall)
+    app.add_routes([web.get("/session", session), *_LOG, *_HEALTH, *(_FIGURES if figures else ())])
+    return app
+
+
+def operator_app(core: Core, hall: Hall) -> web.Application:
+    """Health and figures alone, for monitoring."""
+    app = _app(core, hall)
+    app.add_routes([*_HEALTH, *_FIGURES])
+    return app
+
+
+def admin_app(core: Core, hall: Hall) -> web.Application:
+    """What the commands of this hub's own home ask: everything but sessions."""
+    app = _app(core, hall)
+    app.add_routes([*_LOG, *_HEALTH, *_FIGURES, web.get("/status", status)])
+    return app
+
+
+def _app(core: Core, hall: Hall) -> web.Application:
+    app = web.Application(middlewares=[problems], client_max_size=MAX_STATEMENT_BYTES)
+    app[CORE], app[HALL] = core, hall
+    return app
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer refusals as problems (RFC 9457) with our code; never with what was sent."""
+    try:
+        return await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        return _problem(LimitError(f"at most {MAX_STATEMENT_BYTES} bytes"))
+    except ValijaError as error:
+        request.app[CORE].refused(error.code)
+        return _problem(error)
+
+
+def _problem(error: ValijaError) -> web.Response:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    told = {"type": "about:blank", "title": str(error), "status": status, "code": error.code}
+    headers = {"Retry-After": "2"} if status == 503 else {}
+    return web.Response(status=status, text=json.dumps(told), content_type="application/problem+json", headers=headers)
+
+
+# -- sessions and the log ------------------------------------------------------------------------------
+async def session(request: web.Request) -> web.StreamResponse:
+    """GET /session."""
+    return await request.app[HALL].receive(request)
+
+
+async def checkpoint(request: web.Request) -> web.Response:
+    """GET /log/checkpoint."""
+    return web.Response(body=request.app[CORE].checkpoint, headers={"Content-Type": _NOTE, "Cache-Control": "no-cache"})
+
+
+async def tile(request: web.Request) -> web.Response:
+    """GET /log/tile/…, hashes or entries."""
+    data = request.app[CORE].tile(TilePath.parse(request.match_info["path"]))
+    if data is None:
+        raise web.HTTPNotFound
+    return web.Response(body=data, headers={"Content-Type": _BYTES, "Cache-Control": _FOREVER})
+
+
+async def statement(request: web.Request) -> web.Response:
+    """GET /log/statement/<hash>."""
+    data = await request.app[CORE].statement(_hash(request.match_info["hash"]))
+    if data is None:
+        raise web.HTTPNotFound
+    return web.Response(body=data, headers={"Content-Type": _BYTES, "Cache-Control": _FOREVER})
+
+
+def _hash(written: str) -> bytes:
+    if len(written) != 2 * DIGEST_BYTES or not set(written) <= set("0123456789abcdef"):
+        raise UsageError("a statement hash has 64 hexadecimal digits")
+    return bytes.fromhex(written)
+
+
+async def publish(request: web.Request) -> web.Response:
+    """POST /log/statements."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError:
+        raise UsageError("the body took too long") from None
+    core = request.app[CORE]
+    size_before = core.log.registry.size
+    index, size = await core.publish(raw)
+    if index >= size_before:
+        _log.info("statement_logged", index=index)
+    return web.json_response({"index": index, "size": size})
+
+
+# -- for the operator ----------------------------------------------------------------------------------
+async def livez(_request: web.Request) -> web.Response:
+    """GET /livez: the process answers."""
+    return web.json_response({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """GET /readyz: sessions are let in, and the store commits."""
+    if request.app[HALL].is_draining:
+        raise DrainingError
+    await request.app[CORE].writer.run(lambda _round: None)
+    return web.json_response({"status": "ok"})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """GET /metrics."""
+    core, hall = request.app[CORE], request.app[HALL]
+    queues = await core.queues()
+    core.metrics.sessions.set(len(hall.sessions))
+    return web.Response(body=core.metrics.render(queues, core.clock()), headers={"Content-Type": _PROMETHEUS})
+
+
+async def status(request: web.Request) -> web.Response:
+    """GET /status: how every member stands."""
+    told: dict[str, Any] = await snapshot(request.app[CORE], request.app[HALL])
+    return web.json_response(told)
+
+
+_LOG: Final = (
+    web.get("/log/checkpoint", checkpoint),
+    web.get("/log/tile/{path:.+}", tile),
+    web.get("/log/statement/{hash}", statement),
+    web.post("/log/statements", publish),
+)
+_HEALTH: Final = (web.get("/livez", livez), web.get("/readyz", readyz))
+_FIGURES: Final = (web.get("/metrics", metrics),)
