@@ -130,12 +130,12 @@ def _asked_again(ctx: Context, peer: Peer, receipt: Unopened | Rejected) -> None
     link = links.by_leaf(ctx.tx, receipt.link_leaf)
     if link is None or link.peer != peer.id or link.state is not LinkState.OPEN or link.envelope is None:
         return
-    if links.envelope_id(ctx.tx, link.envelope) != receipt.envelope_id:
-        return  # one envelope is sealed again once, however often it is complained of
+    # One envelope is sealed again once, however often it is complained of.
+    is_awake = link.wake_at is not None and link.wake_at <= ctx.second
+    if is_awake or links.envelope_id(ctx.tx, link.envelope) != receipt.envelope_id or link.hold == ResealLimitError.code:
+        return
     today = ctx.second // DAY
     reseals = link.reseals if link.reseal_day == today else 0
-    if link.hold == ResealLimitError.code:
-        return
     if reseals >= RESEALS_A_DAY:
         links.wake(ctx.tx, link.id, (today + 1) * DAY, ResealLimitError.code)
         state.alarm(ctx.tx, ctx.second, ResealLimitError.code, peer.party.member)

@@ -57,30 +57,45 @@ class Reception:
 FindPrekey = Callable[[Digest], Prekey]
 
 
+@dataclass(slots=True)
+class _Run:
+    """What one run needs and notes: where prekeys are found, and whether an incarnation of some peer began in it."""
+
+    find_prekey: FindPrekey
+    begun: bool = False
+
+
 def receive(ctx: Context, items: Sequence[DeliverItem], find_prekey: FindPrekey) -> Reception:
     """Take in what the hub delivered, in order of position; known positions are only acknowledged again.
 
     `find_prekey` gives the prekey with this prekey hash or raises `OpenError`.  Raises nothing of what peers did.
     """
-    before, position = inbox.last_id(ctx.tx), state.cursor(ctx.tx)
+    before, position, run = inbox.last_id(ctx.tx), state.cursor(ctx.tx), _Run(find_prekey)
     for item in items:
         if item.position > position:
-            _take(ctx, item, find_prekey)
+            _take(ctx, item, run)
             position = item.position
     state.put(ctx.tx, "cursor", position)
+    if run.begun:
+        _retry_all(ctx, run)
     return _result(ctx, position, before)
 
 
 def retry_held(ctx: Context, find_prekey: FindPrekey) -> Reception:
-    """Judge again what was held, oldest first, until a whole round changes nothing."""
-    before, moved = inbox.last_id(ctx.tx), True
+    """Judge again what was held, oldest first, until a whole round changes nothing: due when the mirror has grown."""
+    before = inbox.last_id(ctx.tx)
+    _retry_all(ctx, _Run(find_prekey))
+    return _result(ctx, state.cursor(ctx.tx), before)
+
+
+def _retry_all(ctx: Context, run: _Run) -> None:
+    moved = True
     while moved:
         moved, after = False, 0
         while batch := inbox.held_items(ctx.tx, after):
             after = batch[-1].id
             for aside in batch:
-                moved |= _retry(ctx, aside, find_prekey)
-    return _result(ctx, state.cursor(ctx.tx), before)
+                moved |= _retry(ctx, aside, run)
 
 
 def _result(ctx: Context, position: int, before: int) -> Reception:
@@ -88,26 +103,26 @@ def _result(ctx: Context, position: int, before: int) -> Reception:
     return Reception(position, before + 1, last) if last > before else Reception(position)
 
 
-def _take(ctx: Context, item: DeliverItem, find_prekey: FindPrekey) -> None:
+def _take(ctx: Context, item: DeliverItem, run: _Run) -> None:
     if item.core is None or item.slot is None:
         answers.notice(ctx, item.attestation)
         return
     attestation = encode(item.attestation.value())
     aside = Aside(0, item.position, item.core, item.ciphertext, item.slot, attestation, "", ctx.second)
-    code = _judge(ctx, aside, item.attestation, find_prekey)
+    code = _judge(ctx, aside, item.attestation, run)
     if code is not None:
         inbox.hold(ctx.tx, replace(aside, code=code))
 
 
-def _retry(ctx: Context, aside: Aside, find_prekey: FindPrekey) -> bool:
+def _retry(ctx: Context, aside: Aside, run: _Run) -> bool:
     attestation = Attestation.parse(decode(aside.attestation, MAX_CIPHERTEXT_BYTES))
-    if _judge(ctx, aside, attestation, find_prekey) is not None:
+    if _judge(ctx, aside, attestation, run) is not None:
         return False
     inbox.let_go(ctx.tx, aside.id)
     return True
 
 
-def _judge(ctx: Context, aside: Aside, attestation: Attestation, find_prekey: FindPrekey) -> str | None:
+def _judge(ctx: Context, aside: Aside, attestation: Attestation, run: _Run) -> str | None:
     """Take in, refuse or answer one envelope; the reason why it must be held, None once it is dealt with."""
     try:
         received = opening.receive(
@@ -117,10 +132,10 @@ def _judge(ctx: Context, aside: Aside, attestation: Attestation, find_prekey: Fi
             attestation,
             ctx.registry,
             ctx.identity.me,
-            find_prekey,
+            run.find_prekey,
             ctx.verified,
         )
-        return _apply(ctx, received, aside.core)
+        return _apply(ctx, received, aside.core, run)
     except HeldError as error:
         state.alarm(ctx.tx, ctx.second, error.code, refusing.claimed_sender(aside.core))
         return error.code
@@ -142,7 +157,7 @@ class _Taken:
     is_newest: bool
 
 
-def _apply(ctx: Context, received: Received, core: bytes) -> str | None:
+def _apply(ctx: Context, received: Received, core: bytes, run: _Run) -> str | None:
     for negative in received.negatives:
         _see(ctx, negative)
     known, link = peers.meet(ctx.tx, received.sender), received.link
@@ -150,7 +165,7 @@ def _apply(ctx: Context, received: Received, core: bytes) -> str | None:
     if newest is None or link.incarnation > newest:
         if not _may_begin(ctx, received):
             return NOTICE_FIRST
-        newest = link.incarnation
+        newest, run.begun = link.incarnation, True
     inlink = _keep(ctx, known, received, core)
     peers.heard(ctx.tx, known.id, ctx.second, newest, traffic=link.kind is not Kind.EMPTY)
     taken = _Taken(peers.find(ctx.tx, known.id), received, inlink, link.incarnation == newest)

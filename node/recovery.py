@@ -2,7 +2,7 @@
 
     reason to start anew (cause 2, 3, 4)  ->  statement, stored, posted, mirrored  ->  begin
     begin     open links are sealed again under new envelope ids; receipts that no ack released are owed again;
-              every peer with any history gets a notice as number 1
+              every member gets a notice as number 1
     notice    of a peer: what it lacks is sent again, what is open is sealed again
 
 Between request and begin this node signs nothing; it goes on receiving.
@@ -22,7 +22,7 @@ from node.tables.peers import Peer
 from protocol.envelope import Submission
 from protocol.errors import StaleError, UsageError
 from protocol.message import Ack, Kind
-from protocol.names import Incarnation
+from protocol.names import Incarnation, Party
 from protocol.receipts import Notice
 from protocol.statements import Cause, Opening, Role, SignedStatement, sign_statement
 
@@ -88,7 +88,8 @@ def begin(ctx: Context) -> Incarnation | None:
     state.begin_incarnation(ctx.tx, begun)
     state.put(ctx.tx, _PENDING, None)
     state.put(ctx.tx, _STATEMENT, None)
-    _carry_over(ctx)
+    if known[0] != begun:
+        _carry_over(ctx)
     return begun
 
 
@@ -100,7 +101,11 @@ def _carry_over(ctx: Context) -> None:
         if link.kind is Kind.RECEIPT:
             _owe_again(ctx, link)
         links.settle(ctx.tx, link.id, LinkState.SUPERSEDED)
-    peers.notice_all(ctx.tx)
+    # The backup may be older than the first word of some peer: every member hears of us.
+    for member in ctx.registry.members():
+        if member.name != ctx.identity.me.member:
+            peer = peers.meet(ctx.tx, Party(ctx.registry.association, member.name))
+            peers.due_notice(ctx.tx, peer.id)
 
 
 def _owe_again(ctx: Context, link: LinkRow) -> None:

@@ -22,6 +22,7 @@ from protocol.registry import Registry
 from protocol.statements import Role
 
 TRAFFIC_SECONDS: Final = 7 * DAY
+NOTICES_A_RUN: Final = 256
 FULL_RECEIPT: Final = MAX_BODIES
 """So many numbers owed for make a receipt due at once: there is nothing more to wait for."""
 
@@ -91,7 +92,7 @@ def notices(ctx: Context, reach: Reach, current: Incarnation, going: Iterable[Pe
         return []
     wanted = {peer.id: peer for peer in (*peers.due_notices(ctx.tx), *going)}
     targets = [reach.target(peer.party) for peer in wanted.values() if peers.next_seq(ctx.tx, peer.id, current) == 1]
-    return [notice(ctx, target) for target in targets if isinstance(target, Target)]
+    return [notice(ctx, target) for target in targets if isinstance(target, Target)][:NOTICES_A_RUN]
 
 
 def notice(ctx: Context, target: Target) -> Draft:

@@ -53,12 +53,12 @@ def everyone(tx: Transaction) -> list[Peer]:
 
 def due_notices(tx: Transaction) -> list[Peer]:
     """The peers that must learn of our new incarnation."""
-    return [_peer(row) for row in tx.all(f"SELECT {_COLUMNS} FROM peer WHERE notice_due ORDER BY id LIMIT 128")]  # noqa: S608
+    return [_peer(row) for row in tx.all(f"SELECT {_COLUMNS} FROM peer WHERE notice_due ORDER BY id")]  # noqa: S608
 
 
-def notice_all(tx: Transaction) -> None:
-    """Afterwards every peer with any history is due a notice."""
-    tx.run("UPDATE peer SET notice_due = 1 WHERE newest IS NOT NULL OR id IN (SELECT peer FROM own_series)")
+def due_notice(tx: Transaction, peer: int) -> None:
+    """Afterwards the peer is due a notice."""
+    tx.run("UPDATE peer SET notice_due = 1 WHERE id = ?", (peer,))
 
 
 def noticed(tx: Transaction, peer: int) -> None:
@@ -74,10 +74,11 @@ def sent(tx: Transaction, peer: int, at: int, *, traffic: bool) -> None:
 
 
 def heard(tx: Transaction, peer: int, at: int, newest: Incarnation, *, traffic: bool) -> None:
-    """A link of the peer was applied, and `newest` is its newest incarnation now."""
+    """A link of the peer was applied, and `newest` is its newest incarnation now; from the first on days are counted."""
     tx.run(
-        "UPDATE peer SET heard_at = ?, silent = 0, newest = ?, traffic_at = max(traffic_at, ?) WHERE id = ?",
-        (at, pack(newest), at if traffic else 0, peer),
+        "UPDATE peer SET heard_at = ?, silent = 0, newest = ?, traffic_at = max(traffic_at, ?), "
+        "sent_at = CASE sent_at WHEN 0 THEN ? ELSE sent_at END WHERE id = ?",
+        (at, pack(newest), at if traffic else 0, at, peer),
     )
 
 
