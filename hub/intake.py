@@ -25,17 +25,38 @@ class Sender:
     certificate: StatementId
 
 
-def examine(item: SubmitItem, sender: Sender, registry: Registry, now: int) -> Envelope:
-    """The envelope in `item`, fit to be looked at slot by slot at `now` (Unix seconds).
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what a sender's envelopes are taken `at` a time (Unix seconds): its standing, and how long they may live."""
+
+    sender: Party
+    standing: StandingError | None
+    lifetime_seconds: int
+    at: int
+
+    @classmethod
+    def of(cls, sender: Sender, registry: Registry, at: int) -> Terms:
+        """The terms for this session's sender by the registry as it is."""
+        standing = None
+        try:
+            registry.certificate_standing(sender.certificate, at)
+        except StandingError as error:
+            standing = error
+        return cls(sender.party, standing, registry.charter.limits.envelope_lifetime_seconds, at)
+
+
+def examine(item: SubmitItem, terms: Terms) -> Envelope:
+    """The envelope in `item`, fit to be looked at slot by slot.
 
     Raises, in this order: what reading it raises; `WrongSenderError`; `StandingError`; `BadExpiryError`;
     `MalformedError` for another ciphertext than the core names.
     """
     envelope = Envelope.from_bytes(item.core, item.ciphertext, item.slots)
-    if envelope.core.sender != sender.party:
+    if envelope.core.sender != terms.sender:
         raise WrongSenderError
-    registry.certificate_standing(sender.certificate, now)
-    if not now < envelope.core.expires_at <= now + registry.charter.limits.envelope_lifetime_seconds:
+    if terms.standing is not None:
+        raise terms.standing
+    if not terms.at < envelope.core.expires_at <= terms.at + terms.lifetime_seconds:
         raise BadExpiryError
     envelope.core.check_ciphertext(item.ciphertext)
     return envelope

@@ -19,7 +19,7 @@ from typing import Final
 
 from hub.attesting import Attestor, Promise, fulfil, recall_attestation
 from hub.drafts import Draft, DraftNotice, Drafts, Tally
-from hub.intake import Sender, examine, read_submission_key, refusal_of_recipient, submission_key
+from hub.intake import Sender, Terms, examine, read_submission_key, refusal_of_recipient, submission_key
 from hub.prekeys import PrekeyBook
 from hub.store import Acceptance, EnvelopeRecord, Queue, Transaction
 from protocol.envelope import (
@@ -28,6 +28,7 @@ from protocol.envelope import (
     RESULT_RECALLED,
     Attestation,
     AttestationData,
+    Core,
     Envelope,
     Event,
     Slot,
@@ -122,33 +123,34 @@ class Group:
     # -- submitting ------------------------------------------------------------------------------------
     def submit(self, sender: Sender, items: Sequence[SubmitItem]) -> list[Result]:
         """What becomes of each envelope, in order: refused as a whole by a code, or one answer per slot."""
-        return [self._submit(sender, item) for item in items]
+        terms = Terms.of(sender, self.registry, self._at)
+        return [self._submit(terms, item) for item in items]
 
-    def _submit(self, sender: Sender, item: SubmitItem) -> Result:
+    def _submit(self, terms: Terms, item: SubmitItem) -> Result:
+        envelope_id = item.id
         try:
-            envelope = examine(item, sender, self.registry, self._at)
-            ref, is_new = self._remember(envelope)
+            envelope = examine(item, terms)
+            ref, is_new = self._remember(envelope_id, envelope.core)
         except (PeerError, StandingError, ConflictError) as error:
             self.tally.refusals[error.code] += 1
-            return Result(item.id, error.code)
-        envelope_id = envelope.core.id
+            return Result(envelope_id, error.code)
         answers = [self._answer(ref, envelope_id, envelope, slot, is_new=is_new) for slot in envelope.slots]
         if any(isinstance(each, Promise) and each.keep_until is not None for each in answers):
             self.tx.keep_content(ref, envelope.core.raw, envelope.ciphertext)
         return Result(envelope_id, None, tuple(answers))
 
-    def _remember(self, envelope: Envelope) -> tuple[int, bool]:
-        core, member = envelope.core, envelope.core.sender.member
+    def _remember(self, envelope_id: EnvelopeId, core: Core) -> tuple[int, bool]:
+        member = core.sender.member
         key = submission_key(core.submission)
         known = self.tx.submitted(member, key)
-        if known is not None and known.id != core.id:
+        if known is not None and known.id != envelope_id:
             raise ConflictError("submission")
         account = self._drafts.account(member, self.tx)
         if key > account.highest_submission:
             self._drafts.put(member, replace(account, highest_submission=key))
         if known is not None:
             return known.ref, False
-        return self.tx.add_envelope(core.id, member, key, core.expires_at), True
+        return self.tx.add_envelope(envelope_id, member, key, core.expires_at), True
 
     def _answer(
         self, ref: int, envelope_id: EnvelopeId, envelope: Envelope, slot: Slot, *, is_new: bool
