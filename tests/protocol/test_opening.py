@@ -384,6 +384,14 @@ def test_a_link_that_is_not_its_leaf_is_refused(world: Any) -> None:
         letter(world, link_leaf=lambda _: bytes(32)).received(world.registry)
 
 
+def test_another_link_than_the_batch_holds_is_refused(world: Any) -> None:
+    sent = letter(world)
+    other = Link.build(sent.manifest, sent.me, sent.link.incarnation, 2)
+    number = next(at for at in range(len(other.raw)) if other.raw[at] != sent.link.raw[at])
+    with pytest.raises(ProofError):
+        letter(world, wrapped=patched(LINK_AT + number, b"\2")).received(world.registry)
+
+
 @pytest.mark.parametrize("change", [{"index": 0}, {"path": ()}, {"path": (bytes(32),)}, {"path": (bytes(32),) * 2}])
 def test_a_path_that_leads_elsewhere_is_refused(world: Any, change: Any) -> None:
     with pytest.raises(ProofError):

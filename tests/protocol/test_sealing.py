@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.batch import sign_batch
+from protocol.codec import encode
 from protocol.envelope import Core, Slot, Submission
 from protocol.errors import LimitError, MalformedError, OpenError, PeerError, UsageError
 from protocol.message import Body, Kind, Link, Manifest
@@ -119,6 +120,14 @@ def test_two_sealings_share_nothing_that_shows(world: Any) -> None:
     assert one.ciphertext[:24] != two.ciphertext[:24]
     assert one.core.id != two.core.id
     assert one.slots[0].wrap != two.slots[0].wrap
+    assert content_key(world, one) != content_key(world, two)
+
+
+def content_key(world: Any, envelope: Any) -> bytes:
+    core, slot = envelope.core, envelope.slots[0]
+    names = [core.association, core.id, core.sender.value(), slot.recipient.value()]
+    info = encode(["valija/0 wrap", *names, slot.epoch, slot.prekey_hash, slot.link_leaf])
+    return prekey(world, slot.recipient.member).unwrap(slot.wrap, info)[:32]
 
 
 def test_what_does_not_fit_is_refused(world: Any) -> None:

@@ -205,6 +205,9 @@ def patched(at: int, data: bytes) -> Callable[[bytes], bytes]:
 def inside(world: World) -> list[Vectors]:
     other = world.party(OTHER)
     after = a_roster(world)
+    right = letter(world)
+    wrong = Link.build(right.manifest, right.me, right.link.incarnation, 2).raw
+    number = 66 + next(at for at in range(len(wrong)) if wrong[at] != right.link.raw[at])
 
     def told(name: str, error: str, **changes: Any) -> Vectors:
         return case(name, letter(world, **changes), error=error)
@@ -249,7 +252,8 @@ def inside(world: World) -> list[Vectors]:
         told("a view with another root", "forked_view", views=lambda _: [forked(world)]),
         told("a view that the log did not sign", "bad_signature", views=lambda it: [replace(it[0], size=999)]),
         told("a view with a roster as negative", "malformed", views=lambda _: [view(world, negatives=[after])]),
-        told("a link that is not its leaf", "bad_proof", link_leaf=lambda _: Digest(seed("other"))),
+        told("a leaf that is not in the batch", "bad_proof", link_leaf=lambda _: Digest(seed("other"))),
+        told("another link than its leaf", "bad_proof", wrapped=patched(number, b"\2")),
         told("a path that leads elsewhere", "bad_proof", proof=lambda it: replace(it, path=(bytes(32),) * 2)),
         told("another batch root", "bad_proof", batch=lambda it: replace(it, root=bytes(32))),
         told("a batch signed by another key", "bad_signature", key=private_key("thief")),
