@@ -10,11 +10,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.chunks import ciphertext_size, plaintext_capacity
-from protocol.errors import LimitError, MalformedError, NonCanonicalError
+from protocol.errors import LimitError, MalformedError, NonCanonicalError, UsageError
 from protocol.limits import MAX_CIPHERTEXT_BYTES, MIN_CIPHERTEXT_BYTES
 
 LENGTH_BYTES: Final = 4
+# Cobblestone-256: salt and commitment, then chunks of 16 KiB with their tags, the last one shorter than the others.
+HEADER_BYTES: Final = 56
+CHUNK_BYTES: Final = 16_384
+TAG_BYTES: Final = 16
+
+
+def ciphertext_size(plaintext_size: int) -> int:
+    """Bytes of the ciphertext of `plaintext_size` bytes."""
+    return HEADER_BYTES + plaintext_size + TAG_BYTES * (plaintext_size // CHUNK_BYTES + 1)
+
+
+def plaintext_capacity(size: int) -> int:
+    """Bytes of the largest plaintext whose ciphertext is at most `size` bytes; `UsageError` if there is none."""
+    whole, rest = divmod(size - HEADER_BYTES, CHUNK_BYTES + TAG_BYTES)
+    capacity = whole * CHUNK_BYTES + max(rest - TAG_BYTES, -1)
+    if capacity < 0:
+        raise UsageError(f"no ciphertext has {size} bytes")
+    return capacity
 
 
 def envelope_ciphertext_size(needed_plaintext: int) -> int:

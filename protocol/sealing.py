@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -25,7 +26,6 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
-from protocol import chunks
 from protocol.batch import SALT_BYTES, BatchSignature, LeafProof
 from protocol.codec import array, binary, decode, encode, fields
 from protocol.content import Content, from_json
@@ -40,6 +40,7 @@ from protocol.prekeys import PREKEY_PUBLIC_BYTES, prekey_hash
 from protocol.receipts import Notice, Receipt, Void, read_notice, read_receipt, read_void
 
 CONTEXT: Final = b"valija/0 content"
+CONTENT_KEY_BYTES: Final = 32
 WRAP_LABEL: Final = "valija/0 wrap"
 PREKEY_SECRET_BYTES: Final = 96
 MLKEM768_SEED_BYTES: Final = 64
@@ -102,6 +103,22 @@ def _info(core: Core, envelope_id: EnvelopeId, recipient: Party, epoch: int, pre
     return encode((*start, recipient.value(), epoch, prekey, link_leaf))
 
 
+# -- content -------------------------------------------------------------------------------------------
+def encrypt(key: bytes, context: bytes, plaintext: bytes) -> bytes:
+    """The Cobblestone-256 ciphertext of `plaintext` under a 32-byte uniformly random `key`, bound to `context`."""
+    cipher = Cobblestone256Encryptor(key, context)
+    return cipher.update(plaintext) + cipher.finalize()
+
+
+def decrypt(key: bytes, context: bytes, ciphertext: bytes) -> bytes:
+    """The plaintext; `OpenError` if key, context or any byte or length of the ciphertext is not the right one."""
+    cipher = Cobblestone256Decryptor(key, context)
+    try:
+        return cipher.update(ciphertext) + cipher.finalize()
+    except InvalidTag:
+        raise OpenError from None
+
+
 # -- sealing -------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class PreparedLink:
@@ -145,9 +162,8 @@ def seal(
         [body.value() for body in bodies],
         [each.value() for each in first_acceptances],
     ]
-    content_key = secrets.token_bytes(chunks.KEY_BYTES)
-    plaintext = pad(encode(values))
-    ciphertext = chunks.encrypt(content_key, secrets.token_bytes(chunks.SALT_BYTES), CONTEXT, plaintext)
+    content_key = secrets.token_bytes(CONTENT_KEY_BYTES)
+    ciphertext = encrypt(content_key, CONTEXT, pad(encode(values)))
     core = Core.build(sender, submission, expires_at, ciphertext, blobs)
     envelope_id = core.id
     slots = tuple(_slot(core, envelope_id, content_key, prepared, recipient) for prepared, recipient in links)
@@ -220,7 +236,7 @@ def open_envelope(core: Core, ciphertext: bytes, slot: Slot, prekey: Prekey, me:
         raise OpenError
     info = _info(core, core.id, me, slot.epoch, slot.prekey_hash, slot.link_leaf)
     wrapped = prekey.unwrap(slot.wrap, info)
-    plaintext = chunks.decrypt(wrapped[: chunks.KEY_BYTES], CONTEXT, ciphertext)
+    plaintext = decrypt(wrapped[:CONTENT_KEY_BYTES], CONTEXT, ciphertext)
     link, proof = _read_wrapped(wrapped)
     batch, manifest, bodies, acceptances = fields(decode(unpad(plaintext), MAX_CIPHERTEXT_BYTES), 4)
     read_manifest = Manifest.from_bytes(binary(manifest))
@@ -241,7 +257,7 @@ def open_envelope(core: Core, ciphertext: bytes, slot: Slot, prekey: Prekey, me:
 
 def _read_wrapped(wrapped: bytes) -> tuple[Link, LeafProof]:
     # A slot's wrap has one size (`envelope.WRAP_BYTES`), so these are 707 bytes.
-    start = chunks.KEY_BYTES
+    start = CONTENT_KEY_BYTES
     salt, rest = wrapped[start : start + SALT_BYTES], wrapped[start + SALT_BYTES :]
     link = _unpadded(rest[2 : 2 + MAX_LINK_BYTES], int.from_bytes(rest[:2], "big"))
     rest = rest[2 + MAX_LINK_BYTES :]

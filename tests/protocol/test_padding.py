@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.chunks import ciphertext_size, plaintext_capacity
 from protocol.errors import LimitError, MalformedError, NonCanonicalError, ValijaError
 from protocol.limits import MAX_CIPHERTEXT_BYTES, MIN_CIPHERTEXT_BYTES
-from protocol.padding import LENGTH_BYTES, envelope_ciphertext_size, pad, padme, unpad
+from protocol.padding import (
+    LENGTH_BYTES,
+    ciphertext_size,
+    envelope_ciphertext_size,
+    pad,
+    padme,
+    plaintext_capacity,
+    unpad,
+)
 from tests.protocol.vectors_primitives import load
 
 SIZES = [MIN_CIPHERTEXT_BYTES << step for step in range(8)]

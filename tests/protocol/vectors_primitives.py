@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from protocol import chunks, merkle, padding
+from protocol import merkle, padding
 from protocol.checkpoint import CosignerPrivateKey, LogPrivateKey
 from protocol.codec import Value, encode
 from protocol.notes import Note, NoteSignature
@@ -200,56 +200,7 @@ def merkle_trees() -> Vectors:
     }
 
 
-# -- chunks and padding ------------------------------------------------------------------------------
-
-
-def cobblestone() -> Vectors:
-    key, salt, context = seed("chunks key"), seed("chunks salt", 24), b"valija/0 vector"
-
-    def case(plaintext: bytes, context: bytes = context) -> Vectors:
-        sealed = chunks.encrypt(key, salt, context, plaintext)
-        return {
-            "key": key.hex(),
-            "salt": salt.hex(),
-            "context": context.hex(),
-            "plaintext": plaintext.hex(),
-            "ciphertext": sealed.hex(),
-        }
-
-    hello = chunks.encrypt(key, salt, context, b"hello")
-    whole = chunks.encrypt(key, salt, context, b"\x00" * 16_384)
-
-    def fault(name: str, sealed: bytes, **changes: str) -> Vectors:
-        case = {
-            "name": name,
-            "key": key.hex(),
-            "context": context.hex(),
-            "ciphertext": sealed.hex(),
-            "error": "cannot_open",
-        }
-        return case | changes
-
-    return {
-        "description": "C2SP chunked-encryption, Cobblestone-256. Valid: salt given, encrypting gives the ciphertext and "
-        "decrypting the plaintext. Invalid: decrypting gives the error.",
-        "valid": [case(b""), case(b"hello"), case(b"hello", b""), case(seed("chunk", 16_384)), case(b"\x00" * 16_385)],
-        "invalid": [
-            fault("another key", hello, key=seed("another key").hex()),
-            fault("another context", hello, context=b"valija/0 other".hex()),
-            fault("salt changed", flip(hello, 0)),
-            fault("commitment changed", flip(hello, 24)),
-            fault("chunk changed", flip(hello, 56)),
-            fault("tag changed", flip(hello, -1)),
-            fault("a byte more", hello + b"\x00"),
-            fault("a byte less", hello[:-1]),
-            fault("header alone", hello[:56]),
-            fault("header cut", hello[:55]),
-            fault("empty", b""),
-            fault("cut after a whole chunk", whole[: 56 + 16_400]),
-            fault("last chunk shorter than a tag", whole[:-1]),
-            fault("last chunk first", whole[:56] + whole[-16:] + whole[56:-16]),
-        ],
-    }
+# -- padding ------------------------------------------------------------------------------
 
 
 def padded() -> Vectors:
@@ -263,7 +214,7 @@ def padded() -> Vectors:
             "kind": "pad",
             "body": body.hex(),
             **spread(plaintext),
-            "ciphertext_bytes": chunks.ciphertext_size(len(plaintext)),
+            "ciphertext_bytes": padding.ciphertext_size(len(plaintext)),
         }
 
     def fault(name: str, plaintext: bytes, error: str) -> Vectors:
@@ -496,7 +447,6 @@ def checkpoint() -> Vectors:
 DETERMINISTIC: dict[str, Callable[[], Vectors]] = {
     "codec": codec,
     "merkle": merkle_trees,
-    "chunks": cobblestone,
     "padding": padded,
 }
 RANDOMIZED: dict[str, Callable[[], Vectors]] = {"signing": signing, "checkpoint": checkpoint}

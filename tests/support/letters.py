@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 
-from protocol import chunks
 from protocol.batch import LeafProof, sign_batch
 from protocol.checkpoint import LogPrivateKey
 from protocol.codec import encode
@@ -27,7 +26,7 @@ from protocol.opening import Received, receive
 from protocol.padding import pad
 from protocol.prekeys import epoch_at, prekey_hash
 from protocol.registry import Registry
-from protocol.sealing import Prekey
+from protocol.sealing import Prekey, encrypt
 from protocol.signing import HashLabel, Label, PrivateKey
 from tests.support.world import DAY, ORIGIN, World, seed
 
@@ -139,7 +138,7 @@ def letter(
     values = [batch.value(), manifest.raw, [body.value() for body in bodies], []]
     padded = part("padded", pad(part("payload", encode(part("values", values)))))
     content_key = seed("content key", link.raw.hex())
-    ciphertext = chunks.encrypt(content_key, seed("content salt")[:24], b"valija/0 content", padded)
+    ciphertext = encrypt(content_key, b"valija/0 content", padded)
     core = Core.build(author, Submission(world.incarnations[sender], 7), now + 14 * DAY, ciphertext)
     core = part("core", core)
 
