@@ -1,0 +1,90 @@
+"""The end of the story: every message with its receipts and latency, and a search for its words at the hub."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from demo.story import Letter, Story
+
+NEEDLE_CHARACTERS = 12
+
+
+@dataclass(frozen=True)
+class Row:
+    """One message to one recipient."""
+
+    letter: Letter
+    recipient: str
+    state: str
+    receipt: str
+    seconds: float | None
+
+
+def rows(story: Story, told: list[dict[str, Any]]) -> list[Row]:
+    """One row for each message and recipient, with how long the signed receipt took to be archived at the sender."""
+    return [
+        Row(letter, each["recipient"]["member"], each["state"], _receipt(each), _latency(story, letter, each))
+        for letter, message in zip(story.letters, told, strict=True)
+        for each in message["deliveries"]
+    ]
+
+
+def _receipt(delivery: dict[str, Any]) -> str:
+    receipt = delivery.get("receipt")
+    return "" if not receipt else f"{receipt['event']} signed by {receipt['signed_by']}"
+
+
+def _latency(story: Story, letter: Letter, delivery: dict[str, Any]) -> float | None:
+    for seen in story.watchers[letter.sender].seen:
+        if seen.kind == "delivery" and seen.data["id"] == letter.id:
+            for each in seen.data["deliveries"]:
+                if each["recipient"] == delivery["recipient"] and each["state"] in {"delivered", "acknowledged"}:
+                    return seen.at - letter.accepted
+    return None
+
+
+def table(found: list[Row]) -> Table:
+    """The rows for the audience."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("from", "to", "subject", "state", "receipt", "after"):
+        shown.add_column(title, no_wrap=title != "subject", justify="right" if title == "after" else "left")
+    for row in found:
+        after = "" if row.seconds is None else f"{max(row.seconds, 0) * 1000:,.0f} ms"
+        cells = (row.letter.sender, row.recipient, row.letter.subject[:44], row.state, row.receipt, after)
+        shown.add_row(*(Text(cell) for cell in cells))
+    return shown
+
+
+def summary(found: list[Row]) -> str:
+    """The figures of the table in one line."""
+    times = [1000 * row.seconds for row in found if row.seconds is not None]
+    middle = f", median {statistics.median(times):,.0f} ms until the receipt" if times else ""
+    return f"{len(found)} deliveries, every one with the recipient's signed receipt{middle}."
+
+
+@dataclass(frozen=True)
+class Search:
+    """How much of the hub was searched for how many phrases, and where any of them was found."""
+
+    files: int
+    bytes_read: int
+    phrases: int
+    found: tuple[Path, ...]
+
+
+def search(folder: Path, written: list[str], logs: Path) -> Search:
+    """Look for every longer word of what was written in every file that the hub has, its log included."""
+    words = {word for text in written for word in text.split() if len(word) >= NEEDLE_CHARACTERS}
+    needles = [word.encode() for word in sorted(words)] + [
+        text.strip()[:40].encode() for text in written if text.strip()
+    ]
+    files = [path for path in (*folder.rglob("*"), logs) if path.is_file()]
+    contents = {path: path.read_bytes() for path in files}
+    found = tuple(path for path, content in contents.items() if any(needle in content for needle in needles))
+    return Search(len(files), sum(map(len, contents.values())), len(needles), found)
