@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from node.context import Context
-from node.model import DAY, EventKind
+from node.model import DAY
 from node.reach import addressed_bytes, resolve
-from node.tables import outbox, state
+from node.tables import outbox
 from node.tables.outbox import Written
-from protocol.codec import encode
 from protocol.content import from_json
 from protocol.errors import (
     ConflictError,
@@ -25,10 +24,11 @@ from protocol.errors import (
     UnknownNetworkError,
     UnknownRecipientError,
     UsageError,
+    ValijaError,
 )
 from protocol.limits import MAX_AUDIENCE
 from protocol.message import Header
-from protocol.names import MessageId, message_id
+from protocol.names import MessageId, Party, message_id
 
 DEFAULT_LIFE_SECONDS: Final = 90 * DAY
 MAX_LIFE_SECONDS: Final = 366 * DAY
@@ -50,11 +50,15 @@ class Request:
     expires_at: int | None = None
 
     @property
+    def addressed(self) -> bytes:
+        """The bytes that name the members and networks."""
+        return addressed_bytes(tuple(self.members), tuple(self.networks))
+
+    @property
     def digest(self) -> bytes:
         """What two requests under one key must share to be the same, 32 bytes."""
-        content = hashlib.sha256(self.content).digest()
-        asked = (self.desk, self.key, content, addressed_bytes(self.members, self.networks), self.expires_at)
-        return hashlib.sha256(encode(asked)).digest()
+        content, addressed = hashlib.sha256(self.content).digest(), hashlib.sha256(self.addressed).digest()
+        return hashlib.sha256(content + addressed + repr(self.expires_at).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +75,72 @@ def accept(ctx: Context, request: Request) -> Accepted:
     Raises `ConflictError` for another request under the same key, `UnknownRecipientError`, `RecipientSuspendedError`,
     `UnknownNetworkError`, and `UsageError` for a document, audience or expiry that no recipient would take.
     """
+    (answer,) = accept_all(ctx, [request])
+    if isinstance(answer, ValijaError):
+        raise answer
+    return answer
+
+
+def accept_all(ctx: Context, requests: Sequence[Request]) -> list[Accepted | ValijaError]:
+    """The answer to each request, as `accept` gives or raises it; one that is refused harms no other."""
     me = ctx.identity.me
-    identifier = message_id(me.association, me.member, request.desk, request.key)
-    known = outbox.request(ctx.tx, identifier)
-    if known is not None:
-        if known != request.digest:
+    ids = [_message_id(me, request) for request in requests]
+    known = outbox.requests(ctx.tx, [each for each in ids if isinstance(each, bytes)])
+    audiences: dict[bytes, ValijaError | None] = {}
+    answers: list[Accepted | ValijaError] = []
+    fresh: list[tuple[Written, bytes]] = []
+    for identifier, request in zip(ids, requests, strict=True):
+        if isinstance(identifier, ValijaError):
+            answers.append(identifier)
+            continue
+        try:
+            written = _admit(ctx, identifier, request, known, audiences)
+        except ValijaError as error:
+            answers.append(error)
+            continue
+        answers.append(Accepted(identifier, fresh=written is not None))
+        if written is not None:
+            known[identifier] = request.digest
+            fresh.append((written, known[identifier]))
+    outbox.add(ctx.tx, fresh)
+    return answers
+
+
+def _message_id(me: Party, request: Request) -> MessageId | ValijaError:
+    try:
+        return message_id(me.association, me.member, request.desk, request.key)
+    except UsageError as error:
+        return error
+
+
+def _admit(
+    ctx: Context,
+    identifier: MessageId,
+    request: Request,
+    known: dict[MessageId, bytes],
+    audiences: dict[bytes, ValijaError | None],
+) -> Written | None:
+    """The message to store, None if it is stored already; raises why it cannot be."""
+    before = known.get(identifier)
+    if before is not None:
+        if before != request.digest:
             raise ConflictError("idempotency key")
-        return Accepted(identifier, fresh=False)
+        return None
     _check_content(ctx, request)
-    _check_audience(ctx, request)
-    row = outbox.add(ctx.tx, _written(ctx, identifier, request), request.digest)
-    state.event(ctx.tx, ctx.second, EventKind.MESSAGE, row)
-    return Accepted(identifier, fresh=True)
+    if request.addressed not in audiences:
+        audiences[request.addressed] = _refusal(ctx, request)
+    refusal = audiences[request.addressed]
+    if refusal is not None:
+        raise refusal
+    return _written(ctx, identifier, request)
+
+
+def _refusal(ctx: Context, request: Request) -> ValijaError | None:
+    try:
+        _check_audience(ctx, request)
+    except ValijaError as error:
+        return error
+    return None
 
 
 def _written(ctx: Context, identifier: MessageId, request: Request) -> Written:
@@ -92,8 +150,7 @@ def _written(ctx: Context, identifier: MessageId, request: Request) -> Written:
     elif not ctx.second < expires_at <= ctx.second + MAX_LIFE_SECONDS:
         raise UsageError("expires_at lies in the past, or more than a year ahead")
     header = Header.build(identifier, ctx.second, hashlib.sha256(request.content).digest())
-    addressed = addressed_bytes(request.members, request.networks)
-    return Written(0, identifier, request.desk, ctx.second, expires_at, addressed, header.raw, request.content)
+    return Written(0, identifier, request.desk, ctx.second, expires_at, request.addressed, header.raw, request.content)
 
 
 def _check_content(ctx: Context, request: Request) -> None:
@@ -114,6 +171,6 @@ def _check_audience(ctx: Context, request: Request) -> None:
     for network in request.networks:
         if ctx.registry.roster(network) is None:
             raise UnknownNetworkError(network)
-    audience = resolve(ctx, addressed_bytes(request.members, request.networks)).parties
+    audience = resolve(ctx, request.addressed).parties
     if not 1 <= len(audience) <= MAX_AUDIENCE:
         raise UsageError(f"an audience of {len(audience)} besides the sender, 1 to {MAX_AUDIENCE} are possible")

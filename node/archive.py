@@ -28,8 +28,11 @@ T = TypeVar("T")
 
 KEY_BYTES: Final = 32
 MAX_GROUP: Final = 256
+PAGE_BYTES: Final = 8_192
+"""Messages of a kilobyte fill a page of this size well; an archive keeps the size that it was made with."""
+
 CACHE_KIB: Final = 32 * 1024
-CHECKPOINT_PAGES: Final = 4_000
+CHECKPOINT_PAGES: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Archive:
         self._reader_lock = threading.Lock()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
+        self._transaction = SqlTransaction(connection)
         self._thread = threading.Thread(target=self._write, args=(connection,), name="archive", daemon=True)
         self._thread.start()
 
@@ -105,7 +109,7 @@ class Archive:
         while open_end:
             group, open_end = self._next_group()
             if self._failed is None and group:
-                self._commit(SqlTransaction(connection), group)
+                self._commit(self._transaction, group)
             elif group:
                 _refuse(group, self._failed or StoreError())
         connection.close()
@@ -161,6 +165,7 @@ def _connect(path: Path, key: bytes) -> Any:
         connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=30)
         try:
             connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+            connection.execute(f"PRAGMA cipher_page_size = {PAGE_BYTES}")
             for pragma in (
                 "journal_mode = WAL",
                 "synchronous = FULL",

@@ -16,10 +16,11 @@ from node.model import EventKind
 from node.reach import Audience, Reach, Target, read_audience, resolve, still
 from node.tables import outbox, peers, state
 from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
-from protocol.chunks import plaintext_capacity
+from protocol.errors import DamagedError
 from protocol.limits import MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES, MAX_CIPHERTEXT_BYTES
 from protocol.message import Kind
 from protocol.names import MessageId, Party
+from protocol.padding import plaintext_capacity
 from protocol.receipts import Void, VoidReason
 
 LINKS_A_RUN: Final = MAX_BATCH_LEAVES - 256
@@ -122,6 +123,9 @@ def _plan(ctx: Context, reach: Reach, addressed: bytes) -> _Plan:
 def _place(ctx: Context, reach: Reach, groups: Groups, plans: dict[bytes, _Plan], message: Written) -> bool:
     if message.expires_at <= ctx.second:
         return _end(ctx, message, VoidReason.EXPIRED)
+    if not message.is_intact:
+        state.alarm(ctx.tx, ctx.second, DamagedError.code, "a message that was to be sent")
+        return _end(ctx, message, VoidReason.REFUSED)
     plan = plans.get(message.addressed)
     if plan is None:
         plan = plans[message.addressed] = _plan(ctx, reach, message.addressed)
@@ -164,8 +168,9 @@ def _take_waiting(ctx: Context, target: Target, groups: Groups) -> None:
         message = outbox.by_row(ctx.tx, row)
         if reason == WITHDRAWN:
             added = _add_void(groups, target, message)
-        elif message.expires_at <= ctx.second:
-            outbox.end(ctx.tx, target.peer.id, row, VoidReason.EXPIRED, ctx.second)
+        elif message.expires_at <= ctx.second or not message.is_intact:
+            why = VoidReason.REFUSED if message.expires_at > ctx.second else VoidReason.EXPIRED
+            outbox.end(ctx.tx, target.peer.id, row, why, ctx.second)
             added = True
         else:
             audience = still(ctx, read_audience(packed))

@@ -80,7 +80,7 @@ def _outcome(header: Header, memory: Remembered | None) -> Outcome:
         return Outcome.DELIVERED
     if memory.is_void:
         return Outcome.VOID
-    same = memory.content is None or hashlib.sha256(memory.content).digest() == header.content_digest
+    same = memory.digest in {None, header.content_digest}
     # A receipt covers the content's digest: what is held is another one, and nothing else may be signed for.
     return Outcome.DELIVERED if same else Outcome.REFUSED
 
@@ -140,7 +140,8 @@ def arrivals(inlink: int, first_id: int, now: int, judged: Judged, bodies: Seque
     """The rows of the fresh messages of a link, from row id `first_id` on."""
     found = []
     for offset, (place, mark) in enumerate(judged.fresh):
-        body = bodies[place]
-        identifier = body.part.message_id if isinstance(body.part, Header) else MessageId(b"")
-        found.append(Arrived(first_id + offset, inlink, place, identifier, now, mark, body.body.content))
+        part, content = bodies[place].part, bodies[place].body.content
+        if isinstance(part, Header):
+            row = Arrived(first_id + offset, inlink, place, part.message_id, now, mark, part.content_digest, content)
+            found.append(row)
     return tuple(found)

@@ -11,10 +11,12 @@ from typing import Final
 
 from node.context import Context
 from node.linking import SignedDraft
+from node.model import DAY
 from node.reach import Reach
 from node.tables import evidence, links, outbox, peers, state
 from node.tables.links import LinkRow
 from protocol.envelope import Envelope, Submission
+from protocol.errors import DamagedError
 from protocol.items import SubmitItem, Window
 from protocol.message import Body, Header, Kind, Link, Manifest
 from protocol.names import EnvelopeId, Incarnation
@@ -149,7 +151,12 @@ def _reseal(ctx: Context, incarnation: Incarnation, reach: Reach, link: LinkRow)
     if isinstance(target, str):
         links.wake(ctx.tx, link.id, ctx.second + RETRY_SECONDS, target)
         return None
-    contents = _contents(ctx, manifest.kind, [part.signed_part for part in parts])
+    try:
+        contents = _contents(ctx, manifest.kind, [part.signed_part for part in parts])
+    except DamagedError as error:
+        state.alarm(ctx.tx, ctx.second, error.code, "a message that was to be sent again")
+        links.wake(ctx.tx, link.id, ctx.second + DAY, error.code)
+        return None
     bodies = [
         Body(part.salt, part.signed_part, each, part.file_keys) for part, each in zip(parts, contents, strict=True)
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from node.context import Context
@@ -82,7 +83,8 @@ def read_audience(data: bytes) -> Audience:
     return Audience(members, network if isinstance(network, str) else None)
 
 
-def addressed_bytes(members: Sequence[str], networks: Sequence[str]) -> bytes:
+@lru_cache(maxsize=1024)
+def addressed_bytes(members: tuple[str, ...], networks: tuple[str, ...]) -> bytes:
     """The bytes that name these members and networks, whatever their order."""
     return encode((sorted(set(members)), sorted(set(networks))))
 

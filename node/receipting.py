@@ -132,7 +132,11 @@ def _asked_again(ctx: Context, peer: Peer, receipt: Unopened | Rejected) -> None
         return
     # One envelope is sealed again once, however often it is complained of.
     is_awake = link.wake_at is not None and link.wake_at <= ctx.second
-    if is_awake or links.envelope_id(ctx.tx, link.envelope) != receipt.envelope_id or link.hold == ResealLimitError.code:
+    if (
+        is_awake
+        or links.envelope_id(ctx.tx, link.envelope) != receipt.envelope_id
+        or link.hold == ResealLimitError.code
+    ):
         return
     today = ctx.second // DAY
     reseals = link.reseals if link.reseal_day == today else 0

@@ -92,7 +92,8 @@ _V1: Final = (
         PRIMARY KEY (series, seq)) WITHOUT ROWID""",
     """CREATE TABLE inbox (
         id INTEGER PRIMARY KEY AUTOINCREMENT, inlink INTEGER NOT NULL, place INTEGER NOT NULL,
-        message_id BLOB NOT NULL, received_at INTEGER NOT NULL, mark INTEGER NOT NULL, content BLOB NOT NULL)""",
+        message_id BLOB NOT NULL, received_at INTEGER NOT NULL, mark INTEGER NOT NULL, digest BLOB NOT NULL,
+        content BLOB NOT NULL)""",
     """CREATE TABLE received (
         peer INTEGER NOT NULL, message_id BLOB NOT NULL, inbox INTEGER, PRIMARY KEY (peer, message_id)) WITHOUT ROWID""",
     "CREATE TABLE inbox_desk (desk TEXT NOT NULL, inbox INTEGER NOT NULL, PRIMARY KEY (desk, inbox)) WITHOUT ROWID",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlcipher3 import dbapi2
 
 from node.store import Column, Row, Transaction
-from protocol.errors import ConflictError, StoreError
+from protocol.errors import ConflictError, StoreError, ValijaError
 
 T = TypeVar("T")
 
@@ -19,10 +19,12 @@ def store_errors() -> Iterator[None]:
     """What SQLite says, in our words: a broken unique key is `ConflictError`, all else `StoreError`."""
     try:
         yield
-    except dbapi2.IntegrityError as error:
-        raise ConflictError(str(error)) from error
     except dbapi2.Error as error:
-        raise StoreError(str(error)) from error
+        raise _translated(error) from error
+
+
+def _translated(error: dbapi2.Error) -> ValijaError:
+    return ConflictError(str(error)) if isinstance(error, dbapi2.IntegrityError) else StoreError(str(error))
 
 
 class SqlTransaction:
@@ -36,13 +38,11 @@ class SqlTransaction:
 
     def run(self, sql: str, parameters: Sequence[Column] = ()) -> int:
         """See `Transaction.run`."""
-        with store_errors():
-            return int(self._connection.execute(sql, parameters).rowcount)
+        return int(self._execute(sql, parameters).rowcount)
 
     def add(self, sql: str, parameters: Sequence[Column] = ()) -> int:
         """See `Transaction.add`."""
-        with store_errors():
-            return int(self._connection.execute(sql, parameters).lastrowid)
+        return int(self._execute(sql, parameters).lastrowid)
 
     def many(self, sql: str, rows: Iterable[Sequence[Column]]) -> None:
         """See `Transaction.many`."""
@@ -51,15 +51,21 @@ class SqlTransaction:
 
     def one(self, sql: str, parameters: Sequence[Column] = ()) -> Row | None:
         """See `Transaction.one`."""
-        with store_errors():
-            row: Row | None = self._connection.execute(sql, parameters).fetchone()
-            return row
+        row: Row | None = self._execute(sql, parameters).fetchone()
+        return row
 
     def all(self, sql: str, parameters: Sequence[Column] = ()) -> list[Row]:
         """See `Transaction.all`."""
         with store_errors():
             rows: list[Row] = self._connection.execute(sql, parameters).fetchall()
             return rows
+
+    def _execute(self, sql: str, parameters: Sequence[Column]) -> Any:
+        # Without `store_errors`, whose machinery costs as much as a small statement.
+        try:
+            return self._connection.execute(sql, parameters)
+        except dbapi2.Error as error:
+            raise _translated(error) from error
 
 
 def guarded(tx: Transaction, job: Callable[[Transaction], T]) -> T:

@@ -379,6 +379,12 @@ class StoreError(ValijaError):
     code = "store"
 
 
+class DamagedError(ValijaError):
+    """What is stored of this was damaged on disk; put the archive back from a backup."""
+
+    code = "damaged"
+
+
 # -- a key could not be had -------------------------------------------------------------------------
 class KeyAccessError(ValijaError):
     """The private key cannot be used; check that the key file is there and the passphrase right."""

@@ -10,8 +10,20 @@ from node.store import Transaction
 from protocol.batch import BatchSignature, LeafProof
 from protocol.codec import Value, array, binary, decode, encode, fields
 from protocol.envelope import Attestation, AttestationData
+from protocol.errors import DamagedError
 from protocol.limits import MAX_BODIES, MAX_CIPHERTEXT_BYTES, MAX_FRAME_BYTES
 from protocol.message import Body, Manifest
+
+
+def intact(content: bytes, digest: bytes) -> bytes:
+    """The same content, if it has this SHA-256; else `DamagedError`.
+
+    SQLCipher hands out the last page of a long value as zeros where its authentication fails, without an error: so
+    whoever reads a content asks here.
+    """
+    if hashlib.sha256(content).digest() != digest:
+        raise DamagedError
+    return content
 
 
 # -- batch signatures --------------------------------------------------------------------------------

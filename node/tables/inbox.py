@@ -94,7 +94,7 @@ def record(tx: Transaction, series: int, numbers: Iterable[tuple[int, Known]]) -
 # -- messages ----------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A message in the inbox; its row id is its place in the archive's order."""
+    """A message in the inbox; its row id is its place in the archive's order, `digest` the SHA-256 of its content."""
 
     id: int
     inlink: int
@@ -102,14 +102,15 @@ class Arrived:
     message_id: MessageId
     received_at: int
     mark: Mark
+    digest: bytes = field(repr=False)
     content: bytes = field(repr=False)
 
 
-_COLUMNS = "id, inlink, place, message_id, received_at, mark, content"
+_COLUMNS = "id, inlink, place, message_id, received_at, mark, digest, content"
 
 
 def _arrived(row: Row) -> Arrived:
-    return Arrived(row[0], row[1], row[2], MessageId(row[3]), row[4], Mark(row[5]), row[6])
+    return Arrived(row[0], row[1], row[2], MessageId(row[3]), row[4], Mark(row[5]), row[6], row[7])
 
 
 def last_id(tx: Transaction) -> int:
@@ -121,8 +122,8 @@ def last_id(tx: Transaction) -> int:
 def archive(tx: Transaction, peer: int, messages: Sequence[Arrived], desks: Iterable[tuple[str, int]]) -> None:
     """Afterwards these messages of the peer are in the inbox, remembered by id, and shown to (desk, row id)."""
     tx.many(
-        "INSERT INTO inbox (id, inlink, place, message_id, received_at, mark, content) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(m.id, m.inlink, m.place, m.message_id, m.received_at, int(m.mark), m.content) for m in messages],
+        f"INSERT INTO inbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        [(m.id, m.inlink, m.place, m.message_id, m.received_at, int(m.mark), m.digest, m.content) for m in messages],
     )
     tx.many(
         "INSERT INTO received (peer, message_id, inbox) VALUES (?, ?, ?)",
@@ -138,10 +139,10 @@ def remember_void(tx: Transaction, peer: int, message_id: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is remembered of a message id: its inbox row (None: it was voided), and its content while it is kept."""
+    """What is remembered of a message id: its inbox row (None: it was voided), and its content's digest while it is kept."""
 
     inbox: int | None
-    content: bytes | None = field(repr=False)
+    digest: bytes | None = field(repr=False)
 
     @property
     def is_void(self) -> bool:
@@ -153,7 +154,7 @@ def remembered(tx: Transaction, peer: int, message_ids: Sequence[bytes]) -> dict
     """What is remembered of these messages of the peer, by id."""
     marks = ", ".join("?" * len(message_ids))
     rows = tx.all(
-        "SELECT r.message_id, r.inbox, i.content FROM received r LEFT JOIN inbox i ON i.id = r.inbox "  # noqa: S608
+        "SELECT r.message_id, r.inbox, i.digest FROM received r LEFT JOIN inbox i ON i.id = r.inbox "  # noqa: S608
         f"WHERE r.peer = ? AND r.message_id IN ({marks})",
         (peer, *message_ids),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from node.store import Row, Transaction
 from node.tables import state
+from protocol.errors import DamagedError
 from protocol.names import MessageId
 from protocol.receipts import VoidReason
 
@@ -30,6 +32,11 @@ class Written:
     header: bytes = field(repr=False)
     content: bytes = field(repr=False)
 
+    @property
+    def is_intact(self) -> bool:
+        """Whether the content is still the one that the header names (see `evidence.intact`)."""
+        return hashlib.sha256(self.content).digest() in self.header
+
 
 _COLUMNS = "id, message_id, desk, accepted_at, expires_at, addressed, header, content"
 
@@ -38,28 +45,24 @@ def _written(row: Row) -> Written:
     return Written(row[0], MessageId(row[1]), *row[2:])
 
 
-def add(tx: Transaction, written: Written, request: bytes) -> int:
-    """The row id of this message; `request` is the digest of what was asked, to tell a retry from a conflict."""
-    return tx.add(
+def add(tx: Transaction, messages: Iterable[tuple[Written, bytes]]) -> None:
+    """Afterwards these messages are stored, each with the digest of its request, to tell a retry from a conflict."""
+    tx.many(
         "INSERT INTO outbox (message_id, desk, request, accepted_at, expires_at, addressed, header, content) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            written.message_id,
-            written.desk,
-            request,
-            written.accepted_at,
-            written.expires_at,
-            written.addressed,
-            written.header,
-            written.content,
-        ),
+        [(w.message_id, w.desk, request, *_rest(w)) for w, request in messages],
     )
 
 
-def request(tx: Transaction, message_id: MessageId) -> bytes | None:
-    """The digest of the request that made this message; None if it is not known."""
-    row = tx.one("SELECT request FROM outbox WHERE message_id = ?", (message_id,))
-    return bytes(row[0]) if row else None
+def _rest(written: Written) -> tuple[int, int, bytes, bytes, bytes]:
+    return (written.accepted_at, written.expires_at, written.addressed, written.header, written.content)
+
+
+def requests(tx: Transaction, message_ids: Sequence[MessageId]) -> dict[MessageId, bytes]:
+    """The digests of the requests that made those of these messages that are known."""
+    marks = ", ".join("?" * len(message_ids))
+    rows = tx.all(f"SELECT message_id, request FROM outbox WHERE message_id IN ({marks})", message_ids)  # noqa: S608
+    return {MessageId(row[0]): row[1] for row in rows}
 
 
 def find(tx: Transaction, message_id: MessageId) -> Written | None:
@@ -74,8 +77,11 @@ def by_row(tx: Transaction, row_id: int) -> Written:
 
 
 def contents(tx: Transaction, message_ids: Sequence[MessageId]) -> list[bytes]:
-    """The contents of these messages, in order."""
-    return [(tx.one("SELECT content FROM outbox WHERE message_id = ?", (each,)) or (b"",))[0] for each in message_ids]
+    """The contents of these messages, in order; `DamagedError` if one is not what its header names."""
+    found = [find(tx, each) for each in message_ids]
+    if not all(message is not None and message.is_intact for message in found):
+        raise DamagedError
+    return [message.content for message in found if message is not None]
 
 
 # -- placement ---------------------------------------------------------------------------------------

@@ -119,7 +119,9 @@ class Hub:
         calendar = self.calendars.get(member)
         return None if calendar and calendar.hash(slot.epoch) == slot.prekey_hash else "prekey_unknown"
 
-    def attest(self, event: Event, envelope_id: Any, slot: Slot, result: str, key: PrivateKey | None = None) -> Attestation:
+    def attest(
+        self, event: Event, envelope_id: Any, slot: Slot, result: str, key: PrivateKey | None = None
+    ) -> Attestation:
         world = self.lab.world
         data = AttestationData.build(event, world.hub_certificate, envelope_id, slot, result, self.lab.second)
         return attest(key or world.hub_key, world.association, [data], fresh_salts(1))[0]
@@ -327,7 +329,7 @@ class Node:
         return [link for link in found if link.kind in wanted]
 
     def count(self, table: str) -> int:
-        return int(self.run(lambda ctx: ctx.tx.all(f"SELECT count(*) FROM {table}"))[0][0])
+        return int(self.run(lambda ctx: ctx.tx.all(f"SELECT count(*) FROM {table}"))[0][0])  # noqa: S608
 
     def peer(self, member: str) -> peers.Peer:
         return self.run(lambda ctx: peers.meet(ctx.tx, self.lab.world.party(member)))

@@ -286,7 +286,7 @@ def test_stale_acks(lab: Lab, sender: Node, reader: Node) -> None:
     deliver(lab, reader)
     assert reader.links(Kind.RECEIPT)[0].state is LinkState.OPEN
     assert reader.texts == ["uno", "dos"]
-    assert backup.run(lambda tx: state.incarnation(tx)) == lab.world.incarnations["ar-mpf"]
+    assert backup.run(state.incarnation) == lab.world.incarnations["ar-mpf"]
 
 
 def test_ack_downward(lab: Lab, sender: Node, reader: Node) -> None:

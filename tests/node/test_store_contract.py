@@ -1,0 +1,125 @@
+"""What the rules rely on in a store: the same for the memory store and for the archive on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node.archive import Archive
+from node.memory_store import MemoryStore
+from node.schema import MIGRATIONS, VERSION, migrate, schema_version
+from node.sql import guarded
+from node.store import Store, Transaction
+from protocol.errors import ConflictError, StoreError
+
+ADD = "INSERT INTO desk (name, created_at) VALUES (?, ?)"
+
+
+@pytest.fixture(params=["memory", "archive"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store = MemoryStore() if request.param == "memory" else Archive(tmp_path / "archive.db", b"k" * 32)
+    yield made
+    made.close()
+
+
+def names(tx: Transaction) -> list[str]:
+    return [row[0] for row in tx.all("SELECT name FROM desk ORDER BY name")]
+
+
+def adding(name: str, then: type[Exception] | None = None) -> Callable[[Transaction], str]:
+    def job(tx: Transaction) -> str:
+        tx.run(ADD, (name, 1))
+        if then is not None:
+            raise then(name)
+        return name
+
+    return job
+
+
+def test_what_a_job_gives_comes_back_once_it_is_stored(store: Store) -> None:
+    assert store.run(adding("a")) == "a"
+    assert store.submit(adding("b")).result(timeout=10) == "b"
+    assert store.read(names) == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [KeyError, ConflictError])
+def test_a_job_that_raises_changes_nothing_and_harms_nobody(store: Store, error: type[Exception]) -> None:
+    futures = [store.submit(adding(name, then)) for name, then in (("a", None), ("b", error), ("c", None))]
+    with pytest.raises(error):
+        futures[1].result(timeout=10)
+    assert [futures[0].result(timeout=10), futures[2].result(timeout=10)] == ["a", "c"]
+    assert store.read(names) == ["a", "c"]
+
+
+def test_jobs_run_in_order_and_see_what_came_before(store: Store) -> None:
+    futures = [store.submit(lambda tx, each=each: (tx.run(ADD, (each, 1)), names(tx))[1]) for each in "abc"]
+    assert [future.result(timeout=10) for future in futures] == [["a"], ["a", "b"], ["a", "b", "c"]]
+
+
+def test_a_unique_key_broken_is_a_conflict(store: Store) -> None:
+    store.run(adding("a"))
+    with pytest.raises(ConflictError):
+        store.run(adding("a"))
+    with pytest.raises(ConflictError):
+        store.run(lambda tx: tx.many(ADD, [("b", 1), ("a", 1)]))
+    assert store.read(names) == ["a"]
+
+
+def test_values_come_back_as_they_went(store: Store) -> None:
+    values = {"int": 2**63 - 1, "bytes": b"\x00\xff", "text": "ñandú", "none": None}
+    store.run(lambda tx: tx.many("INSERT INTO state VALUES (?, ?)", values.items()))
+    assert dict(store.read(lambda tx: tx.all("SELECT name, value FROM state"))) == values
+    assert store.read(lambda tx: tx.one("SELECT 1 WHERE 0")) is None
+
+
+def test_the_numbers_that_statements_give(store: Store) -> None:
+    assert store.run(lambda tx: tx.add("INSERT INTO alarm VALUES (NULL, 1, 'a', 'b')")) == 1
+    assert store.run(lambda tx: tx.add("INSERT INTO alarm VALUES (NULL, 2, 'a', 'b')")) == 2
+    assert store.run(lambda tx: tx.run("UPDATE alarm SET at = 3")) == 2
+
+
+def test_a_guarded_part_is_undone_alone(store: Store) -> None:
+    def job(tx: Transaction) -> None:
+        tx.run(ADD, ("a", 1))
+        with pytest.raises(KeyError):
+            guarded(tx, adding("b", KeyError))
+        assert guarded(tx, adding("c")) == "c"
+
+    store.run(job)
+    assert store.read(names) == ["a", "c"]
+
+
+def test_closed_it_takes_nothing_more_and_closing_twice_is_closing(store: Store) -> None:
+    store.close()
+    store.close()
+    with pytest.raises(StoreError):
+        store.run(adding("a"))
+    with pytest.raises(StoreError):
+        store.submit(adding("a")).result(timeout=10)
+    with pytest.raises(StoreError):
+        store.read(names)
+
+
+def test_the_schema_is_of_the_newest_version_and_migrates_once(store: Store) -> None:
+    assert store.run(schema_version) == VERSION == len(MIGRATIONS)
+    store.run(adding("a"))
+    store.run(migrate)
+    assert store.read(names) == ["a"]
+
+
+def test_a_newer_schema_is_refused(store: Store) -> None:
+    if isinstance(store, MemoryStore):
+        store.run(lambda tx: tx.run(f"PRAGMA user_version = {VERSION + 1}"))
+        with pytest.raises(StoreError, match="newer program"):
+            store.run(migrate)
+
+
+def test_a_snapshot_is_what_was_committed_and_lives_apart() -> None:
+    store = MemoryStore()
+    store.run(adding("a"))
+    copy = store.snapshot()
+    store.run(adding("b"))
+    copy.run(adding("c"))
+    assert (store.read(names), copy.read(names)) == (["a", "b"], ["a", "c"])
