@@ -1,0 +1,69 @@
+"""How the vectors of the registry are read: notes, statements, replay, calendars."""
+
+from tests.spec_reader import notes
+from tests.spec_reader.cases_base import Case, key, unhex
+from tests.spec_reader.facts import read_body
+from tests.spec_reader.merkle import root
+from tests.spec_reader.notes import ED25519, MLDSA44, Checkpoint, Key
+from tests.spec_reader.prekeys import read_calendar
+from tests.spec_reader.refusal import Refused
+from tests.spec_reader.registry import replay
+from tests.spec_reader.signing import fingerprint
+from tests.spec_reader.statements import read_statement, statement_id
+
+
+def checkpoint(file: Case, case: Case) -> None:
+    log = file["log"]
+    by, plain = Key(log["origin"], MLDSA44, unhex(log["mldsa44"])), Key(log["origin"], ED25519, unhex(log["ed25519"]))
+    if case["kind"] == "ed25519_note":
+        note, signer = notes.read_note(case["note"].encode()), notes.verifier_key(case["vkey"])
+        assert note.by(signer)
+        notes.check_text(note, signer)
+    elif case["kind"] == "compact":
+        view = Checkpoint(log["origin"], case["size"], unhex(case["root"]))
+        notes.check_cosignature(by, view, case["timestamp"], unhex(case["signature"]))
+    elif case["kind"] == "proof":
+        assert notes.check_proof(case["proof"].encode(), unhex(case["leaf_hash"]), by, plain) == case["index"]
+    else:
+        _note(file, case, by, plain)
+
+
+def _note(file: Case, case: Case, by: Key, plain: Key) -> None:
+    raw = unhex(case["note_hex"]) if "note_hex" in case else case["note"].encode()
+    note, view, timestamp = notes.open_checkpoint(raw, by, plain)
+    witness = Key(file["witness"]["name"], MLDSA44, unhex(file["witness"]["mldsa44"]))
+    cosigned_at = notes.cosigned_at(note, witness, view)
+    assert [view.size, view.root.hex()] == [case["size"], case["root"]]
+    assert [timestamp, cosigned_at] == [case["timestamp"], case["cosigned_at"]]
+
+
+def statements(_: Case, case: Case) -> None:
+    if case["kind"] == "body":
+        body = unhex(case["body"])
+        read_body(body)
+        assert statement_id(body).hex() == case["id"]
+        return
+    statement = read_statement(unhex(case["signed"]))
+    assert [statement.id().hex(), statement.hash().hex()] == [case["id"], case["hash"]]
+    keys = [key(public) for public in case["keys"]]
+    assert statement.association().hex() == case["association"]
+    assert statement.signers(keys) == {fingerprint(public) for public in keys}
+
+
+def registry(file: Case, case: Case) -> None:
+    leaves = [(unhex(entry), unhex(file["statements"][number])) for entry, number in case["leaves"]]
+    state, outcomes = replay(unhex(file["association"]), leaves)
+    assert outcomes[:-1] == [None] * (len(leaves) - 1)
+    if outcomes[-1]:
+        raise Refused(outcomes[-1])
+    assert root(state.leaves).hex() == case["root"]
+    for kind, subject, at, expected in case["standing"]:
+        asked = state.member_in_standing(subject, at) if kind == "member" else None
+        found = state.certificate_in_standing(unhex(subject), at) if asked is None else asked
+        assert found == expected, (kind, subject, at)
+
+
+def prekeys(file: Case, case: Case) -> None:
+    calendar = read_calendar(unhex(case["signed"]), key(file["key"]))
+    assert calendar.owner[1] == case["member"]
+    assert [found.hex() for found in calendar.hashes()] == case["hashes"]
