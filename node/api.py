@@ -1,0 +1,135 @@
+"""The HTTP API for case systems and commands (`/api/v1`): one application for the Unix socket, one for TCP.
+
+Handlers read with a cap, decode, call and encode.  On the Unix socket the caller is the operator, because nobody else
+can open it; elsewhere it shows a desk's token.  A refusal is a problem of RFC 9457 with one of our codes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from structlog.typing import FilteringBoundLogger
+
+from node import problems
+from node.desks import AtDesk, Caller, Operator
+from node.service import Service
+from protocol.errors import LimitError, UnauthorizedError, UsageError, ValijaError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Door = Callable[[web.Request], Caller]
+
+SERVICE: Final = web.AppKey("service", Service)
+ROOT: Final = "/api/v1"
+BODY_SECONDS: Final = 60
+_CHUNK: Final = 64 * 1024
+_CALLER: Final = "valija.caller"
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'",
+}
+
+
+def application(
+    service: Service, door: Door, log: FilteringBoundLogger, routes: list[web.RouteDef]
+) -> web.Application:
+    """The API, where `door` tells who a request is from, or raises `UnauthorizedError`."""
+    app = web.Application(middlewares=[_refusing(log), _admitting(door)])
+    app[SERVICE] = service
+    app.add_routes(routes)
+    return app
+
+
+def by_socket(_request: web.Request) -> Caller:
+    """The door of the Unix socket: the file system let only the operator in."""
+    return Operator()
+
+
+def by_token(service: Service) -> Door:
+    """The door of every other address: a bearer token of a desk."""
+
+    def door(request: web.Request) -> AtDesk:
+        return service.desks.caller(request.headers.get("Authorization"))
+
+    return door
+
+
+# -- around every handler --------------------------------------------------------------------------------
+def _refusing(log: FilteringBoundLogger) -> Any:
+    @web.middleware
+    async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ValijaError as error:
+            return refusal(error)
+        except web.HTTPException as error:
+            return refusal(UsageError(error.reason), error.status, error.headers.get("Allow"))
+        except Exception as error:  # noqa: BLE001 - a handler's own failure must not show its inside
+            log.error("request_failed", kind=type(error).__name__, path=request.match_info.handler.__name__)
+            return refusal(ValijaError())
+
+    return refusing
+
+
+def _admitting(door: Door) -> Any:
+    @web.middleware
+    async def admitting(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[_CALLER] = door(request)
+        return await handler(request)
+
+    return admitting
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Who asks."""
+    caller: Caller = request[_CALLER]
+    return caller
+
+
+def refusal(error: ValijaError, status: int | None = None, allow: str | None = None) -> web.Response:
+    """The answer that tells of `error`."""
+    told = problems.problem(error, status)
+    headers = dict(_HEADERS)
+    if isinstance(error, UnauthorizedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    if allow is not None:
+        headers["Allow"] = allow
+    return web.Response(
+        body=problems.encode(told), status=told.status, content_type=problems.CONTENT_TYPE, headers=headers
+    )
+
+
+# -- reading and writing ---------------------------------------------------------------------------------
+async def body_of(request: web.Request, max_bytes: int) -> bytes:
+    """The body; `LimitError` over `max_bytes`, `UsageError` if it does not arrive in a minute."""
+    if (request.content_length or 0) > max_bytes:
+        raise LimitError(f"a body of {request.content_length} bytes, at most {max_bytes}")
+    data = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_chunked(_CHUNK):
+                data += chunk
+                if len(data) > max_bytes:
+                    raise LimitError(f"a body of over {max_bytes} bytes")
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason="the body did not arrive in time") from None
+    return bytes(data)
+
+
+def answer(value: Any, status: int = 200) -> web.Response:
+    """`value` as JSON."""
+    return web.Response(
+        body=msgspec.json.encode(value), status=status, content_type="application/json", headers=_HEADERS
+    )
+
+
+def parameter(request: web.Request, name: str) -> str | None:
+    """The query parameter of this name, None if it is absent or empty; `UsageError` if it stands there twice."""
+    values = request.query.getall(name, [])
+    if len(values) > 1:
+        raise UsageError(f"{name} stands there twice")
+    return values[0] if values and values[0] else None

@@ -1,0 +1,140 @@
+"""Messages over HTTP: hand in one or many, list, show, take back, acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from node import api_requests, api_views, problems
+from node.acceptance import Accepted
+from node.api import ROOT, SERVICE, answer, body_of, caller_of, parameter
+from node.api_requests import Asked, Writer
+from node.desks import Caller
+from protocol.errors import UsageError, ValijaError
+
+KEY_HEADER: Final = "Idempotency-Key"
+NDJSON: Final = "application/x-ndjson"
+_ACCEPTED: Final = 202
+_LARGE: Final = 64 * 1024
+"""A body that takes long enough to parse for other callers to notice is parsed beside the loop."""
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this room."""
+    one = f"{ROOT}/messages/{{id}}"
+    return [
+        web.post(f"{ROOT}/messages", hand_in),
+        web.post(f"{ROOT}/messages:batch", hand_in_many),
+        web.get(f"{ROOT}/messages", inbox),
+        web.get(one, show),
+        web.post(f"{one}/withdraw", withdraw),
+        web.post(f"{one}/acknowledge", acknowledge),
+        web.get(f"{ROOT}/outbox", outbox),
+    ]
+
+
+async def hand_in(request: web.Request) -> web.Response:
+    """Accept one message, or with NDJSON many; 202 once it is safe, with everybody who will be able to read it."""
+    if request.content_type == NDJSON:
+        return await hand_in_many(request)
+    service, caller = request.app[SERVICE], caller_of(request)
+    asked = api_requests.read_message(await body_of(request, api_requests.MAX_SINGLE_BYTES))
+    key = _key(request)
+    if asked.idempotency_key is not None:
+        raise UsageError(f"the idempotency key stands in the {KEY_HEADER} header")
+    handed = await service.send(api_requests.message_of(asked, key, caller, service.writer), caller)
+    readers = await service.readers(handed)
+    return answer(
+        {"id": api_views.show_message_id(handed.message_id), "fresh": handed.fresh, "readers": readers}, _ACCEPTED
+    )
+
+
+def _key(request: web.Request) -> str | None:
+    keys = request.headers.getall(KEY_HEADER, [])
+    if len(keys) > 1:
+        raise UsageError(f"the {KEY_HEADER} header stands there twice")
+    return keys[0] if keys else None
+
+
+async def hand_in_many(request: web.Request) -> web.Response:
+    """Accept a batch, one message a line with its own `idempotency_key`; the answer has a line for each, in order."""
+    service, caller = request.app[SERVICE], caller_of(request)
+    body = await body_of(request, api_requests.MAX_BATCH_BYTES)
+    parse = partial(_parse_batch, body, caller, service.writer)
+    batch = await asyncio.to_thread(parse) if len(body) > _LARGE else parse()
+    results = await service.send_all(batch, caller)
+    data = b"\n".join(_ENCODER.encode_lines(_line(each) for each in results).splitlines()) + b"\n"
+    return web.Response(body=data, content_type=NDJSON)
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def _parse_batch(body: bytes, caller: Caller, writer: Writer) -> list[Asked | ValijaError]:
+    return [_parse_line(line, caller, writer) for line in api_requests.split_batch(body)]
+
+
+def _parse_line(line: bytes, caller: Caller, writer: Writer) -> Asked | ValijaError:
+    try:
+        asked = api_requests.read_message(line)
+        if asked.idempotency_key is None:
+            raise UsageError("idempotency_key is missing")
+        return api_requests.message_of(asked, asked.idempotency_key, caller, writer)
+    except ValijaError as error:
+        return error
+
+
+def _line(result: Accepted | ValijaError) -> dict[str, Any]:
+    if isinstance(result, ValijaError):
+        return problems.line(result)
+    return {"id": api_views.show_message_id(result.message_id), "fresh": result.fresh}
+
+
+# -- lists ---------------------------------------------------------------------------------------------
+async def inbox(request: web.Request) -> web.Response:
+    """What was received, in archive order behind `after`; with `before` the newest first."""
+    page = api_requests.page_of(_single(request, ("after", "before", "limit")))
+    return answer(await request.app[SERVICE].inbox(page, caller_of(request), parameter(request, "desk")))
+
+
+async def outbox(request: web.Request) -> web.Response:
+    """What was sent, oldest first behind `after`; with `before` the newest first."""
+    page = api_requests.page_of(_single(request, ("after", "before", "limit")))
+    return answer(await request.app[SERVICE].outbox(page, caller_of(request), parameter(request, "desk")))
+
+
+def _single(request: web.Request, names: Sequence[str]) -> dict[str, str]:
+    for name in names:
+        if len(request.query.getall(name, [])) > 1:
+            raise UsageError(f"{name} stands there twice")
+    return {name: request.query[name] for name in names if name in request.query}
+
+
+# -- one message ---------------------------------------------------------------------------------------
+async def show(request: web.Request) -> web.Response:
+    """One message in full, by its id or the start of it."""
+    service, caller = request.app[SERVICE], caller_of(request)
+    message_id = await service.identify(request.match_info["id"], caller)
+    return answer(await service.message(message_id, caller))
+
+
+async def withdraw(request: web.Request) -> web.Response:
+    """Take a message back wherever it is not delivered; the answer shows it as it stands now."""
+    service, caller = request.app[SERVICE], caller_of(request)
+    message_id = await service.identify(request.match_info["id"], caller)
+    await service.withdraw(message_id, caller)
+    return answer(await service.message(message_id, caller), _ACCEPTED)
+
+
+async def acknowledge(request: web.Request) -> web.Response:
+    """Tell the sender by a signed receipt that a desk took the message in hand."""
+    service, caller = request.app[SERVICE], caller_of(request)
+    asked = api_requests.read_acknowledge(await body_of(request, _LARGE))
+    message_id = await service.identify(request.match_info["id"], caller)
+    action = await service.acknowledge(message_id, asked, caller)
+    return answer({"id": api_views.show_message_id(message_id), "action": action}, _ACCEPTED)

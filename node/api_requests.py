@@ -1,0 +1,286 @@
+"""What callers ask, parsed: every field is checked here once, and what comes out can be carried out or refused whole."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from node.acceptance import Request
+from node.desks import AtDesk, Caller
+from node.handling import Forwarded
+from protocol.content import (
+    SCHEMA,
+    Author,
+    BodyFormat,
+    Content,
+    Formality,
+    Handling,
+    MessageType,
+    Origin,
+    Text,
+    Transition,
+    Urgency,
+    to_json,
+)
+from protocol.errors import LimitError, UsageError
+from protocol.limits import MAX_AUDIENCE, MIB
+from protocol.names import MAX_KEY_BYTES, Address, MessageId, parse_address, read_id
+from protocol.receipts import Action
+
+MAX_SINGLE_BYTES: Final = 768 * 1024
+MAX_BATCH_BYTES: Final = 8 * MIB
+MAX_BATCH_LINES: Final = 4_096
+MAX_PAGE: Final = 500
+DEFAULT_PAGE: Final = 50
+_CURSOR_BYTES: Final = 8
+
+ACTIONS: Final = {
+    "acknowledged": Action.ACKNOWLEDGED,
+    "accepted": Action.ACCEPTED,
+    "declined": Action.DECLINED,
+    "needs-information": Action.NEEDS_INFORMATION,
+    "refused": Action.REFUSED,
+}
+
+
+class MessageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message to send; `body` is plain text or `{"format", "text"}`, `expires_at` a time of RFC 3339 in UTC."""
+
+    to: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MAX_AUDIENCE)]
+    body: str | Text = ""
+    type: MessageType = MessageType.MESSAGE
+    subject: str = ""
+    desk: str | None = None
+    author: Author | None = None
+    urgency: Urgency = Urgency.ROUTINE
+    thread: str | None = None
+    in_reply_to: str | None = None
+    forward_of: str | None = None
+    case_reference: str | None = None
+    due_at: str | None = None
+    handling: Handling | None = None
+    formality: Formality | None = None
+    transition: Transition | None = None
+    language: str | None = None
+    use_limits: str | None = None
+    expires_at: str | None = None
+    idempotency_key: str | None = None
+
+
+class AcknowledgeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a desk says of a message that it took in hand."""
+
+    action: str = "acknowledged"
+    note: str = ""
+    desk: str | None = None
+    author: Author | None = None
+
+
+_MESSAGE: Final = msgspec.json.Decoder(MessageRequest)
+_ACKNOWLEDGE: Final = msgspec.json.Decoder(AcknowledgeRequest)
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """Whose messages are written here: this member, its association's name, and the desk that speaks by default."""
+
+    member: str
+    association: str
+    desk: str
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request that is ready to be accepted, and the message that it forwards, if it does."""
+
+    request: Request
+    addresses: tuple[Address, ...]
+    forwarded: Forwarded | None
+
+
+# -- bodies --------------------------------------------------------------------------------------------
+def read_message(data: bytes) -> MessageRequest:
+    """The message in one JSON object; `UsageError` naming the field for anything else."""
+    if len(data) > MAX_SINGLE_BYTES:
+        raise LimitError(f"a message of {len(data)} bytes, at most {MAX_SINGLE_BYTES}")
+    asked: MessageRequest = _read(_MESSAGE, data)
+    return asked
+
+
+def read_acknowledge(data: bytes) -> AcknowledgeRequest:
+    """What a desk says; an empty body says acknowledged."""
+    asked: AcknowledgeRequest = _read(_ACKNOWLEDGE, data or b"{}")
+    return asked
+
+
+def split_batch(data: bytes) -> list[bytes]:
+    """The lines of a batch; `LimitError` for more than 4,096, `UsageError` for none."""
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    if len(lines) > MAX_BATCH_LINES:
+        raise LimitError(f"{len(lines)} messages, at most {MAX_BATCH_LINES} in a batch")
+    if not lines:
+        raise UsageError("an empty batch")
+    return lines
+
+
+def _read(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise UsageError(_where(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UsageError("the body is not UTF-8 and JSON") from None
+    except RecursionError:
+        raise UsageError("the body is nested too deeply") from None
+
+
+def _where(error: msgspec.ValidationError) -> str:
+    # What was expected and where; a value that was given may be confidential.
+    message, _, path = str(error).rpartition(" - at ")
+    said = (message or str(error)).split(", got")[0].replace("`", "")
+    shown = said if said.startswith(("Expected", "Object missing", "Object contains unknown")) else "not acceptable"
+    return f"{shown} at {path.replace('`', '')}" if message else shown
+
+
+# -- what is asked ---------------------------------------------------------------------------------------
+def message_of(asked: MessageRequest, key: str | None, caller: Caller, writer: Writer) -> Asked:
+    """What to accept; raises `UsageError` for whatever no recipient would take."""
+    if key is None:
+        raise UsageError("the Idempotency-Key header is missing" if asked.idempotency_key is None else "key given twice")
+    check_key(key)
+    desk = desk_of(caller, asked.desk, writer.desk)
+    addresses = tuple(parse_address(each, writer.association) for each in asked.to)
+    members = [each.member for each in addresses if each.member is not None]
+    networks = [each.network for each in addresses if each.network is not None]
+    content = to_json(_content(asked, addresses, desk, caller, writer))
+    request = Request(desk, key, content, members, networks, _time(asked.expires_at))
+    forwarded = None if asked.forward_of is None else Forwarded(message_id_of(asked.forward_of), asked.handling)
+    return Asked(request, addresses, forwarded)
+
+
+def check_key(key: str) -> None:
+    """Return if this can be an idempotency key: 1 to 255 bytes of text; else `UsageError`."""
+    if not 1 <= len(key.encode("utf-8", "surrogatepass")) <= MAX_KEY_BYTES:
+        raise UsageError(f"an idempotency key has 1 to {MAX_KEY_BYTES} bytes")
+
+
+def desk_of(caller: Caller, named: str | None, default: str) -> str:
+    """The desk in whose name the caller speaks; `UsageError` if a token names another desk than its own."""
+    if isinstance(caller, AtDesk):
+        if named not in {None, caller.desk}:
+            raise UsageError(f"this token speaks for the desk {caller.desk} alone")
+        return caller.desk
+    return named or default
+
+
+def _content(
+    asked: MessageRequest, addresses: tuple[Address, ...], desk: str, caller: Caller, writer: Writer
+) -> Content:
+    login = "token" if isinstance(caller, AtDesk) else "operator"
+    return Content(
+        schema=SCHEMA,
+        type=asked.type,
+        subject=asked.subject,
+        body=Text(format=BodyFormat.PLAIN, text=asked.body) if isinstance(asked.body, str) else asked.body,
+        to=tuple(str(each) for each in addresses),
+        origin=Origin(member=writer.member, desk=desk),
+        author=asked.author or Author(name=desk, role="", login_method=login),
+        urgency=asked.urgency,
+        thread=asked.thread,
+        in_reply_to=asked.in_reply_to,
+        case_reference=asked.case_reference,
+        due_at=asked.due_at,
+        handling=asked.handling,
+        formality=asked.formality,
+        transition=asked.transition,
+        language=asked.language,
+        use_limits=asked.use_limits,
+    )
+
+
+def _time(written: str | None) -> int | None:
+    if written is None:
+        return None
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        raise UsageError("expires_at is no time of RFC 3339") from None
+    if at.tzinfo is None:
+        raise UsageError("expires_at names no time zone")
+    return int(at.timestamp())
+
+
+def show_time(at: int) -> str:
+    """A time of RFC 3339 in UTC; `at` is Unix seconds."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def message_id_of(shown: str) -> MessageId:
+    """The message id that people see; `UsageError` for anything else."""
+    return MessageId(read_id("msg", shown))
+
+
+def action_of(asked: AcknowledgeRequest) -> Action:
+    """The action; `UsageError` for one that does not exist."""
+    if asked.action not in ACTIONS:
+        raise UsageError(f"action is one of: {', '.join(ACTIONS)}")
+    return ACTIONS[asked.action]
+
+
+# -- ids by their start, pages ---------------------------------------------------------------------------
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_ID_BYTES, _ID_CHARS, _MIN_CHARS = 16, 26, 4
+
+
+def id_range(shown: str) -> tuple[bytes, bytes]:
+    """The lowest and the highest message id that begins as `shown`, `msg_` and at least four characters of it."""
+    start = shown.removeprefix("msg_")
+    if not _MIN_CHARS <= len(start) <= _ID_CHARS or any(each not in _ALPHABET for each in start):
+        raise UsageError("a message id is msg_ and 26 letters and digits, or at least the first four of them")
+    return _filled(start, "a"), _filled(start, "7")
+
+
+def _filled(start: str, with_: str) -> bytes:
+    # 26 characters hold two bits more than an id has.
+    return base64.b32decode((start.ljust(_ID_CHARS, with_) + "======").upper())[:_ID_BYTES]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Which part of a list is wanted: rows beyond `after`, or the newest ones below `before`."""
+
+    after: int
+    before: int | None
+    limit: int
+
+
+def page_of(query: Mapping[str, str]) -> Page:
+    """The page that `after`, `before` and `limit` name; `UsageError` for a cursor that is none."""
+    before = query.get("before")
+    limit = query.get("limit", str(DEFAULT_PAGE))
+    if not limit.isascii() or not limit.isdigit() or len(limit) > len("0000") or not 1 <= int(limit) <= MAX_PAGE:
+        raise UsageError(f"limit is a number from 1 to {MAX_PAGE}")
+    if before is not None and "after" in query:
+        raise UsageError("either after or before")
+    low = read_cursor(query["after"]) if query.get("after") else 0
+    return Page(low, None if before is None else read_cursor(before) if before else (1 << 63) - 1, int(limit))
+
+
+def show_cursor(row: int) -> str:
+    """A cursor that stands behind this row; opaque to callers."""
+    return base64.urlsafe_b64encode(row.to_bytes(_CURSOR_BYTES, "big")).decode("ascii").rstrip("=")
+
+
+def read_cursor(shown: str) -> int:
+    """The row that a cursor stands behind; `UsageError` for anything that `show_cursor` did not write."""
+    try:
+        raw = base64.urlsafe_b64decode(shown + "=" * (-len(shown) % 4))
+    except (binascii.Error, ValueError):
+        raise UsageError("no cursor of this node") from None
+    row = int.from_bytes(raw, "big")
+    if len(raw) != _CURSOR_BYTES or row >> 63 or show_cursor(row) != shown:
+        raise UsageError("no cursor of this node")
+    return row

@@ -1,0 +1,314 @@
+"""The node's home and its settings: what stands where, and what an operator may choose.
+
+Everything that a node keeps is in one folder, its home.  `node.toml` in it holds the settings; the environment
+variables `VALIJA_NODE_<SECTION>_<NAME>` override them, and `VALIJA_SECRET_FILE` names the file that opens the keys.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from keys import settings
+from protocol.errors import ConfigError, HomeMissingError, MalformedError
+from protocol.names import check_name
+
+PREFIX: Final = "VALIJA_NODE"
+SECRET_VARIABLE: Final = "VALIJA_SECRET_FILE"
+HOME_VARIABLE: Final = "VALIJA_HOME"
+DEFAULT_HOME: Final = Path("~/.valija/node")
+FIRST_DESK: Final = "central"
+NO_PROXY: Final = "none"
+_MAX_PORT: Final = 65_535
+
+
+class Level(StrEnum):
+    """How much is written to the log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose node this is; `desk` is shown what is addressed to no desk of ours by name."""
+
+    name: str
+    desk: str = FIRST_DESK
+
+
+class Hub(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the hub is, and by which way it is reached; an empty `url` means the charter's."""
+
+    url: str = ""
+    proxy: str = ""
+    ca_file: str = ""
+
+
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The address for case systems, `host:port`; empty: the Unix socket alone.  TLS files in PEM form."""
+
+    listen: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+
+
+class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What opens the key files; empty means the file `secret` in the home."""
+
+    secret_file: str = ""
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is written to standard error, one JSON object a line."""
+
+    level: Level = Level.INFO
+
+
+class NodeConfig(msgspec.Struct, frozen=True):
+    """All settings of a node."""
+
+    member: Member
+    hub: Hub
+    api: Api
+    keys: Keys
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of one node, and what is called how in it."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings; written last, so that a folder with this file is a whole home."""
+        return self.folder / "node.toml"
+
+    @property
+    def charter(self) -> Path:
+        """The charter that this node was given by hand."""
+        return self.folder / "charter.txt"
+
+    @property
+    def keys(self) -> Path:
+        """The key file of this node."""
+        return self.folder / "keys"
+
+    @property
+    def prekeys(self) -> Path:
+        """One file for each day; left out of backups."""
+        return self.folder / "prekeys"
+
+    @property
+    def archive(self) -> Path:
+        """Everything sent and received, and the mirror of the registry; encrypted."""
+        return self.folder / "archive.db"
+
+    @property
+    def archive_key(self) -> Path:
+        """What opens the archive, under the secret."""
+        return self.folder / "archive.key"
+
+    @property
+    def public(self) -> Path:
+        """The public half of the node's key, to be certified."""
+        return self.folder / "node-key.txt"
+
+    @property
+    def secret(self) -> Path:
+        """What opens the keys, unless the operator keeps it elsewhere."""
+        return self.folder / "secret"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that may write here."""
+        return self.folder / "lock"
+
+    @property
+    def socket(self) -> Path:
+        """Where a running node answers the commands."""
+        return self.folder / "api.sock"
+
+    def require(self) -> None:
+        """Return if a home is here; else `HomeMissingError`, and nothing is made."""
+        if not self.config.is_file():
+            raise HomeMissingError(str(self.folder))
+
+
+def load(home: Home, environment: Mapping[str, str]) -> NodeConfig:
+    """The settings of this home under `environment`.
+
+    Raises `HomeMissingError`, or `ConfigError` that names every mistake.
+    """
+    home.require()
+    config = settings.load(home.config, NodeConfig, PREFIX, environment)
+    if mistakes := _mistakes(config):
+        raise ConfigError(f"{home.config}: " + "; ".join(mistakes))
+    return config
+
+
+def secret_file(home: Home, named: str, environment: Mapping[str, str]) -> Path:
+    """The file that opens the keys: the variable's, else `named` in the settings, else the home's own."""
+    chosen = environment.get(SECRET_VARIABLE) or named
+    return resolve(home, chosen) if chosen else home.secret
+
+
+def resolve(home: Home, named: str) -> Path:
+    """The path that a setting names; a relative one starts in the home."""
+    return home.folder / Path(named).expanduser()
+
+
+# -- addresses -----------------------------------------------------------------------------------------
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`; a name other than `localhost` may lead anywhere."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def hub_url(url: str) -> str:
+    """The same address without a slash at its end; `ConfigError` unless it is https, or http on loopback."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"hub.url {url!r} is no address such as https://hub.example.org")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ConfigError(f"hub.url {url!r}: a hub on another machine is reached by https only")
+    return url.rstrip("/")
+
+
+def listen_address(listen: str) -> tuple[str, int] | None:
+    """Host and port of `host:port`; None if it is empty.  Raises `ConfigError`."""
+    if not listen:
+        return None
+    parts = _split(f"//{listen}")
+    port = None if parts is None else _port(parts)
+    if parts is None or not parts.hostname or port is None or parts.netloc != listen:
+        raise ConfigError(f"api.listen {listen!r} is no host:port such as 127.0.0.1:8450")
+    return parts.hostname, port
+
+
+def tls_context(home: Home, api: Api) -> ssl.SSLContext | None:
+    """TLS 1.3 with the configured certificate; None if there is none.  `ConfigError` if the files do not serve."""
+    if not api.tls_certificate:
+        return None
+    certificate, key = resolve(home, api.tls_certificate), resolve(home, api.tls_key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        # Without an answer at hand OpenSSL would ask the terminal for a passphrase.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "unusable"
+        raise ConfigError(f"api.tls_certificate {certificate}, api.tls_key {key}: {reason}") from None
+    return context
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        return parts if _port(parts) != -1 else None
+    except ValueError:
+        return None
+
+
+def _port(parts: SplitResult) -> int | None:
+    return parts.port
+
+
+# -- judgement -----------------------------------------------------------------------------------------
+def _mistakes(config: NodeConfig) -> list[str]:
+    found = [_name_mistake(f"member.{field}", getattr(config.member, field)) for field in ("name", "desk")]
+    if config.hub.url:
+        found.append(_caught(hub_url, config.hub.url))
+    found.append(_proxy_mistake(config.hub.proxy))
+    found.append(_caught(listen_address, config.api.listen) or _listen_mistake(config.api))
+    return [mistake for mistake in found if mistake]
+
+
+def _caught(check: object, value: str) -> str:
+    try:
+        check(value)  # type: ignore[operator]
+    except ConfigError as error:
+        return error.detail
+    return ""
+
+
+def _name_mistake(where: str, name: str) -> str:
+    try:
+        check_name(name)
+    except MalformedError:
+        return f"{where} has 2 to 32 lower-case letters, digits and single hyphens"
+    return ""
+
+
+def _proxy_mistake(proxy: str) -> str:
+    if proxy in {"", NO_PROXY}:
+        return ""
+    parts = _split(proxy)
+    if parts is None or parts.scheme != "http" or not parts.hostname or parts.port is None:
+        # The value may hold a password, so it is not repeated.
+        return f"hub.proxy is no address such as http://proxy.example.org:3128, nor {NO_PROXY!r}"
+    return ""
+
+
+def _listen_mistake(api: Api) -> str:
+    if bool(api.tls_certificate) != bool(api.tls_key):
+        return "api.tls_certificate and api.tls_key belong together"
+    address = listen_address(api.listen)
+    if address and not api.tls_certificate and not is_loopback(address[0]):
+        return f"api.listen {api.listen} can be reached from elsewhere: set api.tls_certificate and api.tls_key"
+    return ""
+
+
+TEMPLATE: Final = """\
+# Settings of this Valija node.  What is commented out has the value shown.
+# Environment variables override: VALIJA_NODE_HUB_PROXY=… sets proxy in [hub].
+
+[member]
+# Whose node this is: the name under which the stewards admitted it.
+name = "{member}"
+# The desk that is shown what is addressed to the member, a network, or a desk that does not exist here.
+# desk = "{desk}"
+
+[hub]
+# https, or http on this machine alone.  Empty: the address that the charter names.
+url = "{url}"
+# An HTTP proxy that allows CONNECT, http://user:password@host:port.  Empty: HTTPS_PROXY of the environment,
+# where it is set; "none": no proxy whatever the environment says.
+# proxy = ""
+# Authorities that may vouch for the hub's TLS certificate, in PEM form, in place of the system's.
+{ca_file}
+
+[api]
+# Where case systems connect, besides the Unix socket `api.sock` in this folder: 127.0.0.1:8450.
+# Any other address than loopback needs the two files, in PEM form.
+# listen = ""
+# tls_certificate = ""
+# tls_key = ""
+
+[keys]
+# The file that opens the keys.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.
+# secret_file = ""
+
+[log]
+# debug, info, warning or error.
+# level = "info"
+"""
+
+
+def template(member: str, url: str, ca_file: str = "") -> str:
+    """A settings file with every setting in it, those that differ by node filled in."""
+    line = f'ca_file = "{ca_file}"' if ca_file else '# ca_file = ""'
+    return TEMPLATE.format(member=member, desk=FIRST_DESK, url=url, ca_file=line)

@@ -1,0 +1,256 @@
+"""A running node: the parts put together, one life from lock to drain.
+
+    lock -> config -> keys -> archive -> rules -> rounds -> API on the socket -> line to the hub ... SIGTERM -> drain
+
+Each part is opened after what it needs and closed before it; whatever breaks for good (the disk, a fault of ours) ends
+the process with its code, because a restart reads everything back from the archive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+from aiohttp import web
+from structlog.typing import FilteringBoundLogger
+
+from node import api, api_messages, api_node
+from node import config as settings
+from node.api_requests import Writer
+from node.archive import Archive
+from node.config import Home, NodeConfig
+from node.desks import Desks
+from node.engine import Engine, Going
+from node.events import Feed
+from node.founding import Custody, open_custody, read_anchor
+from node.hubline import HubLine, choose_proxy
+from node.indexing import Indexer
+from node.lock import locked
+from node.logs import configure
+from node.rounds import Rounds
+from node.service import Service
+from node.sockets import unix_socket
+from node.tls import client_context
+from node.uplink import Uplink
+from protocol.errors import StoreError, ValijaError
+from protocol.names import Party
+
+DRAIN_SECONDS: Final = 10
+SWITCH_SECONDS: Final = 0.001
+_KEEPALIVE_SECONDS: Final = 75
+
+
+class Daemon:
+    """One running node; made by `running`."""
+
+    def __init__(self, service: Service, log: FilteringBoundLogger) -> None:
+        """Nothing is served yet."""
+        self.service = service
+        self.log = log
+        self.failure: Exception | None = None
+        self.stopping = asyncio.Event()
+        self.address: tuple[str, int] | None = None
+
+    def stop(self) -> None:
+        """Begin to drain; the second time changes nothing."""
+        if not self.stopping.is_set():
+            self.log.info("draining")
+            self.stopping.set()
+
+    def fail(self, error: Exception) -> None:
+        """End because of `error`."""
+        if self.failure is None:
+            self.failure = error
+            self.log.critical("failed", code=getattr(error, "code", ValijaError.code), kind=type(error).__name__)
+        self.stopping.set()
+
+
+# -- one life ------------------------------------------------------------------------------------------
+def serve(home: Home, environment: Mapping[str, str]) -> None:
+    """Run the node of this home until SIGTERM or SIGINT.
+
+    Raises `HomeMissingError`, `ConfigError`, `HomeLockedError`, `KeyAccessError` and its kinds, `StoreError`.
+    """
+    config = settings.load(home, environment)
+    log = configure(config.log.level.value)
+    custody = open_custody(home, config, environment)
+    # The loop is woken by the store's thread: with the usual 5 ms it would wait that long for its turn.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.freeze()
+    with locked(home.lock), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(home, config, custody, environment, log))
+
+
+async def _serve(
+    home: Home, config: NodeConfig, custody: Custody, environment: Mapping[str, str], log: FilteringBoundLogger
+) -> None:
+    async with running(home, config, custody, environment, log) as daemon:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, daemon.stop)
+        log.info("serving", member=config.member.name, pid=os.getpid(), api=config.api.listen or None)
+        await daemon.stopping.wait()
+    if daemon.failure is not None:
+        raise daemon.failure
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def running(
+    home: Home,
+    config: NodeConfig,
+    custody: Custody,
+    environment: Mapping[str, str],
+    log: FilteringBoundLogger,
+    now: Callable[[], float] = time.time,
+) -> AsyncIterator[Daemon]:
+    """A node that serves meanwhile, and is drained afterwards.  Raises what opening its parts does."""
+    loop = asyncio.get_running_loop()
+    daemon: Daemon | None = None
+    failed_early: list[Exception] = []
+
+    def failed(error: Exception) -> None:
+        if daemon is None:
+            failed_early.append(error)
+        else:
+            daemon.fail(error)
+
+    async with AsyncExitStack() as parts:
+        store = Archive(home.archive, custody.archive_key, lambda error: _tell(loop, failed, error))
+        parts.push_async_callback(asyncio.to_thread, store.close)
+        service, rounds, line = await _assemble(home, config, custody, environment, log, now, store, failed, parts)
+        daemon = Daemon(service, log)
+        if failed_early:
+            raise failed_early[0]
+        await _open_doors(home, config, daemon, parts)
+        uplink = asyncio.create_task(_keep_line(service.uplink, line, daemon), name="uplink")
+        parts.push_async_callback(_end_line, service.uplink, uplink)
+        parts.callback(rounds.stop)
+        parts.push_async_callback(service.feed.close)
+        yield daemon
+
+
+def _tell(loop: asyncio.AbstractEventLoop, failed: Callable[[Exception], None], error: StoreError) -> None:
+    loop.call_soon_threadsafe(failed, error)
+
+
+async def _assemble(
+    home: Home,
+    config: NodeConfig,
+    custody: Custody,
+    environment: Mapping[str, str],
+    log: FilteringBoundLogger,
+    now: Callable[[], float],
+    store: Archive,
+    failed: Callable[[Exception], None],
+    parts: AsyncExitStack,
+) -> tuple[Service, Rounds, HubLine]:
+    anchor = read_anchor(home.charter)
+    party = Party(anchor.association, config.member.name)
+    engine = Engine(party, custody.signer.key, anchor, custody.prekeys(home, party), now)
+    await asyncio.wrap_future(store.submit(engine.load))
+    reader = ThreadPoolExecutor(1, "reader")
+    parts.callback(reader.shutdown)
+    url = config.hub.url or anchor.charter.hub.url
+    line = hub_line(home, config, url, environment)
+
+    def read(job: Callable[[Any], Any]) -> Any:
+        return asyncio.get_running_loop().run_in_executor(reader, store.read, job)
+
+    feed = Feed(read, lambda: engine.mirror.registry, now)
+    indexer = Indexer(store)
+    parts.push_async_callback(indexer.close)
+
+    def gone(going: Going) -> None:
+        uplink.go(going)
+        feed.notify()
+        indexer.notify()
+
+    rounds = Rounds(store, engine, now, gone, failed)
+    uplink = Uplink(line, engine, rounds, store, custody.signer.key, now, log)
+    desks = await read(Desks)
+    writer = Writer(config.member.name, anchor.charter.name, config.member.desk)
+    service = Service(store, engine, rounds, uplink, feed, desks, writer, url, int(now()), now, reader)
+    return service, rounds, line
+
+
+def hub_line(home: Home, config: NodeConfig, url: str, environment: Mapping[str, str]) -> HubLine:
+    """The line to the hub at `url` as these settings want it, not open yet; `ConfigError`."""
+    address = settings.hub_url(url)
+    ca_file = settings.resolve(home, config.hub.ca_file) if config.hub.ca_file else None
+    context: ssl.SSLContext | None = client_context(ca_file) if address.startswith("https:") else None
+    return HubLine(address, choose_proxy(config.hub.proxy, address, environment), context)
+
+
+# -- the line ------------------------------------------------------------------------------------------
+async def _keep_line(uplink: Uplink, line: HubLine, daemon: Daemon) -> None:
+    try:
+        async with line:
+            await uplink.run()
+    except Exception as error:  # noqa: BLE001 - whatever ends the line for good ends the process
+        daemon.fail(error)
+
+
+async def _end_line(uplink: Uplink, task: asyncio.Task[None]) -> None:
+    uplink.stop()
+    done, _pending = await asyncio.wait([task], timeout=DRAIN_SECONDS)
+    if not done:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+# -- the doors -----------------------------------------------------------------------------------------
+def _routes() -> list[web.RouteDef]:
+    return [*api_messages.routes(), *api_node.routes()]
+
+
+async def _open_doors(home: Home, config: NodeConfig, daemon: Daemon, parts: AsyncExitStack) -> None:
+    service, log = daemon.service, daemon.log
+    runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *api_node.health()]), parts)
+    await web.SockSite(runner, unix_socket(home.socket)).start()
+    parts.callback(home.socket.unlink, missing_ok=True)
+    address = settings.listen_address(config.api.listen)
+    if address is None:
+        return
+    runner = await _runner(api.application(service, api.by_token(service), log, _routes()), parts)
+    context = settings.tls_context(home, config.api)
+    listening = _listen(address)
+    await web.SockSite(runner, listening, ssl_context=context).start()
+    daemon.address = listening.getsockname()[:2]
+    log.info("api_listening", host=daemon.address[0], port=daemon.address[1], tls=context is not None)
+
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    host, port = address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise StoreError(f"api.listen {host}:{port}: {error.strerror}") from error
+
+
+async def _runner(app: web.Application, parts: AsyncExitStack) -> web.AppRunner:
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=_KEEPALIVE_SECONDS,
+        shutdown_timeout=DRAIN_SECONDS,
+    )
+    await runner.setup()
+    parts.push_async_callback(runner.cleanup)
+    return runner
+
+

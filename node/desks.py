@@ -1,0 +1,135 @@
+"""Who speaks through the API: the operator of this node, or a system at one desk that shows that desk's token.
+
+A token is 32 random bytes behind a prefix that secret scanners can look for.  It is shown once; the archive keeps
+its SHA-256, which is enough for what nobody can guess.  The tokens in force are held in memory, so that a request
+costs no query.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from node.store import Transaction
+from node.tables import desks as table
+from node.tables.desks import Token
+from protocol.errors import ConflictError, ExistsError, MalformedError, UnauthorizedError, UnknownDeskError, UsageError
+from protocol.names import check_name
+
+PREFIX: Final = "vlj_"
+TOKEN_BYTES: Final = 32
+MAX_LABEL_CHARS: Final = 64
+HANDLE_CHARS: Final = 8
+_FULL_HANDLE_CHARS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever can open the Unix socket: the same account that holds the keys, so nothing is kept from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtDesk:
+    """A system that showed the token of this desk, and sees what belongs to it."""
+
+    desk: str
+
+
+Caller: TypeAlias = Operator | AtDesk
+
+
+@dataclass(frozen=True, slots=True)
+class FreshToken:
+    """A token that was made just now: the only time that its text is known here."""
+
+    token: Token
+    text: str = field(repr=False)
+
+
+def draw_token(desk: str, label: str, now: int) -> FreshToken:
+    """A fresh token, not stored yet; `now` is Unix seconds.  `UsageError` for a label over 64 characters."""
+    if len(label) > MAX_LABEL_CHARS:
+        raise UsageError(f"a label of {len(label)} characters, at most {MAX_LABEL_CHARS}")
+    text = PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).decode("ascii").rstrip("=")
+    return FreshToken(Token(_hash(text), desk, label, now, None), text)
+
+
+def handle(token: Token) -> str:
+    """What people call a token: the first digits of its hash."""
+    return token.hash.hex()[:HANDLE_CHARS]
+
+
+class Desks:
+    """The desks and the tokens in force, as they stand in the archive."""
+
+    __slots__ = ("_tokens", "names")
+
+    def __init__(self, tx: Transaction) -> None:
+        """What the archive holds."""
+        self.names: frozenset[str] = frozenset()
+        self._tokens: dict[bytes, Token] = {}
+        self.refresh(tx)
+
+    def refresh(self, tx: Transaction) -> None:
+        """Afterwards this is what the archive holds again."""
+        self.names = frozenset(table.desks(tx))
+        self._tokens = {token.hash: token for token in table.tokens(tx) if token.revoked_at is None}
+
+    def require(self, desk: str) -> str:
+        """The same name, if there is such a desk; else `UnknownDeskError`."""
+        if desk not in self.names:
+            raise UnknownDeskError(desk)
+        return desk
+
+    def caller(self, authorization: str | None) -> AtDesk:
+        """Who shows this `Authorization` header; `UnauthorizedError` for none, another scheme or an unknown token."""
+        scheme, _, text = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not text.startswith(PREFIX):
+            raise UnauthorizedError
+        hashed = _hash(text.strip())
+        token = self._tokens.get(hashed)
+        if token is None or not hmac.compare_digest(token.hash, hashed):
+            raise UnauthorizedError
+        return AtDesk(token.desk)
+
+
+# -- changes, each in a transaction ----------------------------------------------------------------------
+def add(tx: Transaction, name: str, now: int) -> None:
+    """Afterwards there is a desk of this name; `UsageError` for a name that is none, `ExistsError`."""
+    try:
+        table.add_desk(tx, check_name(name), now)
+    except MalformedError:
+        raise UsageError("a name has 2 to 32 lower-case letters, digits and single hyphens") from None
+    except ConflictError:
+        raise ExistsError(f"desk {name}") from None
+
+
+def add_token(tx: Transaction, fresh: FreshToken) -> None:
+    """Afterwards the token is in force; `UnknownDeskError` if there is no such desk."""
+    if fresh.token.desk not in table.desks(tx):
+        raise UnknownDeskError(fresh.token.desk)
+    table.add_token(tx, fresh.token)
+
+
+def revoke(tx: Transaction, handle_start: str, now: int) -> Token:
+    """The one token whose handle starts so, in force no more; `UsageError` if there is none, or several."""
+    written = handle_start.lower()
+    found = [token for token in table.tokens(tx) if token.hash.hex().startswith(written)]
+    if len(written) > _FULL_HANDLE_CHARS or len(found) != 1:
+        raise UsageError(f"{len(found)} tokens start with this; see `valija-node desk list`")
+    table.revoke_token(tx, found[0].hash, now)
+    return found[0]
+
+
+def listed(tx: Transaction) -> list[tuple[str, int, list[Token]]]:
+    """Every desk with the time of its making and its tokens, by name."""
+    tokens = table.tokens(tx)
+    return [(name, at, [token for token in tokens if token.desk == name]) for name, at in table.desks(tx).items()]
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

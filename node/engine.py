@@ -1,0 +1,259 @@
+"""What runs on the store's thread: courier, reception, mirror and prekeys put together for one running node.
+
+It knows no loop and no socket.  `turn` is what every round ends with; the other entries are works of a round, or, while
+this node has no certificate yet, jobs of the store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from keys.prekeys import PrekeyStore, Runway
+from node import reception, recovery
+from node.calendars import Calendars
+from node.context import Context, Identity
+from node.courier import Courier
+from node.fetching import Fetched
+from node.founding import Anchor
+from node.mirror import Extension, Mirror
+from node.reception import NOTICE_FIRST, Reception
+from node.rounds import Turn
+from node.store import Transaction
+from node.tables import inbox, state
+from protocol.batch import Verified
+from protocol.envelope import Attestation, AttestationData
+from protocol.errors import (
+    ClockSkewError,
+    LogError,
+    MalformedError,
+    PeerError,
+    ProofError,
+    StandingError,
+    VerificationError,
+    WrongHubError,
+)
+from protocol.frames import Welcome
+from protocol.handshake import ServerHello
+from protocol.items import DeliverItem, ResultItem, SubmitItem
+from protocol.limits import CLOCK_TELL_SECONDS
+from protocol.names import Incarnation, Party, StatementId
+from protocol.signing import PrivateKey
+from protocol.standing import CertificateRecord
+from protocol.statements import Cause, Role, SignedStatement
+
+UPKEEP_SECONDS: Final = 3_600.0
+TICK_SECONDS: Final = 0.25
+_NONCE_BYTES: Final = 16
+_DRAINED, _CERTIFICATE = "drained", "certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """What leaves after a round: envelopes and questions of this `session`, a calendar to publish, and what is needed.
+
+    `pending` says why a new incarnation is needed; `refresh` that the newest checkpoint should be fetched; `blocked`
+    is the code for which nothing is sent.
+    """
+
+    session: int
+    items: tuple[SubmitItem, ...] = field(default=(), repr=False)
+    wanted: frozenset[str] = frozenset()
+    calendar: bytes | None = field(default=None, repr=False)
+    pending: Cause | None = None
+    refresh: bool = False
+    blocked: str | None = None
+
+
+class Engine:
+    """One running node's rules and what they share."""
+
+    def __init__(
+        self, me: Party, key: PrivateKey, anchor: Anchor, prekeys: PrekeyStore, now: Callable[[], float]
+    ) -> None:
+        """Nothing is loaded yet; `load` is the first thing to run."""
+        self.me = me
+        self._key, self._anchor, self._prekeys, self._now = key, anchor, prekeys, now
+        self._courier, self._calendars, self._verified = Courier(), Calendars(), Verified()
+        self.mirror = Mirror(anchor.association)
+        self.certificate: CertificateRecord | None = None
+        self._session = 0
+        self._hub_ahead: int | None = None
+        self._upkeep_at = 0.0
+        self._wants_calendar = False
+        self._tick_at = self._wake_at = 0.0
+
+    # -- who we are ------------------------------------------------------------------------------------
+    def load(self, tx: Transaction) -> None:
+        """Afterwards the mirror and the calendars are those of the archive.  Raises what a damaged archive gives."""
+        self.mirror = Mirror.load(tx, self._anchor.association)
+        known = state.get(tx, _CERTIFICATE)
+        if known is not None:
+            # It may have run out: what it signed is still ours to show.
+            self.certificate = self.mirror.registry.certificate(StatementId(known))
+        self._choose_certificate(tx)
+        if self.certificate is not None:
+            self._calendars.load(self.context(tx))
+
+    def context(self, tx: Transaction) -> Context:
+        """What the rules work with; `StandingError` while the registry holds no certificate of this node's key."""
+        if self.certificate is None:
+            raise StandingError("this node's key is not certified yet")
+        identity = Identity(self.me, self.certificate.id, self._key)
+        return Context(tx, self._now(), identity, self.mirror, self._verified)
+
+    def _choose_certificate(self, tx: Transaction) -> None:
+        registry, now = self.mirror.registry, int(self._now())
+        mine = [each for each in registry.node_certificates(self.me.member, now) if each.key == self._key.public]
+        best = max(mine, key=lambda each: each.not_after, default=self.certificate)
+        if best is not None and best != self.certificate:
+            state.put(tx, _CERTIFICATE, best.id)
+        self.certificate = best
+
+    # -- the registry ----------------------------------------------------------------------------------
+    def extend(self, tx: Transaction, fetched: Fetched) -> Extension:
+        """Take in what was fetched, and what follows from it for held items and for a pending incarnation.
+
+        Raises `WrongHubError` for a log that the charter's hub did not sign, `ProofError` and `LogError` for leaves
+        that are none of that log's.
+        """
+        try:
+            extension = self.mirror.extend(
+                tx, int(self._now()), fetched.note, fetched.leaves, self._anchor.charter
+            )
+        except (ProofError, LogError):
+            raise
+        except VerificationError as error:
+            raise WrongHubError(f"its log does not verify: {error.code}") from error
+        self._choose_certificate(tx)
+        if extension.added and self.certificate is not None:
+            ctx = self.context(tx)
+            self._courier.incarnation_begun(ctx)
+            reception.retry_held(ctx, self._prekeys.prekey)
+        return extension
+
+    def check_hub(self) -> None:
+        """Return if the log holds the charter that was given by hand; else `WrongHubError`."""
+        if self.mirror.registry.index_of(self._anchor.signed.id) is None:
+            raise WrongHubError("its log does not hold the charter that this node was given")
+
+    def opening(self, ctx: Context) -> SignedStatement | None:
+        """The incarnation statement to post before anything is signed; None if none is needed."""
+        recovery.first(ctx)
+        return recovery.statement(ctx, os.urandom(_NONCE_BYTES))
+
+    # -- a session -------------------------------------------------------------------------------------
+    def session_opened(self, ctx: Context, hello: ServerHello, welcome: Welcome, session: int) -> int:
+        """The position to acknowledge first; from here on rounds prepare for this `session`."""
+        self._hub_ahead = hello.clock - ctx.second
+        if abs(self._hub_ahead) > CLOCK_TELL_SECONDS:
+            state.alarm(ctx.tx, ctx.second, ClockSkewError.code, f"the hub's clock is ahead by {self._hub_ahead} s")
+        start = self._courier.session_opened(ctx, welcome, hello.incarnation)
+        self._session = session
+        self._wants_calendar = True
+        return start.position
+
+    def session_closed(self, _ctx: Context) -> None:
+        """Afterwards nothing is prepared until the next session."""
+        self._courier.session_closed()
+
+    def deliver(self, ctx: Context, items: Sequence[DeliverItem]) -> Reception:
+        """Take in what the hub delivered."""
+        received = reception.receive(ctx, items, self._prekeys.prekey)
+        if NOTICE_FIRST in inbox.held_codes(ctx.tx):
+            reception.retry_held(ctx, self._prekeys.prekey)
+        self._drained(ctx, items)
+        return received
+
+    def _drained(self, ctx: Context, items: Sequence[DeliverItem]) -> None:
+        # What is held is still sealed, and needs its key when its time comes.
+        if self._hub_ahead is None or inbox.held_codes(ctx.tx):
+            return
+        newest = max(_accepted_at(item.attestation) for item in items)
+        drained = min(newest, ctx.second + self._hub_ahead)
+        if drained > int(state.get(ctx.tx, _DRAINED) or 0):
+            state.put(ctx.tx, _DRAINED, drained)
+
+    def answered(self, ctx: Context, results: Sequence[ResultItem]) -> None:
+        """Take in the hub's answers to envelopes."""
+        self._courier.answered(ctx, results)
+
+    def recalled(self, ctx: Context, attestation: Attestation | None) -> None:
+        """Take in the hub's answer to a recall."""
+        self._courier.recalled(ctx, attestation)
+
+    def calendars(self, ctx: Context, answers: Sequence[tuple[str, bytes | None]]) -> None:
+        """Take in calendars that were looked up; what waited for one is tried again."""
+        for member, raw in answers:
+            if self._calendars.take(ctx, member, raw):
+                self._courier.calendar_changed(ctx, member)
+
+    # -- every round -----------------------------------------------------------------------------------
+    def turn(self, ctx: Context) -> Turn:
+        """What is ready to go, and when to come again."""
+        calendar, refresh = self._keep_up(ctx)
+        prepared = self._courier.prepare(ctx, self._calendars.held)
+        going = Going(
+            self._session,
+            prepared.items,
+            prepared.wanted,
+            calendar,
+            recovery.pending(ctx.tx),
+            refresh,
+            prepared.reason,
+        )
+        return Turn(going, min(self._tick(ctx), self._upkeep_at), prepared.more)
+
+    def _tick(self, ctx: Context) -> float:
+        # Under load a round comes every few milliseconds, and what time alone brings is not asked for in each.
+        if ctx.now >= self._tick_at:
+            self._tick_at, self._wake_at = ctx.now + TICK_SECONDS, self._courier.tick(ctx)
+        else:
+            self._wake_at = min(self._wake_at, self._tick_at)
+        return self._wake_at
+
+    def _keep_up(self, ctx: Context) -> tuple[bytes | None, bool]:
+        """A calendar to publish where there is news, and whether an hour went by: then old keys are destroyed."""
+        hourly = ctx.now >= self._upkeep_at
+        calendar = None
+        if hourly or self._wants_calendar:
+            made = self._prekeys.ensure(ctx.second, incarnation=self._later_life(ctx))
+            if made or self._wants_calendar:
+                calendar = self._prekeys.calendar(self._key, ctx.identity.certificate, ctx.second).raw
+            self._wants_calendar = False
+        if hourly:
+            self._upkeep_at = ctx.now + UPKEEP_SECONDS
+            self._destroy(ctx)
+        return calendar, hourly
+
+    def _later_life(self, ctx: Context) -> Incarnation | None:
+        current, lives = state.incarnation(ctx.tx), ctx.registry.incarnations(Role.NODE, self.me.member)
+        return None if lives[:1] == [current] else current
+
+    def _destroy(self, ctx: Context) -> None:
+        if self._hub_ahead is None:
+            return  # the local clock alone may destroy nothing
+        drained = int(state.get(ctx.tx, _DRAINED) or 0)
+        try:
+            self._prekeys.destroy(ctx.second, ctx.second + self._hub_ahead, drained)
+        except ClockSkewError as error:
+            state.alarm(ctx.tx, ctx.second, error.code, "no prekey is destroyed while the clocks differ")
+
+    # -- told ------------------------------------------------------------------------------------------
+    @property
+    def hub_ahead_seconds(self) -> int | None:
+        """How far the hub's clock was ahead of ours when the last session opened; None before the first."""
+        return self._hub_ahead
+
+    def runway(self) -> Runway:
+        """How things stand with the prekeys."""
+        return self._prekeys.runway(int(self._now()))
+
+
+def _accepted_at(attestation: Attestation) -> int:
+    try:
+        return AttestationData.from_bytes(attestation.data).at
+    except (PeerError, MalformedError):
+        return 0

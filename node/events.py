@@ -1,0 +1,137 @@
+"""What changes, as it changes: each event is read and rendered once, and handed to every stream that may see it.
+
+Nothing is read while nobody listens.  The newest events are kept in memory; a stream that is further behind, because
+it was taken up again or its reader is slow, reads on from the archive until it has caught up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final, Protocol, TypeVar
+
+from node.event_views import LAST_PART, Place, Rendered, render
+from node.store import Transaction
+from node.tables import finding, state
+from protocol.errors import ValijaError
+from protocol.registry import Registry
+
+T = TypeVar("T")
+
+KEPT: Final = 4_096
+ROWS_A_READ: Final = 256
+
+
+class Read(Protocol):
+    """Runs a job on a view of the archive, beside the loop."""
+
+    def __call__(self, job: Callable[[Transaction], T], /) -> Awaitable[T]:
+        """What the job gives."""
+        ...
+
+
+class Feed:
+    """The events of a running node; used on the loop's thread."""
+
+    def __init__(self, read: Read, registry: Callable[[], Registry], now: Callable[[], float]) -> None:
+        """Nobody listens yet."""
+        self._read, self._registry, self._now = read, registry, now
+        self._kept: deque[Rendered] = deque(maxlen=KEPT)
+        self._behind_row = self._upto_row = 0
+        self._followers = 0
+        self._is_dirty = self._is_closed = False
+        self._pump: asyncio.Task[None] | None = None
+        self._news: asyncio.Future[None] | None = None
+
+    def notify(self) -> None:
+        """Something may have happened."""
+        self._is_dirty = True
+        if self._followers and self._pump is None and not self._is_closed:
+            self._pump = asyncio.create_task(self._read_news(), name="events")
+
+    async def close(self) -> None:
+        """Afterwards every stream has ended."""
+        self._is_closed = True
+        if self._pump is not None:
+            await asyncio.wait([self._pump])
+        self._pulse()
+
+    # -- streams ---------------------------------------------------------------------------------------
+    async def follow(self, after: Place | None) -> AsyncGenerator[list[Rendered], None]:
+        """Everything behind `after`, or from now on, in order and as it comes; ends when the feed is closed."""
+        newest = await self._read(finding.last_event)
+        if not self._followers:
+            self._kept.clear()
+            self._behind_row = self._upto_row = newest
+        self._followers += 1
+        at = after or Place(newest)
+        self.notify()
+        try:
+            while not self._is_closed:
+                at, batch = await self._next(at)
+                if batch:
+                    yield batch
+        finally:
+            self._followers -= 1
+
+    async def _next(self, at: Place) -> tuple[Place, list[Rendered]]:
+        if at < Place(self._behind_row):
+            return await self._from_archive(at)
+        batch = [each for each in self._kept if each.place > at] if self._kept and self._kept[-1].place > at else []
+        if batch:
+            return batch[-1].place, batch
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._news)
+        return at, []
+
+    async def _from_archive(self, at: Place) -> tuple[Place, list[Rendered]]:
+        # The rest of a row of which a part was seen comes again, and is left out below.
+        after_row = at.row if at.part == LAST_PART else at.row - 1
+        upto, found = await self._read(lambda tx: self._rendered(tx, after_row))
+        if upto is None:
+            return Place(self._behind_row), []
+        return Place(upto), [each for each in found if each.place > at]
+
+    def _rendered(self, tx: Transaction, after_row: int) -> tuple[int | None, list[Rendered]]:
+        rows = state.events(tx, after_row, ROWS_A_READ)
+        return (rows[-1].id if rows else None), render(tx, self._registry(), rows, int(self._now()))
+
+    # -- news ------------------------------------------------------------------------------------------
+    async def _read_news(self) -> None:
+        try:
+            while self._is_dirty and not self._is_closed:
+                self._is_dirty = False
+                await self._catch_up()
+        except ValijaError:
+            # A store that fails ends the process, and every stream with it.
+            self._is_closed = True
+        finally:
+            self._pump = None
+            self._pulse()
+
+    async def _catch_up(self) -> None:
+        while True:
+            upto, fresh = await self._read(lambda tx: self._rendered(tx, self._upto_row))
+            if upto is None:
+                return
+            for each in fresh:
+                if len(self._kept) == KEPT:
+                    self._behind_row = self._kept[0].place.row
+                self._kept.append(each)
+            self._upto_row = upto
+            if fresh:
+                self._pulse()
+
+    def _pulse(self) -> None:
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)
+
+
+def lines(batch: list[Rendered], sees: Callable[[Rendered], bool]) -> bytes:
+    """What is written to a stream that sees these."""
+    return b"".join([each.data for each in batch if sees(each)])
+
+

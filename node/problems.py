@@ -1,0 +1,95 @@
+"""Refusals over HTTP: problem details of RFC 9457 with our codes, written for callers and read from a hub or daemon.
+
+One table gives each code its status; whatever is not in it is our own failure, 500.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from protocol.errors import ValijaError
+
+CONTENT_TYPE: Final = "application/problem+json"
+_URN: Final = "urn:valija:error:"
+_INTERNAL: Final = 500
+
+STATUSES: Final[dict[str, int]] = {
+    "invalid_request": 400,
+    "malformed": 400,
+    "non_canonical": 400,
+    "unauthorized": 401,
+    "handling_forbids": 403,
+    "unknown_message": 404,
+    "already_exists": 409,
+    "conflict": 409,
+    "too_late": 409,
+    "withdrawn": 409,
+    "expired": 409,
+    "limit_exceeded": 413,
+    "charter_expired": 422,
+    "recipient_suspended": 422,
+    "unknown_desk": 422,
+    "unknown_member": 422,
+    "unknown_network": 422,
+    "unknown_recipient": 422,
+    "not_in_standing": 422,
+    "draining": 503,
+    "hub_gone": 503,
+    "stale_view": 503,
+    "store": 503,
+    "transport": 503,
+}
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A refusal as it travels; `title` is the sentence of the code, `detail` what it concerns."""
+
+    code: str = ValijaError.code
+    title: str = ""
+    status: int = _INTERNAL
+    detail: str = ""
+    type: str = ""
+
+
+def problem(error: ValijaError, status: int | None = None) -> Problem:
+    """What is told of `error`; the status of its code unless another is given."""
+    title = (type(error).__doc__ or "").strip().splitlines()[0]
+    told = STATUSES.get(error.code, _INTERNAL) if status is None else status
+    return Problem(error.code, title, told, error.detail, _URN + error.code)
+
+
+def encode(told: Problem) -> bytes:
+    """The body of the answer."""
+    return msgspec.json.encode(told)
+
+
+def line(error: ValijaError) -> dict[str, Any]:
+    """What stands in one line of a batch's answer for an item that was refused."""
+    return {"error": msgspec.to_builtins(problem(error))}
+
+
+def read(body: bytes, status: int) -> ValijaError:
+    """The error that an answer of this status tells of; `ValijaError` itself where it tells nothing that we know."""
+    try:
+        told = msgspec.json.decode(body, type=Problem)
+    except (msgspec.DecodeError, RecursionError):
+        return ValijaError(f"status {status}")
+    return error_of(told.code, told.detail)
+
+
+def error_of(code: str, detail: str) -> ValijaError:
+    """The error with this code; an unknown one is told in the detail."""
+    kind = _BY_CODE.get(code)
+    return kind(detail) if kind else ValijaError(f"{code}: {detail}" if detail else code)
+
+
+def _kinds(kind: type[ValijaError]) -> Iterator[type[ValijaError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _kinds(each)
+
+
+_BY_CODE: Final = {kind.code: kind for kind in _kinds(ValijaError)}

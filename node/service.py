@@ -1,0 +1,358 @@
+"""What a running node does for its callers; the HTTP handlers decode, call and encode.
+
+A desk is a wall: whatever a caller may not see is unknown to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeVar
+
+from node import acceptance, api_views, desks, handover, search, withdrawal
+from node import status as delivery_status
+from node.acceptance import Accepted
+from node.api_requests import AcknowledgeRequest, Asked, Page, Writer, action_of, desk_of, id_range
+from node.api_views import View
+from node.context import Context
+from node.desks import AtDesk, Caller, Desks, FreshToken
+from node.engine import Engine
+from node.events import Feed
+from node.handling import check_forward
+from node.reach import resolve
+from node.rounds import Rounds
+from node.search import Box, Hit
+from node.store import Store, Transaction
+from node.tables import evidence, finding
+from node.tables.desks import Token
+from node.tables.finding import FOREVER, Arrival, Sent
+from node.uplink import Uplink
+from node.vitals import brief, vitals
+from node.withdrawal import Recalling
+from protocol.content import Content, from_json
+from protocol.errors import UnauthorizedError, UnknownMessageError, UsageError, ValijaError
+from protocol.names import MessageId, Party
+from protocol.receipts import Actor
+from protocol.registry import Registry
+
+T = TypeVar("T")
+
+_PAGE_BYTES = 4 * 1024 * 1024
+_ROWS_A_READ = 32
+_CANDIDATES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A message that is safe now, and everybody who will be able to read it."""
+
+    message_id: MessageId
+    fresh: bool
+    readers: tuple[Party, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of a running node that answer callers; used on the loop's thread."""
+
+    store: Store
+    engine: Engine
+    rounds: Rounds
+    uplink: Uplink
+    feed: Feed
+    desks: Desks
+    writer: Writer
+    url: str
+    started_at: int
+    now: Callable[[], float]
+    reader: ThreadPoolExecutor = field(repr=False)
+
+    @property
+    def registry(self) -> Registry:
+        """The registry as this node holds it."""
+        return self.engine.mirror.registry
+
+    async def read(self, job: Callable[[Transaction], T]) -> T:
+        """What `job` gives on a view of what is durable, beside the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.reader, self.store.read, job)
+
+    async def write(self, job: Callable[[Transaction], T]) -> T:
+        """What `job` gives, once its writes are durable; it needs nothing of the rules."""
+        return await asyncio.wrap_future(self.store.submit(job))
+
+    # -- sending ---------------------------------------------------------------------------------------
+    async def send(self, asked: Asked, caller: Caller) -> Handed:
+        """Accept a message; raises what `acceptance.accept` and `check_forward` do, `UnknownDeskError`."""
+        self.desks.require(asked.request.desk)
+        return await self.rounds.ask(partial(self._accept, asked, caller))
+
+    async def send_all(self, batch: Sequence[Asked | ValijaError], caller: Caller) -> list[Accepted | ValijaError]:
+        """Accept each message of a batch, or say why not; all in one transaction."""
+        return await self.rounds.ask(partial(self._accept_all, batch, caller))
+
+    def _accept(self, asked: Asked, caller: Caller, ctx: Context) -> Handed:
+        request = asked.request
+        audience = resolve(ctx, request.addressed).parties
+        self._check_forward(ctx, asked, caller, audience)
+        accepted = acceptance.accept(ctx, request)
+        return Handed(accepted.message_id, accepted.fresh, audience)
+
+    def _accept_all(
+        self, batch: Sequence[Asked | ValijaError], caller: Caller, ctx: Context
+    ) -> list[Accepted | ValijaError]:
+        judged = [self._judge(asked, caller, ctx) for asked in batch]
+        accepted = iter(acceptance.accept_all(ctx, [each.request for each in judged if isinstance(each, Asked)]))
+        return [next(accepted) if isinstance(each, Asked) else each for each in judged]
+
+    def _judge(self, asked: Asked | ValijaError, caller: Caller, ctx: Context) -> Asked | ValijaError:
+        """The same, if it may go as far as this node's desks and a forwarded message's handling code say."""
+        if isinstance(asked, ValijaError):
+            return asked
+        try:
+            self.desks.require(asked.request.desk)
+            if asked.forwarded is not None:
+                self._check_forward(ctx, asked, caller, resolve(ctx, asked.request.addressed).parties)
+        except ValijaError as error:
+            return error
+        return asked
+
+    def _check_forward(self, ctx: Context, asked: Asked, caller: Caller, wanted: Sequence[Party]) -> None:
+        if asked.forwarded is None:
+            return
+        original, readers = self._original(ctx, asked.forwarded.message_id, caller)
+        check_forward(original.handling, asked.forwarded.handling, readers, wanted)
+
+    def _original(self, ctx: Context, message_id: MessageId, caller: Caller) -> tuple[Content, list[Party]]:
+        found = self._find(ctx.tx, message_id, caller)
+        if isinstance(found, Sent):
+            return from_json(found.content), [ctx.identity.me, *delivery_status.readers(ctx.tx, message_id)]
+        manifest, _parts = evidence.manifest(ctx.tx, finding.manifest_of(ctx.tx, found.id))
+        return from_json(found.content), [manifest.sender, *manifest.audience]
+
+    # -- finding ---------------------------------------------------------------------------------------
+    def sees(self, caller: Caller) -> tuple[str, ...] | None:
+        """The desks whose mail the caller sees, the empty name for the member's own; None for all."""
+        if not isinstance(caller, AtDesk):
+            return None
+        return (caller.desk, "") if caller.desk == self.writer.desk else (caller.desk,)
+
+    async def identify(self, shown: str, caller: Caller) -> MessageId:
+        """The id of the one message that the caller sees and that begins as `shown`.
+
+        Raises `UnknownMessageError`, and `UsageError` if there are several.
+        """
+        low, high = id_range(shown)
+        return await self.read(lambda tx: self._identify(tx, low, high, caller))
+
+    def _identify(self, tx: Transaction, low: bytes, high: bytes, caller: Caller) -> MessageId:
+        candidates = finding.ids_between(tx, low, high, _CANDIDATES)
+        seen = [each for each in candidates if self._may_see(tx, each, caller)]
+        if not seen:
+            raise UnknownMessageError
+        if len(seen) > 1:
+            raise UsageError("several messages begin so; write more of the id")
+        return seen[0]
+
+    def _may_see(self, tx: Transaction, message_id: MessageId, caller: Caller) -> bool:
+        try:
+            self._find(tx, message_id, caller)
+        except UnknownMessageError:
+            return False
+        return True
+
+    def _find(self, tx: Transaction, message_id: MessageId, caller: Caller) -> Sent | Arrival:
+        found = finding.sent_of(tx, message_id)
+        if found is not None and (not isinstance(caller, AtDesk) or found.desk == caller.desk):
+            return found
+        desks_seen = self.sees(caller)
+        for arrived in finding.arrivals_of(tx, message_id):
+            if desks_seen is None or finding.arrivals(tx, arrived.id - 1, arrived.id + 1, 1, desks_seen):
+                return arrived
+        raise UnknownMessageError
+
+    async def message(self, message_id: MessageId, caller: Caller) -> View:
+        """The message in full; `UnknownMessageError` if the caller does not see one of this id."""
+
+        def job(tx: Transaction) -> View:
+            found = self._find(tx, message_id, caller)
+            if isinstance(found, Sent):
+                return api_views.sent_in_full(tx, self.registry, found, int(self.now()))
+            return api_views.arrival_in_full(tx, self.registry, found)
+
+        return await self.read(job)
+
+    async def inbox(self, page: Page, caller: Caller, desk: str | None) -> View:
+        """A page of what was received, in archive order, or the newest first if `before` is asked."""
+        chosen = self._chosen(caller, desk)
+
+        def job(tx: Transaction) -> View:
+            def read(low: int, high: int, count: int, down: bool) -> list[Arrival]:  # noqa: FBT001 - see _gather
+                return finding.arrivals(tx, low, high, count, chosen, newest_first=down)
+
+            found, more = _gather(page, read)
+            return api_views.page([api_views.arrival(self.registry, each) for each in found], more=more)
+
+        return await self.read(job)
+
+    async def outbox(self, page: Page, caller: Caller, desk: str | None) -> View:
+        """A page of what was sent, oldest first, or the newest first if `before` is asked."""
+        chosen = caller.desk if isinstance(caller, AtDesk) else desk
+        now = int(self.now())
+
+        def job(tx: Transaction) -> View:
+            def read(low: int, high: int, count: int, down: bool) -> list[Sent]:  # noqa: FBT001 - see _gather
+                return finding.sent(tx, low, high, count, chosen, newest_first=down)
+
+            found, more = _gather(page, read)
+            return api_views.page([api_views.sent(tx, each, now) for each in found], more=more)
+
+        return await self.read(job)
+
+    def _chosen(self, caller: Caller, desk: str | None) -> tuple[str, ...] | None:
+        if isinstance(caller, AtDesk) or desk is None:
+            return self.sees(caller)
+        return self.sees(AtDesk(self.desks.require(desk)))
+
+    # -- searching -------------------------------------------------------------------------------------
+    async def search(self, words: str, limit: int, caller: Caller) -> View:
+        """The newest messages that hold all of these words, or whose case reference holds them as they stand."""
+        desks_seen = self.sees(caller)
+
+        def job(tx: Transaction) -> View:
+            hits = search.find(tx, words, desks_seen, limit)
+            if len(words.strip()) >= search.MIN_FRAGMENT_CHARS:
+                hits = [*search.find_case(tx, words, desks_seen, limit), *hits]
+            unique = list(dict.fromkeys(hits))[:limit]
+            return {"items": self._shown(tx, unique), "behind": search.behind(tx)}
+
+        return await self.read(job)
+
+    async def thread(self, message_id: MessageId, caller: Caller) -> View:
+        """Every message of the thread in which this one stands, oldest first."""
+        desks_seen = self.sees(caller)
+
+        def job(tx: Transaction) -> View:
+            content = from_json(self._find(tx, message_id, caller).content)
+            hits = search.thread(tx, search.thread_of(content, message_id), desks_seen)
+            items = self._shown(tx, hits)
+            return {"items": sorted(items, key=lambda each: str(each.get("accepted_at") or each.get("received_at")))}
+
+        return await self.read(job)
+
+    def _shown(self, tx: Transaction, hits: Sequence[Hit]) -> list[View]:
+        items: list[View] = []
+        for hit in hits:
+            if hit.box is Box.OUTBOX:
+                items += [api_views.sent(tx, each, int(self.now())) for each in finding.sent_by_row(tx, [hit.row])]
+            else:
+                found = finding.arrivals(tx, hit.row - 1, hit.row + 1, 1, None)
+                items += [api_views.arrival(self.registry, each) for each in found]
+        return items
+
+    # -- acts on messages ------------------------------------------------------------------------------
+    async def withdraw(self, message_id: MessageId, caller: Caller) -> None:
+        """Take a message back where it is not delivered; raises what `withdrawal.withdraw` does."""
+
+        def work(ctx: Context) -> list[Recalling]:
+            if not isinstance(self._find(ctx.tx, message_id, caller), Sent):
+                raise UnknownMessageError
+            return withdrawal.withdraw(ctx, message_id)
+
+        self.uplink.recall(await self.rounds.ask(work))
+
+    async def acknowledge(self, message_id: MessageId, asked: AcknowledgeRequest, caller: Caller) -> str:
+        """Tell the sender, by a signed receipt, what a desk does with its message; gives the action's name."""
+        action = action_of(asked)
+        desk = self.desks.require(desk_of(caller, asked.desk, self.writer.desk))
+        author = asked.author
+        actor = Actor(author.name, author.role, author.login_method) if author else None
+
+        def work(ctx: Context) -> None:
+            found = self._find(ctx.tx, message_id, caller)
+            if isinstance(found, Sent):
+                raise UnknownMessageError
+            handover.hand_over(ctx, found.id, desk, actor, action, asked.note)
+
+        await self.rounds.ask(work)
+        return api_views.action_name(action)
+
+    # -- the association -------------------------------------------------------------------------------
+    async def members(self) -> list[View]:
+        """Every member."""
+        return await self.write(lambda _tx: api_views.members(self.registry, self.writer.member, int(self.now())))
+
+    async def networks(self) -> list[View]:
+        """Every network."""
+        return await self.write(lambda _tx: api_views.networks(self.registry))
+
+    async def readers(self, handed: Handed) -> list[View]:
+        """Everybody who will be able to read this message, with their titles."""
+        return api_views.readers(self.registry, handed.readers)
+
+    async def status(self, caller: Caller) -> View:
+        """How this node is; a desk learns little of it."""
+        if isinstance(caller, AtDesk):
+            return brief(self.engine, self.uplink) | {"desk": caller.desk}
+        now = int(self.now())
+        return await self.write(lambda tx: vitals(self.engine, self.uplink, self.url, self.started_at, tx, now))
+
+    # -- desks -----------------------------------------------------------------------------------------
+    async def listed_desks(self) -> list[tuple[str, int, list[Token]]]:
+        """Every desk with the time of its making and its tokens."""
+        return await self.read(desks.listed)
+
+    async def add_desk(self, name: str) -> None:
+        """Make a desk; raises what `desks.add` does."""
+        await self._change(lambda tx: desks.add(tx, name, int(self.now())))
+
+    async def add_token(self, desk: str, label: str) -> FreshToken:
+        """Make a token, shown this once; `UnknownDeskError`, `UsageError` for a long label."""
+        fresh = desks.draw_token(desk, label, int(self.now()))
+        await self._change(lambda tx: desks.add_token(tx, fresh))
+        return fresh
+
+    async def revoke_token(self, handle: str) -> Token:
+        """End the one token whose handle begins so; `UsageError` if there is none, or several."""
+        return await self._change(lambda tx: desks.revoke(tx, handle, int(self.now())))
+
+    async def _change(self, job: Callable[[Transaction], T]) -> T:
+        answer = await self.write(job)
+        # Only what is durable counts at the door.
+        await self.read(self.desks.refresh)
+        return answer
+
+    def require_operator(self, caller: Caller) -> None:
+        """Return if the caller is the operator; else `UnauthorizedError`."""
+        if isinstance(caller, AtDesk):
+            raise UnauthorizedError("this is the operator's, over the Unix socket")
+
+
+class _Row(Protocol):
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def content(self) -> bytes: ...
+
+
+R = TypeVar("R", bound=_Row)
+
+
+def _gather(page: Page, read: Callable[[int, int, int, bool], list[R]]) -> tuple[list[R], bool]:
+    """The rows of a page, read some at a time until there are enough rows or bytes, and whether there may be more."""
+    down = page.before is not None
+    low, high = page.after, FOREVER if page.before is None else page.before
+    found: list[R] = []
+    size = 0
+    while len(found) < page.limit and size < _PAGE_BYTES:
+        count = min(_ROWS_A_READ, page.limit - len(found))
+        some = read(low, high, count, down)
+        found += some
+        size += sum(len(each.content) for each in some)
+        if len(some) < count:
+            return found, False
+        low, high = (low, some[-1].id) if down else (some[-1].id, high)
+    return found, True

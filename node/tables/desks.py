@@ -1,0 +1,47 @@
+"""The desks of this member, and the tokens by which their systems speak; of a token only its hash is here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.store import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token: the SHA-256 hash of its text, whose it is, what it is called, and its times (Unix seconds)."""
+
+    hash: bytes
+    desk: str
+    label: str
+    created_at: int
+    revoked_at: int | None
+
+
+def add_desk(tx: Transaction, name: str, at: int) -> None:
+    """Afterwards there is a desk of this name; `ConflictError` if there was one."""
+    tx.run("INSERT INTO desk (name, created_at) VALUES (?, ?)", (name, at))
+
+
+def desks(tx: Transaction) -> dict[str, int]:
+    """When each desk was made (Unix seconds), by name."""
+    return dict(tx.all("SELECT name, created_at FROM desk ORDER BY name"))
+
+
+def add_token(tx: Transaction, token: Token) -> None:
+    """Afterwards this token is valid."""
+    tx.run(
+        "INSERT INTO token (hash, desk, label, created_at, revoked_at) VALUES (?, ?, ?, ?, NULL)",
+        (token.hash, token.desk, token.label, token.created_at),
+    )
+
+
+def revoke_token(tx: Transaction, hashed: bytes, at: int) -> None:
+    """Afterwards this token is valid no more, since the first time that it was revoked."""
+    tx.run("UPDATE token SET revoked_at = ? WHERE hash = ? AND revoked_at IS NULL", (at, hashed))
+
+
+def tokens(tx: Transaction) -> list[Token]:
+    """All tokens ever made, oldest first."""
+    rows = tx.all("SELECT hash, desk, label, created_at, revoked_at FROM token ORDER BY created_at, hash")
+    return [Token(*row) for row in rows]

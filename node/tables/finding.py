@@ -1,0 +1,201 @@
+"""Finding messages for those who ask: by the start of an id, by page, by the link that an event names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from node.store import Transaction
+from protocol.names import MessageId
+
+FOREVER = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message of ours as lists show it."""
+
+    id: int
+    message_id: MessageId
+    desk: str
+    accepted_at: int
+    expires_at: int
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message for us as lists show it, with its verified sender."""
+
+    id: int
+    message_id: MessageId
+    sender: str
+    received_at: int
+    mark: int
+    content: bytes = field(repr=False)
+
+
+def ids_between(tx: Transaction, low: bytes, high: bytes, limit: int) -> list[MessageId]:
+    """At most `limit` ids of messages, sent or received, from `low` to `high`, both included."""
+    sent = tx.all("SELECT message_id FROM outbox WHERE message_id BETWEEN ? AND ? LIMIT ?", (low, high, limit))
+    received = tx.all(
+        "SELECT r.message_id FROM peer p JOIN received r ON r.peer = p.id AND r.message_id BETWEEN ? AND ? "
+        "WHERE r.inbox IS NOT NULL LIMIT ?",
+        (low, high, limit),
+    )
+    return sorted({MessageId(row[0]) for row in (*sent, *received)})[:limit]
+
+
+# -- received ----------------------------------------------------------------------------------------
+_ARRIVAL = (
+    "SELECT i.id, i.message_id, p.member, i.received_at, i.mark, i.content FROM inbox i "
+    "JOIN inlink l ON l.id = i.inlink JOIN peer p ON p.id = l.peer "
+)
+
+
+def arrivals(
+    tx: Transaction, after: int, before: int, limit: int, desks: Sequence[str] | None, *, newest_first: bool = False
+) -> list[Arrival]:
+    """At most `limit` messages between these row ids, both excluded, in archive order or the reverse.
+
+    Of these desks alone (the empty name is the member itself), or of all for None.
+    """
+    order = "DESC" if newest_first else "ASC"
+    if desks is None:
+        rows = tx.all(f"{_ARRIVAL} WHERE i.id > ? AND i.id < ? ORDER BY i.id {order} LIMIT ?", (after, before, limit))
+    else:
+        marks = ", ".join("?" * len(desks))
+        chosen = (
+            f"SELECT DISTINCT inbox FROM inbox_desk WHERE desk IN ({marks}) AND inbox > ? AND inbox < ? "  # noqa: S608
+            f"ORDER BY inbox {order} LIMIT ?"
+        )
+        sql = f"{_ARRIVAL} WHERE i.id IN ({chosen}) ORDER BY i.id {order}"
+        rows = tx.all(sql, (*desks, after, before, limit))
+    return [_arrival(row) for row in rows]
+
+
+def arrivals_of(tx: Transaction, message_id: MessageId) -> list[Arrival]:
+    """The messages received under this id: one, unless two peers claim the same."""
+    rows = tx.all(
+        "SELECT i.id, i.message_id, p.member, i.received_at, i.mark, i.content FROM peer p "
+        "JOIN received r ON r.peer = p.id AND r.message_id = ? JOIN inbox i ON i.id = r.inbox ORDER BY i.id",
+        (message_id,),
+    )
+    return [_arrival(row) for row in rows]
+
+
+def manifest_of(tx: Transaction, inbox: int) -> int:
+    """The row id of the manifest in which this message of the inbox came."""
+    row = tx.one("SELECT l.manifest FROM inbox i JOIN inlink l ON l.id = i.inlink WHERE i.id = ?", (inbox,))
+    return int(row[0]) if row else 0
+
+
+def _arrival(row: Sequence[object]) -> Arrival:
+    return Arrival(*row)  # type: ignore[arg-type]
+
+
+# -- sent --------------------------------------------------------------------------------------------
+_SENT = "SELECT id, message_id, desk, accepted_at, expires_at, content FROM outbox "
+
+
+def sent(
+    tx: Transaction, after: int, before: int, limit: int, desk: str | None, *, newest_first: bool = False
+) -> list[Sent]:
+    """At most `limit` messages of ours between these row ids, both excluded, of this desk or of all for None."""
+    order = "DESC" if newest_first else "ASC"
+    where, parameters = "id > ? AND id < ?", [after, before]
+    if desk is None:
+        rows = tx.all(f"{_SENT} WHERE {where} ORDER BY id {order} LIMIT ?", (*parameters, limit))
+    else:
+        sql = f"{_SENT} WHERE {where} AND desk = ? ORDER BY id {order} LIMIT ?"
+        rows = tx.all(sql, (*parameters, desk, limit))
+    return [_sent(row) for row in rows]
+
+
+def sent_by_row(tx: Transaction, rows: Sequence[int]) -> list[Sent]:
+    """The messages of ours with these row ids."""
+    marks = ", ".join("?" * len(rows))
+    return [_sent(row) for row in tx.all(f"{_SENT} WHERE id IN ({marks}) ORDER BY id", tuple(rows))]
+
+
+def sent_of(tx: Transaction, message_id: MessageId) -> Sent | None:
+    """The message of ours with this id, None if there is none."""
+    row = tx.one(f"{_SENT} WHERE message_id = ?", (message_id,))
+    return _sent(row) if row else None
+
+
+def manifest_of_link(tx: Transaction, link: int) -> int:
+    """The row id of the manifest that this link of ours carries."""
+    row = tx.one("SELECT manifest FROM link WHERE id = ?", (link,))
+    return int(row[0]) if row else 0
+
+
+def _sent(row: Sequence[object]) -> Sent:
+    return Sent(*row)  # type: ignore[arg-type]
+
+
+# -- many at once ------------------------------------------------------------------------------------
+def desks_between(tx: Transaction, first: int, last: int) -> dict[int, frozenset[str]]:
+    """The desks (the empty name is the member itself) of each message of the inbox with a row id from first to last."""
+    rows = tx.all(
+        "SELECT inbox, desk FROM inbox_desk WHERE desk IN (SELECT name FROM desk UNION SELECT '') "
+        "AND inbox BETWEEN ? AND ?",
+        (first, last),
+    )
+    found: dict[int, set[str]] = {}
+    for inbox, desk in rows:
+        found.setdefault(inbox, set()).add(desk)
+    return {inbox: frozenset(desks) for inbox, desks in found.items()}
+
+
+def authors_of(tx: Transaction, message_ids: Sequence[MessageId]) -> dict[MessageId, tuple[int, str]]:
+    """(row id, desk) of each of these messages of ours."""
+    marks = ", ".join("?" * len(message_ids))
+    rows = tx.all(f"SELECT message_id, id, desk FROM outbox WHERE message_id IN ({marks})", tuple(message_ids))  # noqa: S608
+    return {MessageId(row[0]): (row[1], row[2]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Which messages of a manifest may fare otherwise than the rest: by row id, and by place in the manifest."""
+
+    messages: frozenset[int]
+    places: frozenset[int]
+
+
+def fare_alone(tx: Transaction, manifest: int, messages: Sequence[int]) -> Apart:
+    """Those that wait, ended, were answered or were linked again beside this manifest, and numbers with rows of their own."""
+    marks = ", ".join("?" * len(messages))
+    tables = " UNION ".join(
+        f"SELECT message FROM {table} WHERE message IN ({marks})"  # noqa: S608 - fixed names
+        for table in ("waiting", "ended", "handover")
+    )
+    elsewhere = f"SELECT message FROM placement WHERE message IN ({marks}) AND manifest <> ?"  # noqa: S608
+    rows = tx.all(f"{tables} UNION {elsewhere}", (*messages, *messages, *messages, *messages, manifest))
+    places = tx.all(
+        "SELECT n.place FROM link l JOIN number_out n ON n.link = l.id WHERE l.manifest = ?", (manifest,)
+    )
+    return Apart(frozenset(row[0] for row in rows), frozenset(row[0] for row in places))
+
+
+# -- counts ------------------------------------------------------------------------------------------
+def counts(tx: Transaction) -> dict[str, int]:
+    """How many messages ever came and went, and how many wait for what; no query reads a table that only grows."""
+    under_way = "FROM link WHERE wake_at IS NOT NULL AND kind = 1"
+    queries = {
+        "received": "SELECT seq FROM sqlite_sequence WHERE name = 'inbox'",
+        "sent": "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'",
+        "under_way": f"SELECT coalesce(sum(count), 0) {under_way}",  # noqa: S608 - fixed text
+        "held": f"SELECT coalesce(sum(count), 0) {under_way} AND hold IS NOT NULL",  # noqa: S608 - fixed text
+        "waiting": "SELECT count(*) FROM waiting",
+        "held_here": "SELECT count(*) FROM held",
+        "quarantined": "SELECT count(*) FROM quarantine",
+        "forks": "SELECT count(*) FROM fork",
+    }
+    return {name: int((tx.one(sql) or (0,))[0]) for name, sql in queries.items()}
+
+
+def last_event(tx: Transaction) -> int:
+    """The id of the newest event; 0 before the first."""
+    row = tx.one("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
+    return int(row[0]) if row else 0
