@@ -21,6 +21,9 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
+    # Whether erased ciphertext is overwritten must not depend on how SQLite was built.  Overwriting all of it would
+    # double what is written, and the write-ahead log keeps copies for a while all the same.
+    "PRAGMA secure_delete = FAST",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -65536",
     # Moving the log into the file costs an fsync of its own: once for 32 MiB.

@@ -76,8 +76,8 @@ def test_a_disk_that_fails_ends_the_process_without_an_answer(tmp_path: Path) ->
 
 def test_commits_wait_for_the_disk(tmp_path: Path) -> None:
     with closing(open_database(tmp_path / "hub.db")) as connection:
-        asked = ("journal_mode", "synchronous", "foreign_keys")
-        assert [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in asked] == ["wal", 2, 1]
+        asked = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+        assert [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in asked] == ["wal", 2, 1, 2]
 
 
 def test_a_store_comes_back_as_it_was(tmp_path: Path) -> None:
