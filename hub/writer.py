@@ -87,7 +87,8 @@ class Writer(Generic[G]):
         self._committed = committed
         self._fatal = fatal
         self._queue: SimpleQueue[_Job[G] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="hub-writer")
+        # A process that ends without `stop` must end: what it leaves behind is what a crash would.
+        self._thread = threading.Thread(target=self._work, name="hub-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_stopping = False
 
