@@ -379,7 +379,7 @@ class StoreError(ValijaError):
     code = "store"
 
 
-class DamagedError(ValijaError):
+class DamagedError(StoreError):
     """What is stored of this was damaged on disk; put the archive back from a backup."""
 
     code = "damaged"
