@@ -11,7 +11,7 @@ from typing import Final
 
 from node.context import Context
 from node.linking import SignedDraft
-from node.model import DAY
+from node.model import DAY, LinkState
 from node.reach import Reach
 from node.tables import evidence, links, outbox, peers, state
 from node.tables.links import LinkRow
@@ -145,7 +145,6 @@ def reseal(
 def _reseal(ctx: Context, incarnation: Incarnation, reach: Reach, link: LinkRow) -> Envelope | None:
     manifest, parts = evidence.manifest(ctx.tx, link.manifest)
     if _is_over(ctx, link, manifest):
-        links.wake(ctx.tx, link.id, None)
         return None
     target = reach.target(peers.find(ctx.tx, link.peer).party)
     if isinstance(target, str):
@@ -188,10 +187,17 @@ def _contents(ctx: Context, kind: Kind, signed_parts: Sequence[bytes]) -> list[b
 
 
 def _is_over(ctx: Context, link: LinkRow, manifest: Manifest) -> bool:
-    """Whether the link is not to be sealed again: every number of it has gone another way, or its time is over."""
+    """Whether the link is not to be sealed again just now; if so, what is to become of it is stored."""
     if link.kind is not Kind.MESSAGE:
         return False
     if manifest.expires_at <= ctx.second:
         links.begin_void(ctx.tx, link.id, range(link.count), VoidReason.EXPIRED)
+    numbers = links.numbers(ctx.tx, link.id)
+    if len(numbers) == link.count:
+        links.wake(ctx.tx, link.id, None)
         return True
-    return len(links.numbers(ctx.tx, link.id)) == link.count
+    if any(number.state is LinkState.VOIDING for number in numbers.values()):
+        # The other messages of the link go once the recipient has closed these: else it would hand them over.
+        links.wake(ctx.tx, link.id, ctx.second + RETRY_SECONDS)
+        return True
+    return False

@@ -13,6 +13,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from node import acceptance, reception, recovery, status, withdrawal
@@ -278,8 +279,11 @@ class Node:
         for item in prepared.items:
             self.lab.send("submit", self.member, item)
         for member in prepared.wanted:
-            self.run(lambda ctx, wanted=member: self.courier.calendar_changed(ctx, wanted))
+            self.run(partial(self._calendar_changed, member))
         return prepared
+
+    def _calendar_changed(self, member: str, ctx: Context) -> None:
+        self.courier.calendar_changed(ctx, member)
 
     def take(self, items: Sequence[DeliverItem]) -> None:
         done = self.run(lambda ctx: reception.receive(ctx, items, self.find_prekey))
@@ -302,7 +306,10 @@ class Node:
         for each in self.run(lambda ctx: withdrawal.withdraw(ctx, message_id)):
             if self.is_up:
                 dropped = self.lab.hub.drop(each.envelope_id, each.recipient.member, "recalled")
-                self.run(lambda ctx, answer=dropped: self.courier.recalled(ctx, answer))
+                self.recalled(dropped)
+
+    def recalled(self, answer: Attestation | None) -> None:
+        self.run(lambda ctx: self.courier.recalled(ctx, answer))
 
     def told(self, message_id: MessageId) -> dict[str | None, State]:
         """The state for each recipient."""
@@ -325,7 +332,7 @@ class Node:
         """The links that this node signed, of these kinds or of all, oldest first."""
         wanted = kinds or tuple(Kind)
         rows = self.run(lambda ctx: [row[0] for row in ctx.tx.all("SELECT id FROM link ORDER BY id")])
-        found = [self.run(lambda ctx, row=row: links.find(ctx.tx, row)) for row in rows]
+        found = self.run(lambda ctx: [links.find(ctx.tx, row) for row in rows])
         return [link for link in found if link.kind in wanted]
 
     def count(self, table: str) -> int:

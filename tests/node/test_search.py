@@ -9,7 +9,7 @@ from node.archive import Archive
 from node.search import Box, Hit
 from node.tables import inbox
 from protocol.errors import UsageError
-from protocol.names import show_id
+from protocol.names import MessageId, show_id
 from tests.node.lab import Lab, Node
 
 
@@ -29,7 +29,7 @@ def follow(node: Node) -> int:
     return total
 
 
-def written(lab: Lab, key: str, text: str, **fields: object) -> bytes:
+def written(lab: Lab, key: str, text: str, **fields: object) -> MessageId:
     node = lab["ar-mpf"]
     to = fields.pop("to", ("co-fgn/antidrogas@aiamp",))
     document = node.document(text, "co-fgn", **fields).replace(b'["co-fgn@aiamp"]', _list(to))
@@ -102,11 +102,8 @@ def test_desks_are_walls(lab: Lab) -> None:
     assert find(reader, "para", ["antidrogas"]) == [Hit(Box.INBOX, 1)]
     assert find(reader, "para", ["extradiciones", ""]) == [Hit(Box.INBOX, 3), Hit(Box.INBOX, 2)]
     assert [row.id for row in reader.run(lambda ctx: inbox.page(ctx.tx, 0, 9, ["extradiciones"]))] == [2]
-    assert [reader.run(lambda ctx, row=row: inbox.desks_of(ctx.tx, row)) for row in (1, 2, 3)] == [
-        ("antidrogas",),
-        ("extradiciones",),
-        ("",),
-    ]
+    desks = reader.run(lambda ctx: [inbox.desks_of(ctx.tx, row) for row in (1, 2, 3)])
+    assert desks == [("antidrogas",), ("extradiciones",), ("",)]
     follow(lab["ar-mpf"])
     assert find(lab["ar-mpf"], "para", ["otra"]) == []
     assert len(find(lab["ar-mpf"], "para", ["antidrogas"])) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from node.archive import Archive
 from node.memory_store import MemoryStore
 from node.schema import MIGRATIONS, VERSION, migrate, schema_version
 from node.sql import guarded
-from node.store import Store, Transaction
+from node.store import Column, Store, Transaction
 from protocol.errors import ConflictError, StoreError
 
 ADD = "INSERT INTO desk (name, created_at) VALUES (?, ?)"
@@ -54,7 +55,11 @@ def test_a_job_that_raises_changes_nothing_and_harms_nobody(store: Store, error:
 
 
 def test_jobs_run_in_order_and_see_what_came_before(store: Store) -> None:
-    futures = [store.submit(lambda tx, each=each: (tx.run(ADD, (each, 1)), names(tx))[1]) for each in "abc"]
+    def add_and_look(name: str, tx: Transaction) -> list[str]:
+        tx.run(ADD, (name, 1))
+        return names(tx)
+
+    futures = [store.submit(partial(add_and_look, each)) for each in "abc"]
     assert [future.result(timeout=10) for future in futures] == [["a"], ["a", "b"], ["a", "b", "c"]]
 
 
@@ -68,7 +73,7 @@ def test_a_unique_key_broken_is_a_conflict(store: Store) -> None:
 
 
 def test_values_come_back_as_they_went(store: Store) -> None:
-    values = {"int": 2**63 - 1, "bytes": b"\x00\xff", "text": "ñandú", "none": None}
+    values: dict[str, Column] = {"int": 2**63 - 1, "bytes": b"\x00\xff", "text": "ñandú", "none": None}
     store.run(lambda tx: tx.many("INSERT INTO state VALUES (?, ?)", values.items()))
     assert dict(store.read(lambda tx: tx.all("SELECT name, value FROM state"))) == values
     assert store.read(lambda tx: tx.one("SELECT 1 WHERE 0")) is None
