@@ -105,8 +105,8 @@ class Association:
         with ThreadPoolExecutor(2) as pool:
             papers = list(pool.map(self._admit, SERVICES))
         roster = self.papers / f"{NETWORK}.txt"
-        members = [word for service in SERVICES for word in ("--member", service.member)]
-        self.keys(STEWARDS[0], "network", "define", NETWORK, *members, "--charter", self.charter, "--out", roster,
+        members = ",".join(service.member for service in SERVICES)
+        self.keys(STEWARDS[0], "network", "define", NETWORK, "--members", members, "--charter", self.charter, "--out", roster,
                   shown=True)  # fmt: skip
         self._sign(roster)
         return [paper for pair in papers for paper in pair] + [roster]
@@ -132,7 +132,7 @@ class Association:
         """Start the hub, the first time or again."""
         if self.hub is None:
             self.hub = self.stage.daemon("hub", "valija-hub", "serve", "--home", self.hub_home)
-        else:
+        elif not self.hub.running():
             self.hub.start()
         return self.hub
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from demo.story import Letter, Story
 
 NEEDLE_CHARACTERS = 12
+SUBJECT_CHARACTERS = 34
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def rows(story: Story, told: list[dict[str, Any]]) -> list[Row]:
 
 def _receipt(delivery: dict[str, Any]) -> str:
     receipt = delivery.get("receipt")
-    return "" if not receipt else f"{receipt['event']} signed by {receipt['signed_by']}"
+    return "" if not receipt else f"{receipt['event']}, {receipt['signed_by']}"
 
 
 def _latency(story: Story, letter: Letter, delivery: dict[str, Any]) -> float | None:
@@ -45,27 +46,31 @@ def _latency(story: Story, letter: Letter, delivery: dict[str, Any]) -> float | 
         if seen.kind == "delivery" and seen.data["id"] == letter.id:
             for each in seen.data["deliveries"]:
                 if each["recipient"] == delivery["recipient"] and each["state"] in {"delivered", "acknowledged"}:
-                    return seen.at - letter.accepted
+                    return seen.at - letter.began
     return None
 
 
 def table(found: list[Row]) -> Table:
     """The rows for the audience."""
     shown = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("from", "to", "subject", "state", "receipt", "after"):
-        shown.add_column(title, no_wrap=title != "subject", justify="right" if title == "after" else "left")
+    for title in ("from", "to", "subject", "state", "signed receipt", "after"):
+        shown.add_column(title, no_wrap=True, justify="right" if title == "after" else "left")
     for row in found:
         after = "" if row.seconds is None else f"{max(row.seconds, 0) * 1000:,.0f} ms"
-        cells = (row.letter.sender, row.recipient, row.letter.subject[:44], row.state, row.receipt, after)
+        cells = (row.letter.sender, row.recipient, _cut(row.letter.subject), row.state, row.receipt, after)
         shown.add_row(*(Text(cell) for cell in cells))
     return shown
+
+
+def _cut(subject: str) -> str:
+    return subject if len(subject) <= SUBJECT_CHARACTERS else subject[: SUBJECT_CHARACTERS - 1] + "…"
 
 
 def summary(found: list[Row]) -> str:
     """The figures of the table in one line."""
     times = [1000 * row.seconds for row in found if row.seconds is not None]
-    middle = f", median {statistics.median(times):,.0f} ms until the receipt" if times else ""
-    return f"{len(found)} deliveries, every one with the recipient's signed receipt{middle}."
+    middle = f", median {statistics.median(times):,.0f} ms from the command or request until then" if times else ""
+    return f"{len(found)} deliveries, every one with the recipient's signed receipt archived at its sender{middle}."
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from rich.console import Console
 STOP_SECONDS = 15
 READY_SECONDS = 30
 POLL_SECONDS = 0.05
+MIN_COLUMNS = 112
 # Where this demonstration keeps keys and passphrases, which the audience need not read.
 UNSHOWN = frozenset(("--keystore", "--passphrase-file", "--memory-kib"))
 
@@ -74,7 +75,7 @@ class Daemon:
 class Stage:
     """A private folder below the system's temporary one, and what runs there."""
 
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=lambda: Console(highlight=False, width=choice_width()))
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="valija-demo-")))
     daemons: list[Daemon] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
@@ -151,6 +152,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def choice_width() -> int:
+    """Columns to write: the terminal's, but enough for the table where there is no terminal."""
+    return max(MIN_COLUMNS, shutil.get_terminal_size().columns)
 
 
 def choice(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +17,18 @@ from demo.watch import Watcher, ask
 
 UPDATES = 24
 SETTLE_SECONDS = 40
+PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Letter:
-    """A message that was sent, by whom, and when its node had answered that it is safe."""
+    """A message that was sent, by whom, and when its command or request began."""
 
     id: str
     sender: str
     subject: str
     to: tuple[str, ...]
-    accepted: float
+    began: float
 
 
 @dataclass
@@ -72,10 +74,10 @@ class Story:
     ) -> Letter:
         """Hand a message to the sender's node by its command."""
         addressed = [word for each in to for word in ("--to", each)]
-        home = self.association.home(sender)
+        home, began = self.association.home(sender), time.monotonic()
         answer = self.stage.run("valija-node", "send", "--home", home, *addressed, "--subject", subject, "--body", "-",
                                 *options, shown=shown, text=body)  # fmt: skip
-        letter = Letter(answer["id"], sender, subject, to, time.monotonic())
+        letter = Letter(answer["id"], sender, subject, to, began)
         self.letters.append(letter)
         self.written.append(body)
         return letter
@@ -100,28 +102,39 @@ class Story:
         """Colombia acknowledges, and answers."""
         home = self.association.home("co-fgn")
         self.stage.run("valija-node", "ack", "--home", home, request.id, "--action", "accepted", shown=True)
+        began = time.monotonic()
         answer = self.stage.run("valija-node", "reply", "--home", home, request.id, "--subject", letters.ANSWER_SUBJECT,
                                 "--type", "mla-response", "--body", "-", shown=True, text=letters.ANSWER)  # fmt: skip
-        self.letters.append(Letter(answer["id"], "co-fgn", letters.ANSWER_SUBJECT, ("ar-mpf@aiamp",), time.monotonic()))
+        self.letters.append(Letter(answer["id"], "co-fgn", letters.ANSWER_SUBJECT, ("ar-mpf@aiamp",), began))
         self.written.append(letters.ANSWER)
 
     def flood(self) -> None:
         """Brazil's case system sends updates to Colombia; Colombia's node is killed meanwhile, then the hub."""
-        hub, node = self.association.hub, self.association.nodes["co-fgn"]
-        if hub is None:
-            return
+        hub, node = self.association.start_hub(), self.association.nodes["co-fgn"]
+        self.stage.say(
+            f"Brazil's case system posts {UPDATES} updates to its own node: POST /api/v1/messages, one by one."
+        )
         for number in range(1, UPDATES + 1):
-            body = letters.UPDATE.format(number=number)
-            self.send("br-mpf", ("co-fgn@aiamp",), f"{letters.UPDATE_SUBJECT} {number}", body, shown=number == 1)
+            self.letters.append(self._update(number))
             if number == UPDATES // 3:
                 node.end(signal.SIGKILL)
-                self.stage.say(f"[bold red]kill -9[/] of Colombia's node after update {number}; Brazil goes on sending")
+                self.stage.say(f"[bold red]kill -9[/] of Colombia's node after update {number}; Brazil goes on posting")
             if number == 2 * UPDATES // 3:
                 hub.end(signal.SIGKILL)
-                self.stage.say(f"[bold red]kill -9[/] of the hub after update {number}; Brazil goes on sending")
+                self.stage.say(f"[bold red]kill -9[/] of the hub after update {number}; Brazil goes on posting")
+            threading.Event().wait(PAUSE_SECONDS)
         self.stage.say("The hub starts again, then Colombia's node. Nobody sends anything again by hand.")
         self.association.start_hub()
         self.association.start_node("co-fgn")
+
+    def _update(self, number: int) -> Letter:
+        subject, body = f"{letters.UPDATE_SUBJECT} {number}", letters.UPDATE.format(number=number)
+        message = {"to": ["co-fgn@aiamp"], "subject": subject, "body": body}
+        began = time.monotonic()
+        home = self.association.home("br-mpf")
+        answer = self.stage.wait("Brazil's node", lambda: ask(home, "/api/v1/messages", message, f"update-{number}"))
+        self.written.append(body)
+        return Letter(answer["id"], "br-mpf", subject, ("co-fgn@aiamp",), began)
 
     # -- waiting ---------------------------------------------------------------------------------------
     def settled(self, letter: Letter) -> dict[str, Any] | None:

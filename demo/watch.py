@@ -29,14 +29,18 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(home: Path, path: str) -> Any:
-    """What the node of this home answers to a GET; None while it does not."""
+def ask(home: Path, path: str, send: dict[str, Any] | None = None, key: str = "") -> Any:
+    """What the node of this home answers to a GET, or to a POST of `send` under an idempotency key; None if it does not."""
     connection = UnixConnection(home / "api.sock")
     try:
-        connection.request("GET", path)
+        if send is None:
+            connection.request("GET", path)
+        else:
+            headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+            connection.request("POST", path, json.dumps(send), headers)
         answer = connection.getresponse()
         body = answer.read()
-        return json.loads(body) if answer.status == http.HTTPStatus.OK else None
+        return json.loads(body) if answer.status < http.HTTPStatus.BAD_REQUEST else None
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
