@@ -57,15 +57,16 @@ class Room:
 
 
 class Groups:
-    """Messages joined into drafts while they fit."""
+    """Messages joined into drafts while they fit, and while no recipient would get a later one before an earlier."""
 
-    __slots__ = ("_open", "_room", "_sizes", "drafts")
+    __slots__ = ("_latest", "_open", "_room", "_sizes", "drafts")
 
     def __init__(self, room: Room) -> None:
         """Nothing yet."""
         self._room = room
         self._open: dict[tuple[object, ...], Draft] = {}
         self._sizes: dict[int, int] = {}
+        self._latest: dict[int, Draft] = {}
         self.drafts: list[Draft] = []
 
     def add(self, kind: Kind, audience: Audience, targets: Sequence[Target], message: Written, part: Part) -> bool:
@@ -74,17 +75,23 @@ class Groups:
         # One peer more or less to seal to is another envelope, although the audience be the same.
         key = (kind, audience, tuple([target.peer.id for target in targets]), expires_at)
         draft = self._open.get(key)
-        if draft is None or len(draft.parts) >= MAX_BODIES or self._sizes[id(draft)] + part.size > _CAPACITY:
+        if draft is None or not self._fits(draft, part):
             if not self._room.take(len(targets)):
                 return False
             draft = self._open[key] = Draft(kind, audience, targets, expires_at)
             self._sizes[id(draft)] = 0
             self.drafts.append(draft)
+            self._latest.update((target.peer.id, draft) for target in targets)
         draft.parts.append(part)
         draft.messages.append(message.id)
         self._sizes[id(draft)] += part.size
         self._room.max_bytes -= part.size
         return True
+
+    def _fits(self, draft: Draft, part: Part) -> bool:
+        # Numbers follow the order of drafts: one that another overtook at some recipient takes nothing more.
+        is_latest = all(self._latest[target.peer.id] is draft for target in draft.targets)
+        return is_latest and len(draft.parts) < MAX_BODIES and self._sizes[id(draft)] + part.size <= _CAPACITY
 
 
 # -- messages not looked at yet ------------------------------------------------------------------------
