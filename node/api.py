@@ -26,7 +26,7 @@ SERVICE: Final = web.AppKey("service", Service)
 ROOT: Final = "/api/v1"
 BODY_SECONDS: Final = 60
 _CHUNK: Final = 64 * 1024
-_CALLER: Final = "valija.caller"
+_CALLER: Final = web.RequestKey("caller", object)
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -34,9 +34,7 @@ _HEADERS: Final = {
 }
 
 
-def application(
-    service: Service, door: Door, log: FilteringBoundLogger, routes: list[web.RouteDef]
-) -> web.Application:
+def application(service: Service, door: Door, log: FilteringBoundLogger, routes: list[web.RouteDef]) -> web.Application:
     """The API, where `door` tells who a request is from, or raises `UnauthorizedError`."""
     app = web.Application(middlewares=[_refusing(log), _admitting(door)])
     app[SERVICE] = service
@@ -69,7 +67,8 @@ def _refusing(log: FilteringBoundLogger) -> Any:
         except web.HTTPException as error:
             return refusal(UsageError(error.reason), error.status, error.headers.get("Allow"))
         except Exception as error:  # noqa: BLE001 - a handler's own failure must not show its inside
-            log.error("request_failed", kind=type(error).__name__, path=request.match_info.handler.__name__)
+            # Not its traceback either: frames of a handler hold what was written.
+            log.error("request_failed", kind=type(error).__name__, path=request.match_info.handler.__name__)  # noqa: TRY400
             return refusal(ValijaError())
 
     return refusing
@@ -86,7 +85,9 @@ def _admitting(door: Door) -> Any:
 
 def caller_of(request: web.Request) -> Caller:
     """Who asks."""
-    caller: Caller = request[_CALLER]
+    caller = request[_CALLER]
+    if not isinstance(caller, Operator | AtDesk):
+        raise UnauthorizedError
     return caller
 
 

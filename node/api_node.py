@@ -11,7 +11,6 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 from msgspec import Meta
 
-from node import api_views
 from node.api import ROOT, SERVICE, answer, body_of, caller_of, parameter
 from node.api_requests import page_of, show_time
 from node.api_views import View
@@ -69,7 +68,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     """Server-sent events behind `Last-Event-ID` or `after`, or from now on; they go on until the caller leaves."""
     service, caller = request.app[SERVICE], caller_of(request)
     shown = request.headers.get("Last-Event-ID") or parameter(request, "after")
-    after = Place.read(shown) if shown else None
+    # Before the first byte goes out: whoever sees the stream begin sees everything that happens afterwards.
+    after = Place.read(shown) if shown else await service.feed.now()
     async with sse_response(request) as response, aclosing(service.feed.follow(after)) as batches:
         async for batch in batches:
             data = lines(batch, lambda each: each.is_for(caller, service.writer.desk))

@@ -28,7 +28,7 @@ from protocol.content import (
     Urgency,
     to_json,
 )
-from protocol.errors import LimitError, UsageError
+from protocol.errors import LimitError, PeerError, UsageError
 from protocol.limits import MAX_AUDIENCE, MIB
 from protocol.names import MAX_KEY_BYTES, Address, MessageId, parse_address, read_id
 from protocol.receipts import Action
@@ -150,13 +150,18 @@ def _where(error: msgspec.ValidationError) -> str:
 def message_of(asked: MessageRequest, key: str | None, caller: Caller, writer: Writer) -> Asked:
     """What to accept; raises `UsageError` for whatever no recipient would take."""
     if key is None:
-        raise UsageError("the Idempotency-Key header is missing" if asked.idempotency_key is None else "key given twice")
+        raise UsageError(
+            "the Idempotency-Key header is missing" if asked.idempotency_key is None else "key given twice"
+        )
     check_key(key)
     desk = desk_of(caller, asked.desk, writer.desk)
     addresses = tuple(parse_address(each, writer.association) for each in asked.to)
     members = [each.member for each in addresses if each.member is not None]
     networks = [each.network for each in addresses if each.network is not None]
-    content = to_json(_content(asked, addresses, desk, caller, writer))
+    try:
+        content = to_json(_content(asked, addresses, desk, caller, writer))
+    except PeerError as error:
+        raise UsageError(error.detail) from None
     request = Request(desk, key, content, members, networks, _time(asked.expires_at))
     forwarded = None if asked.forward_of is None else Forwarded(message_id_of(asked.forward_of), asked.handling)
     return Asked(request, addresses, forwarded)

@@ -22,6 +22,7 @@ from protocol.limits import MAX_CONTENT_BYTES
 
 LISTED: Final = 30
 _KEY_BYTES: Final = 16
+_TYPES: Final = [each.value for each in MessageType]
 _BODY = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 
 
@@ -66,7 +67,9 @@ def _due(written: str | None) -> str | None:
 def _writing(command: Any) -> Any:
     options = (
         click.option("--body", type=_BODY, default="-", show_default=True, help="File with the text; - reads it here."),
-        click.option("--urgency", type=click.Choice([*Urgency]), help="How soon somebody must look."),
+        click.option(
+            "--urgency", type=click.Choice([each.value for each in Urgency]), help="How soon somebody must look."
+        ),
         click.option("--due", help="When an answer is needed: 2026-12-01, 2026-12-01T12:00:00Z or 5d from now."),
         click.option("--handling", multiple=True, help="TLP:AMBER, H2 …; several are joined."),
         click.option("--case", "case", help="Your reference of the case."),
@@ -92,7 +95,7 @@ def _send(client: NodeClient, request: dict[str, Any], key: str | None, *, dry_r
 
 @click.command()
 @click.option("--to", multiple=True, required=True, help="member, member/desk or '#network'; once for each.")
-@click.option("--type", "kind", type=click.Choice([*MessageType]), default="message", show_default=True)
+@click.option("--type", "kind", type=click.Choice(_TYPES), default="message", show_default=True)
 @click.option("--subject", default="", help="One line.")
 @_writing
 @with_client
@@ -129,7 +132,7 @@ def send(
 @click.command()
 @click.argument("message_id", metavar="ID")
 @click.option("--all", "everybody", is_flag=True, help="Answer everybody who could read it, not the sender alone.")
-@click.option("--type", "kind", type=click.Choice([*MessageType]), help="Default: a response to a request, else the same.")
+@click.option("--type", "kind", type=click.Choice(_TYPES), help="Default: a response to a request, else the same.")
 @click.option("--subject", help="Default: that of the message answered.")
 @_writing
 @with_client
@@ -196,7 +199,14 @@ def _prefixed(prefix: str, subject: str) -> str:
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
 @with_client
 def forward(
-    client: NodeClient, message_id: str, *, to: tuple[str, ...], comment: str, desk: str | None, key: str | None, dry_run: bool
+    client: NodeClient,
+    message_id: str,
+    *,
+    to: tuple[str, ...],
+    comment: str,
+    desk: str | None,
+    key: str | None,
+    dry_run: bool,
 ) -> None:
     """Pass the message ID on, as far as its handling code allows."""
     original = client.get(f"messages/{segment(message_id)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,7 @@ from protocol.errors import ConfigError, HomeMissingError, MalformedError
 from protocol.names import check_name
 
 PREFIX: Final = "VALIJA_NODE"
-SECRET_VARIABLE: Final = "VALIJA_SECRET_FILE"
+SECRET_VARIABLE: Final = "VALIJA_SECRET_FILE"  # noqa: S105 - the name of a variable
 HOME_VARIABLE: Final = "VALIJA_HOME"
 DEFAULT_HOME: Final = Path("~/.valija/node")
 FIRST_DESK: Final = "central"
@@ -193,10 +193,9 @@ def listen_address(listen: str) -> tuple[str, int] | None:
     if not listen:
         return None
     parts = _split(f"//{listen}")
-    port = None if parts is None else _port(parts)
-    if parts is None or not parts.hostname or port is None or parts.netloc != listen:
+    if parts is None or not parts.hostname or parts.port is None or parts.netloc != listen or "@" in listen:
         raise ConfigError(f"api.listen {listen!r} is no host:port such as 127.0.0.1:8450")
-    return parts.hostname, port
+    return parts.hostname, parts.port
 
 
 def tls_context(home: Home, api: Api) -> ssl.SSLContext | None:
@@ -216,15 +215,13 @@ def tls_context(home: Home, api: Api) -> ssl.SSLContext | None:
 
 
 def _split(url: str) -> SplitResult | None:
+    """The parts of an address; None if it is none, a port that cannot be included."""
     try:
         parts = urlsplit(url)
-        return parts if _port(parts) != -1 else None
+        _port = parts.port
     except ValueError:
         return None
-
-
-def _port(parts: SplitResult) -> int | None:
-    return parts.port
+    return parts
 
 
 # -- judgement -----------------------------------------------------------------------------------------
@@ -237,9 +234,9 @@ def _mistakes(config: NodeConfig) -> list[str]:
     return [mistake for mistake in found if mistake]
 
 
-def _caught(check: object, value: str) -> str:
+def _caught(check: Callable[[str], object], value: str) -> str:
     try:
-        check(value)  # type: ignore[operator]
+        check(value)
     except ConfigError as error:
         return error.detail
     return ""

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from node.store import Transaction
@@ -87,10 +87,11 @@ class Desks:
 
     def caller(self, authorization: str | None) -> AtDesk:
         """Who shows this `Authorization` header; `UnauthorizedError` for none, another scheme or an unknown token."""
-        scheme, _, text = (authorization or "").partition(" ")
+        scheme, _, text = (authorization or "").strip().partition(" ")
+        text = text.strip()
         if scheme.lower() != "bearer" or not text.startswith(PREFIX):
             raise UnauthorizedError
-        hashed = _hash(text.strip())
+        hashed = _hash(text)
         token = self._tokens.get(hashed)
         if token is None or not hmac.compare_digest(token.hash, hashed):
             raise UnauthorizedError
@@ -122,7 +123,7 @@ def revoke(tx: Transaction, handle_start: str, now: int) -> Token:
     if len(written) > _FULL_HANDLE_CHARS or len(found) != 1:
         raise UsageError(f"{len(found)} tokens start with this; see `valija-node desk list`")
     table.revoke_token(tx, found[0].hash, now)
-    return found[0]
+    return replace(found[0], revoked_at=found[0].revoked_at or now)
 
 
 def listed(tx: Transaction) -> list[tuple[str, int, list[Token]]]:

@@ -58,14 +58,18 @@ class Feed:
         self._pulse()
 
     # -- streams ---------------------------------------------------------------------------------------
-    async def follow(self, after: Place | None) -> AsyncGenerator[list[Rendered], None]:
-        """Everything behind `after`, or from now on, in order and as it comes; ends when the feed is closed."""
-        newest = await self._read(finding.last_event)
+    async def now(self) -> Place:
+        """Where a stream begins that shall show what happens from now on."""
+        return Place(await self._read(finding.last_event))
+
+    async def follow(self, after: Place) -> AsyncGenerator[list[Rendered], None]:
+        """Everything behind `after`, in order and as it comes; ends when the feed is closed."""
+        newest = (await self.now()).row
         if not self._followers:
             self._kept.clear()
             self._behind_row = self._upto_row = newest
         self._followers += 1
-        at = after or Place(newest)
+        at = after
         self.notify()
         try:
             while not self._is_closed:
@@ -133,5 +137,3 @@ class Feed:
 def lines(batch: list[Rendered], sees: Callable[[Rendered], bool]) -> bytes:
     """What is written to a stream that sees these."""
     return b"".join([each.data for each in batch if sees(each)])
-
-

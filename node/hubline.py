@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -53,7 +53,7 @@ def choose_proxy(configured: str, url: str, environment: Mapping[str, str]) -> s
 
 def _is_exempt(host: str, no_proxy: str) -> bool:
     names = [name.strip().lstrip(".").lower() for name in no_proxy.split(",")]
-    return any(name and (name == "*" or host == name or host.endswith(f".{name}")) for name in names)
+    return any(name and (name in {"*", host} or host.endswith(f".{name}")) for name in names)
 
 
 class HubLine:
@@ -66,7 +66,7 @@ class HubLine:
         self._context = context
         self._client: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> HubLine:
+    async def __aenter__(self) -> Self:
         """Ready to ask."""
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
         # The environment was read once, by `choose_proxy`.

@@ -42,9 +42,15 @@ class Indexer:
                 self._again = False
                 # What comes together is indexed together, and an urgent message is past before this begins.
                 await asyncio.sleep(PAUSE_SECONDS)
-                while await asyncio.wrap_future(self._store.submit(partial(search.follow, limit=ROWS_A_STEP))):
-                    await asyncio.sleep(STEP_PAUSE_SECONDS)
+                await self._catch_up()
         except StoreError:
             return  # the store told its owner
         finally:
             self._task = None
+
+    async def _catch_up(self) -> None:
+        done = 1
+        while done:
+            done = await asyncio.wrap_future(self._store.submit(partial(search.follow, limit=ROWS_A_STEP)))
+            # Between two steps whoever waits for the store has its turn.
+            await asyncio.sleep(STEP_PAUSE_SECONDS)

@@ -172,9 +172,7 @@ def fare_alone(tx: Transaction, manifest: int, messages: Sequence[int]) -> Apart
     )
     elsewhere = f"SELECT message FROM placement WHERE message IN ({marks}) AND manifest <> ?"  # noqa: S608
     rows = tx.all(f"{tables} UNION {elsewhere}", (*messages, *messages, *messages, *messages, manifest))
-    places = tx.all(
-        "SELECT n.place FROM link l JOIN number_out n ON n.link = l.id WHERE l.manifest = ?", (manifest,)
-    )
+    places = tx.all("SELECT n.place FROM link l JOIN number_out n ON n.link = l.id WHERE l.manifest = ?", (manifest,))
     return Apart(frozenset(row[0] for row in rows), frozenset(row[0] for row in places))
 
 
@@ -185,8 +183,8 @@ def counts(tx: Transaction) -> dict[str, int]:
     queries = {
         "received": "SELECT seq FROM sqlite_sequence WHERE name = 'inbox'",
         "sent": "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'",
-        "under_way": f"SELECT coalesce(sum(count), 0) {under_way}",  # noqa: S608 - fixed text
-        "held": f"SELECT coalesce(sum(count), 0) {under_way} AND hold IS NOT NULL",  # noqa: S608 - fixed text
+        "under_way": f"SELECT coalesce(sum(count), 0) {under_way}",
+        "held": f"SELECT coalesce(sum(count), 0) {under_way} AND hold IS NOT NULL",
         "waiting": "SELECT count(*) FROM waiting",
         "held_here": "SELECT count(*) FROM held",
         "quarantined": "SELECT count(*) FROM quarantine",
