@@ -14,6 +14,9 @@ READY := $(VENV)/.ready
 SOURCES := protocol keys hub node
 ASIDE := tests demo bench
 PYTEST := $(PY) -m pytest -q
+# Two at a time, each file whole in one process; what starts processes of its own runs alone.
+PARALLEL := -n 2 --dist loadfile
+UNITS := tests/protocol tests/keys tests/hub tests/node
 # Unit suites must reach every branch of what decides, and nearly all of what moves bytes.
 COVER_CORE ?= 100
 COVER_REST ?= 95
@@ -39,7 +42,7 @@ demo: $(READY) ## four services exchange requests through a relay that cannot re
 	@$(PY) -m demo
 
 test: $(READY) ## every test that needs Python alone
-	@$(PYTEST)
+	@$(PYTEST) $(PARALLEL)
 
 check: lint types layers agreement deploy-check ## lint, types, layers, agreement of SPEC and code, deployment files
 
@@ -60,23 +63,16 @@ deploy-check: $(READY)
 	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(PYTEST) tests/deploy
 
-test-all: $(READY) ## all tests, the full models and what needs installed tools, then branch coverage
-	@$(MAKE) -j 2 --output-sync=target full-models full-tests
-
-# The searches take nine minutes of one core, the rest has the other.
-full-models: $(READY)
-	@$(PYTEST) -m "" tests/models
-
-full-tests: $(READY)
-	@$(PYTEST) -m "" --ignore=tests/models
+test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools
 	@$(MAKE) coverage
+	@$(PYTEST) -m "" $(PARALLEL) $(addprefix --ignore=,$(UNITS) tests/models tests/system)
+	@$(PYTEST) -m "" tests/system tests/models
 
 coverage: $(READY) ## branch coverage of the unit suites
-	@mkdir -p build
-	@HYPOTHESIS_PROFILE=coverage $(PY) -m coverage run --data-file=build/coverage-core -m pytest -q tests/protocol tests/keys
-	@$(PY) -m coverage report --data-file=build/coverage-core --include='protocol/*,keys/*' --fail-under=$(COVER_CORE)
-	@HYPOTHESIS_PROFILE=coverage $(PY) -m coverage run --data-file=build/coverage-rest -m pytest -q tests/hub tests/node
-	@$(PY) -m coverage report --data-file=build/coverage-rest --include='hub/*,node/*' --fail-under=$(COVER_REST)
+	@mkdir -p build && rm -f build/coverage build/coverage.*
+	@HYPOTHESIS_PROFILE=coverage $(PYTEST) -m "" $(PARALLEL) --cov --cov-report= $(UNITS)
+	@$(PY) -m coverage report --include='protocol/*,keys/*' --fail-under=$(COVER_CORE)
+	@$(PY) -m coverage report --include='hub/*,node/*' --fail-under=$(COVER_REST)
 
 bench: $(READY) ## the measured comparison (QUICK=1: under a minute, JSON=1: one object on standard output)
 	@$(PY) -m bench
