@@ -23,7 +23,12 @@ from protocol.standing import MemberRecord
 View: TypeAlias = dict[str, Any]
 
 _MARKS: Final = {Mark.GAP_BEFORE: "gap_before", Mark.LATE: "late"}
-_EVENTS: Final = {1: "ContentConsignment", 2: "ContentConsignmentFailure", 3: "ConsignmentRejection", 4: "ContentHandover"}
+_EVENTS: Final = {
+    1: "ContentConsignment",
+    2: "ContentConsignmentFailure",
+    3: "ConsignmentRejection",
+    4: "ContentHandover",
+}
 
 
 def show_message_id(message_id: bytes) -> str:

@@ -115,7 +115,9 @@ def publish(*, files: tuple[Path, ...], home: Home) -> None:
         {"statement": show_id("stm", paper.id), "type": paper.statement.type.name.lower(), "index": index}
         for paper, index in zip(papers, leaves, strict=True)
     ]
-    answer({"logged": logged}, [f"  entry {each['index']:<6} {each['type']:<12} {each['statement']}" for each in logged])
+    answer(
+        {"logged": logged}, [f"  entry {each['index']:<6} {each['type']:<12} {each['statement']}" for each in logged]
+    )
 
 
 async def _publish(line: HubLine, raws: list[bytes]) -> list[int]:
@@ -191,4 +193,3 @@ def _lines(row: Row) -> list[Text | str]:
 
 for command in (*MESSAGES, desk):
     main.add_command(command)
-

@@ -19,7 +19,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import uvloop
@@ -252,5 +251,3 @@ async def _runner(app: web.Application, parts: AsyncExitStack) -> web.AppRunner:
     await runner.setup()
     parts.push_async_callback(runner.cleanup)
     return runner
-
-

@@ -191,7 +191,9 @@ def _messages(vitals: Vitals) -> Iterator[Row]:
     for code, count in counts["held_for"].items():
         level = Level.PROBLEM if code == "forked_view" else Level.WARNING
         effect = "they are shown as soon as they can be judged"
-        yield Row("set aside", level, f"{count} received envelopes wait", code, effect, "if it stays so, ask the stewards")
+        yield Row(
+            "set aside", level, f"{count} received envelopes wait", code, effect, "if it stays so, ask the stewards"
+        )
     if counts["quarantined"]:
         effect = "their senders were told; nothing of them is shown"
         found = f"{counts['quarantined']} received envelopes were refused"

@@ -33,6 +33,7 @@ from protocol.errors import (
     ProofError,
     StandingError,
     VerificationError,
+    ViewAheadError,
     WrongHubError,
 )
 from protocol.frames import Welcome
@@ -82,7 +83,7 @@ class Engine:
         self._session = 0
         self._hub_ahead: int | None = None
         self._upkeep_at = 0.0
-        self._wants_calendar = False
+        self._wants_calendar = self._wants_view = False
         self._tick_at = self._wake_at = 0.0
 
     # -- who we are ------------------------------------------------------------------------------------
@@ -120,9 +121,7 @@ class Engine:
         that are none of that log's.
         """
         try:
-            extension = self.mirror.extend(
-                tx, int(self._now()), fetched.note, fetched.leaves, self._anchor.charter
-            )
+            extension = self.mirror.extend(tx, int(self._now()), fetched.note, fetched.leaves, self._anchor.charter)
         except (ProofError, LogError):
             raise
         except VerificationError as error:
@@ -162,8 +161,11 @@ class Engine:
     def deliver(self, ctx: Context, items: Sequence[DeliverItem]) -> Reception:
         """Take in what the hub delivered."""
         received = reception.receive(ctx, items, self._prekeys.prekey)
-        if NOTICE_FIRST in inbox.held_codes(ctx.tx):
+        held = inbox.held_codes(ctx.tx)
+        if NOTICE_FIRST in held:
             reception.retry_held(ctx, self._prekeys.prekey)
+        # A peer that saw more of the log is no reason to wait until the hub says that it has grown.
+        self._wants_view = self._wants_view or ViewAheadError.code in held
         self._drained(ctx, items)
         return received
 
@@ -215,7 +217,7 @@ class Engine:
         return self._wake_at
 
     def _keep_up(self, ctx: Context) -> tuple[bytes | None, bool]:
-        """A calendar to publish where there is news, and whether an hour went by: then old keys are destroyed."""
+        """A calendar to publish where there is news, and whether the log should be asked for; old keys are destroyed."""
         hourly = ctx.now >= self._upkeep_at
         calendar = None
         if hourly or self._wants_calendar:
@@ -226,7 +228,8 @@ class Engine:
         if hourly:
             self._upkeep_at = ctx.now + UPKEEP_SECONDS
             self._destroy(ctx)
-        return calendar, hourly
+        refresh, self._wants_view = hourly or self._wants_view, False
+        return calendar, refresh
 
     def _later_life(self, ctx: Context) -> Incarnation | None:
         current, lives = state.incarnation(ctx.tx), ctx.registry.incarnations(Role.NODE, self.me.member)

@@ -162,7 +162,9 @@ class Uplink:
     async def _speak(self) -> None:
         incarnation = await self._stored(state.incarnation)
         self._sessions += 1
-        exchange = Exchange(self._sessions, self._engine, self._rounds, self._identity(incarnation), self._now, self._log)
+        exchange = Exchange(
+            self._sessions, self._engine, self._rounds, self._identity(incarnation), self._now, self._log
+        )
         exchange.registry_grew = lambda _size: self._stale.set()
         async with self._line.session() as socket:
             self._exchange = exchange

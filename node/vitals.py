@@ -120,4 +120,3 @@ def _prekeys(engine: Engine) -> View:
 
 def _alarm(alarm: state.Alarm) -> View:
     return {"at": show_time(alarm.at), "code": alarm.code, "detail": alarm.detail}
-
