@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from protocol.statements import SignedStatement
 
 _REFUSED: Final = 1
 _WATCH_SECONDS: Final = 2.0
+_FILE_WIDTH: Final = 140
 
 
 def home_option(command: F) -> F:
@@ -183,7 +185,7 @@ def show_status(ctx: click.Context, *, folder: Path, watch: bool) -> None:
     if wants_json(ctx) or not watch:
         answer(told, [status.head(told), *status.totals_lines(told)])
         if not wants_json(ctx):
-            Console().print(status.table(told))
+            Console(width=None if sys.stdout.isatty() else _FILE_WIDTH).print(status.table(told))
         return
     with Live(_shown(told), auto_refresh=False) as live:
         while True:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -121,7 +121,8 @@ class Daemon:
     async def run(self, ready: Callable[[Daemon], None] | None = None) -> None:
         """Serve until `stop`, or one of the signals; `ready` is told when sessions are let in."""
         async with AsyncExitStack() as stack:
-            sites = self._sites()
+            stack.enter_context(self._signals())
+            sites = self._sites(stack)
             self.core.writer.start()
             stack.push_async_callback(self.core.writer.stop)
             for site in sites:
@@ -132,9 +133,8 @@ class Daemon:
     async def _work(self, ready: Callable[[Daemon], None] | None) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(chore) for chore in self._running()]
-            with self._signals():
-                self._tell_ready(ready)
-                await self._stopping.wait()
+            self._tell_ready(ready)
+            await self._stopping.wait()
             notify("STOPPING=1")
             _log.info("draining", sessions=len(self.hall.sessions))
             await self.hall.drain()
@@ -160,8 +160,7 @@ class Daemon:
         try:
             yield
         finally:
-            # A second SIGTERM must not cut the drain short; SIGKILL is there for that.
-            for number in (signal.SIGHUP,):
+            for number in handlers:
                 loop.remove_signal_handler(number)
 
     def reload(self) -> None:
@@ -175,17 +174,18 @@ class Daemon:
             _log.error("certificate_not_reloaded", code=error.code, reason=error.detail)
 
     # -- sockets
-    def _sites(self) -> list[Site]:
+    def _sites(self, stack: AsyncExitStack) -> list[Site]:
         listen, operator = self._config.listen, self._config.operator
-        public = _listener(listen.host, listen.port)
+        public = stack.enter_context(closing(_listener(listen.host, listen.port)))
         self.address = public.getsockname()[:2]
         figures = is_loopback(listen.host)
         sites = [
             Site(public_app(self.core, self.hall, figures=figures), public, self._tls),
-            Site(admin_app(self.core, self.hall), _unix_listener(self._home.socket)),
+            Site(admin_app(self.core, self.hall), stack.enter_context(closing(_unix_listener(self._home.socket)))),
         ]
         if operator.port:
-            sites.append(Site(operator_app(self.core, self.hall), _listener(operator.host, operator.port)))
+            private = stack.enter_context(closing(_listener(operator.host, operator.port)))
+            sites.append(Site(operator_app(self.core, self.hall), private))
         return sites
 
 

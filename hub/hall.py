@@ -59,6 +59,7 @@ class Hall:
         self.door = Door(settings.strangers, settings.strangers_per_address)
         self.submit_window = Window(settings.submit_envelopes, settings.submit_bytes)
         self.is_draining = False
+        self.grown_to = 0
         self._desk = desk
         self._writer = writer
         self._greet, self._standing, self._reading = greet, standing, reading
@@ -192,6 +193,7 @@ class Hall:
 
     def grown(self, size: int) -> None:
         """Tell everybody that the registry log has `size` entries, and close who is no longer in standing."""
+        self.grown_to = size
         for session in list(self.sessions.values()):
             session.grown(size)
         self.review()
@@ -220,8 +222,8 @@ class Hall:
         """Answer what was asked, say farewell, and return when all lines are closed; slow readers are cut off."""
         self.is_draining = True
         await self._writer.stop()
-        while self._jobs:
-            await asyncio.wait(self._jobs)
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=self.settings.drain_seconds)
         present = list(self.sessions.values())
         for session in present:
             session.end(DrainingError())

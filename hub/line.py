@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp.http import WSMessageTextBytes
 
 from protocol.errors import LimitError, MalformedError
 from protocol.limits import MAX_FRAME_BYTES
@@ -22,7 +23,6 @@ from protocol.limits import MAX_FRAME_BYTES
 _MAX_MESSAGE_BYTES: Final = MAX_FRAME_BYTES + 1_024
 CLOSE_SECONDS: Final = 2.0
 _SILENT_CALLS: Final = 3
-_ENDS: Final = frozenset((WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR))
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 Socket = web.WebSocketResponse[bool]
@@ -130,7 +130,7 @@ class Line:
                 with suppress(ConnectionError):
                     await self._ws.pong(message.data)
             elif message.type is not WSMsgType.PONG:
-                _check_end(self._ws, message.type)
+                _check_end(message)
                 return None
 
     async def _wait_for_room(self) -> None:
@@ -182,10 +182,8 @@ def _nothing() -> None:
     """Nobody wants to know."""
 
 
-def _check_end(ws: Socket, kind: WSMsgType) -> None:
-    if kind is WSMsgType.TEXT:
+def _check_end(message: WSMessage | WSMessageTextBytes) -> None:
+    if message.type is WSMsgType.TEXT:
         raise MalformedError("text where binary messages belong")
-    if ws.close_code == WSCloseCode.MESSAGE_TOO_BIG:
+    if isinstance(message.data, WebSocketError) and message.data.code == WSCloseCode.MESSAGE_TOO_BIG:
         raise LimitError(f"a message over {MAX_FRAME_BYTES} bytes")
-    if kind not in _ENDS:
-        raise MalformedError("a WebSocket message of another kind")

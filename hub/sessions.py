@@ -54,6 +54,10 @@ class House(Protocol):
     def submit_window(self) -> Window:
         """What a member may have submitted and not yet answered."""
 
+    @property
+    def grown_to(self) -> int:
+        """The size that the registry log last grew to; 0 if it did not since the hub started."""
+
     def now(self) -> int:
         """The time in Unix seconds."""
 
@@ -165,6 +169,9 @@ class Session:
             self.end(error)
             return
         self._send(Welcome(cursor, highest, self._house.submit_window))
+        # What was logged since the hello was told to open sessions alone.
+        if self._house.grown_to > hello.facts.size:
+            self.grown(self._house.grown_to)
 
     def end(self, error: ValijaError) -> None:
         """Close the session because of `error`, and tell the member; nothing if it is over."""

@@ -82,8 +82,7 @@ def table(told: Status) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title, justify in (
         ("member", "left"),
-        ("session", "left"),
-        ("last seen", "left"),
+        ("seen", "left"),
         ("queued", "right"),
         ("oldest", "right"),
         ("quota", "right"),
@@ -99,13 +98,18 @@ def _row(member: Mapping[str, Any]) -> tuple[str | Text, ...]:
     note = _note(member)
     return (
         member["member"],
-        "up" if member["session_since"] else "-",
-        show_time(member["last_seen"]) if member["last_seen"] else "not since the start",
+        _seen(member),
         str(member["queued"]),
         age(member["oldest_seconds"]) if member["queued"] else "-",
         f"{member['queued_bytes'] / MIB:.1f} of {member['quota_bytes'] / MIB:.0f} MiB",
         Text(note, style="yellow") if note else "",
     )
+
+
+def _seen(member: Mapping[str, Any]) -> str:
+    if member["session_since"]:
+        return "now"
+    return show_time(member["last_seen"]) if member["last_seen"] else "-"
 
 
 def _note(member: Mapping[str, Any]) -> str:

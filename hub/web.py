@@ -42,6 +42,7 @@ BODY_SECONDS: Final = 10
 _NOTE: Final = "text/plain; charset=utf-8"
 _BYTES: Final = "application/octet-stream"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_LATER: Final = frozenset((429, 503))
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _log: Final = structlog.get_logger("hub")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -101,17 +102,21 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return _problem(error)
 
 
-def _problem(error: ValijaError) -> web.Response:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+def _problem(error: ValijaError, fixed: int | None = None) -> web.Response:
+    status = fixed or next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     told = {"type": "about:blank", "title": str(error), "status": status, "code": error.code}
-    headers = {"Retry-After": "2"} if status == 503 else {}
+    headers = {"Retry-After": "2"} if status in _LATER else {}
     return web.Response(status=status, text=json.dumps(told), content_type="application/problem+json", headers=headers)
 
 
 # -- sessions and the log ------------------------------------------------------------------------------
 async def session(request: web.Request) -> web.StreamResponse:
-    """GET /session."""
-    return await request.app[HALL].receive(request)
+    """GET /session; 429 while too many strangers stand at the door."""
+    try:
+        return await request.app[HALL].receive(request)
+    except LimitError as error:
+        request.app[CORE].refused(error.code)
+        return _problem(error, 429)
 
 
 async def checkpoint(request: web.Request) -> web.Response:

@@ -30,6 +30,7 @@ from tests.support.world import DAY, World
 F = TypeVar("F", bound=Frame)
 WIDE = Window(1_000, 64 << 20)
 PATIENCE = 20.0
+QUICK = aiohttp.ClientWSTimeout(ws_close=0.5)
 
 
 async def mirror(url: str, world: World, tls: ssl.SSLContext | None = None) -> Registry:
@@ -84,6 +85,13 @@ class HubClient:
         self.others: deque[Frame] = deque()
         self.incarnation = Incarnation(1, 1)
         self.counter = 0
+
+    @property
+    def transport(self) -> Any:
+        """What is below the WebSocket: to stop reading, or to break the line."""
+        connection = self.socket._response.connection
+        assert connection is not None
+        return connection.transport
 
     # -- frames
     async def open(self, now: int) -> None:
@@ -198,7 +206,7 @@ async def line(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[aio
     """A WebSocket to the hub's sessions, nothing said."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls or True)) as client,
-        client.ws_connect(f"{url}/session", max_msg_size=5 << 20, compress=0) as socket,
+        client.ws_connect(f"{url}/session", max_msg_size=5 << 20, compress=0, timeout=QUICK) as socket,
     ):
         yield socket
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hub import founding
-from hub.config import Home, Tls, load, tls_context
+from hub import founding, logs
+from hub.config import Home, Level, Tls, load, tls_context
 from hub.core import Core
 from hub.daemon import Daemon
 from hub.identity import HubKeys
@@ -31,7 +31,8 @@ from tests.support.world import LIMITS, World
 
 def young_world(**changes: Any) -> World:
     """An association founded a minute ago, for hubs that look at the real clock."""
-    return World(**{"limits": LIMITS, "start": int(time.time()) - 60} | changes)
+    given: dict[str, Any] = {"limits": LIMITS, "start": int(time.time()) - 60}
+    return World(**given | changes)
 
 
 def put_key(vault: Vault, key: OpenKey, unlock: Secret) -> None:
@@ -98,16 +99,19 @@ async def running(
     store: Callable[[Path], Store] = SqliteStore,
 ) -> AsyncIterator[Running]:
     """The hub of this home, letting sessions in; stopped afterwards if it still runs."""
+    logs.configure(Level.ERROR)
     config = load(home, {})
     failures: list[BaseException] = []
     with locked(home):
         opened = store(home.database)
         core = Core(config, opened, HubKeys.load(home, config, {}), fatal=failures.append, clock=clock)
-        ready: asyncio.Future[Daemon] = asyncio.get_running_loop().create_future()
+        ready = asyncio.Event()
         daemon = Daemon(home, config, core, tls_context(home, config))
-        task = asyncio.create_task(daemon.run(ready.set_result))
+        task = asyncio.create_task(daemon.run(lambda _daemon: ready.set()))
         try:
-            await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+            waiting = asyncio.create_task(ready.wait())
+            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
             if task.done():
                 await task
             yield Running(home, core, daemon, task, failures, "https" if config.tls.certificate else "http")

@@ -1,0 +1,257 @@
+"""HTTP at the hub: the log to be mirrored, statements posted, refusals as problems, figures for the operator alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hub.door import Door
+from hub.web import _STATUS, operator_app, public_app
+from protocol import errors
+from protocol.errors import LimitError, ValijaError
+from protocol.limits import MAX_STATEMENT_BYTES
+from protocol.statements import Role
+from tests.support.hub_client import connected, line, mirror
+from tests.support.hub_home import Running, make_home, running, young_world
+from tests.support.world import World
+
+ALBA = "ar-mpf"
+
+
+@pytest.fixture
+def world() -> World:
+    return young_world()
+
+
+@pytest.fixture
+async def hub(tmp_path: Path, world: World) -> AsyncIterator[Running]:
+    async with running(make_home(tmp_path / "hub", world)) as started:
+        yield started
+
+
+@pytest.fixture
+async def web(hub: Running) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(base_url=hub.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(hub: Running) -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.UnixConnector(str(hub.home.socket))
+    async with aiohttp.ClientSession(base_url="http://hub", connector=connector) as client:
+        yield client
+
+
+async def post(web: aiohttp.ClientSession, body: bytes) -> tuple[int, dict[str, Any]]:
+    async with web.post("/log/statements", data=body) as response:
+        return response.status, await response.json(content_type=None)
+
+
+async def test_the_log_is_mirrored_whole(hub: Running, world: World) -> None:
+    registry = await mirror(hub.url, world)
+    # What the world logged, its hub's own opening in place of the world's.
+    assert registry.size == len(world.statements)
+    assert registry.incarnations(Role.HUB, "") == [hub.core.incarnation]
+    assert (registry.size, registry.root) == (hub.core.log.registry.size, hub.core.log.registry.root)
+
+
+async def test_a_statement_is_posted_once(hub: Running, web: aiohttp.ClientSession, world: World) -> None:
+    world.now = int(time.time())
+    signed = world.admit("pt-pgr")
+    size = hub.core.log.registry.size
+    before = hub.core.checkpoint
+    assert await post(web, signed.raw) == (200, {"index": size, "size": size + 1})
+    assert await post(web, signed.raw) == (200, {"index": size, "size": size + 1})
+    assert hub.core.checkpoint != before
+    assert (await mirror(hub.url, world)).member("pt-pgr").name == "pt-pgr"
+    async with web.get(f"/log/statement/{signed.hash.hex()}") as response:
+        assert await response.read() == signed.raw
+        assert "immutable" in response.headers["Cache-Control"]
+
+
+async def test_what_does_not_apply_is_a_problem_and_changes_nothing(
+    hub: Running, web: aiohttp.ClientSession, world: World
+) -> None:
+    other = young_world(name="otra")
+    world.now = int(time.time())
+    cases = {
+        "malformed": b"nothing",
+        "wrong_association": other.admit("pt-pgr").raw,
+        "threshold_not_met": world.sign(world.admit("pt-pgr").statement, world.stewards[:1]).raw,
+        "unknown_member": world.certify("pt-pgr").raw,
+        "limit_exceeded": bytes(MAX_STATEMENT_BYTES + 1),
+    }
+    before = (hub.core.log.registry.size, hub.core.checkpoint)
+    for code, body in cases.items():
+        status, problem = await post(web, body)
+        assert problem["code"] == code
+        assert 400 <= status < 500
+        assert problem["status"] == status
+    assert (hub.core.log.registry.size, hub.core.checkpoint) == before
+    assert hub.core.totals.refusals["threshold_not_met"] == 1
+
+
+async def test_a_problem_never_echoes_what_was_sent(web: aiohttp.ClientSession) -> None:
+    status, problem = await post(web, b"<script>SECRETO</script>")
+    assert status == 400
+    assert "SECRETO" not in json.dumps(problem)
+
+
+@pytest.mark.parametrize("path", ["0/000", "entries/000", "0/001", "9/000", "entries/000.p/999"])
+async def test_tiles_that_are_not_there(web: aiohttp.ClientSession, path: str) -> None:
+    async with web.get(f"/log/tile/{path}") as response:
+        assert response.status in {400, 404}
+
+
+@pytest.mark.parametrize("path", ["/log/tile/x", "/log/statement/zz", "/log/statement/" + "A" * 64])
+async def test_paths_of_another_form(web: aiohttp.ClientSession, path: str) -> None:
+    async with web.get(path) as response:
+        assert (response.status, (await response.json(content_type=None))["code"]) == (400, "invalid_request")
+
+
+async def test_a_statement_that_is_not_logged(web: aiohttp.ClientSession) -> None:
+    async with web.get("/log/statement/" + "0" * 64) as response:
+        assert response.status == 404
+
+
+async def test_a_slow_body_is_not_waited_for(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.web.BODY_SECONDS", 0.2)
+    host, port = hub.daemon.address or ("", 0)
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"POST /log/statements HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\nhalf")
+    await writer.drain()
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+
+
+async def test_health(hub: Running, web: aiohttp.ClientSession) -> None:
+    for path in ("/livez", "/readyz"):
+        async with web.get(path) as response:
+            assert response.status == 200
+    hub.daemon.hall.is_draining = True
+    async with web.get("/readyz") as response:
+        assert (response.status, response.headers["Retry-After"]) == (503, "2")
+    async with web.get("/livez") as response:
+        assert response.status == 200
+
+
+async def figures(client: aiohttp.ClientSession) -> dict[str, float]:
+    async with client.get("/metrics") as response:
+        assert response.status == 200
+        families = text_string_to_metric_families(await response.text())
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def test_figures(hub: Running, web: aiohttp.ClientSession, admin: aiohttp.ClientSession, world: World) -> None:
+    async with connected(hub.url, world, "br-mpf") as berta:
+        await berta.publish()
+    async with connected(hub.url, world, ALBA) as alba:
+        await alba.submit(alba.envelope(["br-mpf"]))
+        await alba.submit(alba.envelope(["es-fge"]))
+        for client in (web, admin):
+            found = await figures(client)
+            assert found["valija_hub_sessions"] == 1
+            assert found["valija_hub_queue_items br-mpf"] == 1
+            assert found["valija_hub_accepted_total"] == 1
+            assert found["valija_hub_refused_total prekey_unknown"] == 1
+            assert found["valija_hub_registry_size"] == hub.core.log.registry.size
+
+
+async def test_status(hub: Running, web: aiohttp.ClientSession, admin: aiohttp.ClientSession, world: World) -> None:
+    async with connected(hub.url, world, "br-mpf") as berta:
+        await berta.publish()
+    async with connected(hub.url, world, ALBA) as alba:
+        item = alba.envelope(["br-mpf"])
+        await alba.submit(item)
+        async with admin.get("/status") as response:
+            told = await response.json()
+        members = {each["member"]: each for each in told["members"]}
+        assert (told["association"], told["sessions"], told["totals"]["accepted"]) == ("aiamp", 1, 1)
+        assert members[ALBA]["session_since"] is not None
+        assert members["br-mpf"]["queued"] == 1
+        assert members["br-mpf"]["queued_bytes"] == item.size
+        assert members["co-fgn"] | {"quota_bytes": 0} == {
+            "member": "co-fgn",
+            "in_standing": True,
+            "quota_bytes": 0,
+            "session_since": None,
+            "last_seen": None,
+            "queued": 0,
+            "queued_bytes": 0,
+            "oldest_seconds": 0,
+        }
+    # The status names members and how busy they are: not for the network.
+    async with web.get("/status") as response:
+        assert response.status == 404
+
+
+async def test_figures_are_not_for_the_network(hub: Running) -> None:
+    def paths(app: Any) -> set[str]:
+        return {resource.canonical for resource in app.router.resources()}
+
+    assert "/metrics" not in paths(public_app(hub.core, hub.daemon.hall, figures=False))
+    assert paths(operator_app(hub.core, hub.daemon.hall)) == {"/metrics", "/livez", "/readyz"}
+
+
+async def test_the_session_wants_a_websocket(web: aiohttp.ClientSession) -> None:
+    async with web.get("/session") as response:
+        assert response.status == 400
+
+
+async def test_strangers_wait_outside_when_the_door_is_full(tmp_path: Path, world: World) -> None:
+    async with running(make_home(tmp_path / "hub", world, extra="[sessions]\nstrangers = 2\n")) as hub:
+        async with (
+            line(hub.url),
+            line(hub.url),
+            aiohttp.ClientSession() as client,
+            client.get(f"{hub.url}/session") as response,
+        ):
+            assert (response.status, (await response.json(content_type=None))["code"]) == (429, "limit_exceeded")
+        async with connected(hub.url, world, ALBA), connected(hub.url, world, "br-mpf") as berta:
+            # Members who proved themselves stand at the door no longer.
+            assert hub.daemon.hall.door.strangers == 0
+            await berta.publish()
+
+
+def test_the_door_counts_by_address() -> None:
+    door = Door(total=4, per_address=2)
+    with door.place("192.0.2.1"), door.place("::ffff:192.0.2.1"):
+        with pytest.raises(LimitError), door.place("192.0.2.1"):
+            raise AssertionError
+        with door.place("2001:db8::1"), door.place("2001:db8::2"):
+            assert door.strangers == 4
+        # Four stand there: nobody else comes in, from wherever.
+        with (
+            door.place("2001:db8::1"),
+            door.place("2001:db8:0:1::1"),
+            pytest.raises(LimitError),
+            door.place("127.0.0.1"),
+        ):
+            raise AssertionError
+    assert door.strangers == 0
+    with door.place("127.0.0.1"), door.place("::1"), door.place("127.0.0.1"):
+        assert door.strangers == 3
+
+
+def test_every_refusal_has_a_status() -> None:
+    def classes(base: type[ValijaError]) -> list[type[ValijaError]]:
+        return [base, *(found for each in base.__subclasses__() for found in classes(each))]
+
+    unmapped = {
+        each.code for each in classes(errors.ValijaError) if not any(issubclass(each, kind) for kind, _ in _STATUS)
+    }
+    # What is left answers 500: faults of the hub's own, or codes that only a node knows.
+    assert {"internal", "key_access"} <= unmapped
+    assert not unmapped & {"malformed", "stale", "threshold_not_met", "not_in_standing", "draining", "store"}
