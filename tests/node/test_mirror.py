@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from node.memory_store import MemoryStore
 from node.mirror import MAX_NEGATIVES_BYTES, Extension, Leaves, Mirror, forks
+from node.store import Transaction
 from node.tables import state
 from protocol.checkpoint import LogPrivateKey
 from protocol.errors import (
@@ -19,7 +22,7 @@ from protocol.errors import (
     VerificationError,
 )
 from protocol.registry import entry_bytes
-from protocol.statements import Continues
+from protocol.statements import Continues, SignedStatement
 from tests.support.letters import log_key
 from tests.support.world import ORIGIN, World, private_key, seed
 
@@ -186,13 +189,17 @@ def test_negatives_seen_outside_the_log_count_at_once_and_after_a_restart(world:
         store.run(lambda tx: mirror.see(tx, world.suspend("ar-mpf", world.now, world.stewards[:1])))
 
 
+def _see(mirror: Mirror, statement: SignedStatement, tx: Transaction) -> None:
+    mirror.see(tx, statement)
+
+
 def test_a_view_leaves_room_for_the_message(world: World, store: MemoryStore) -> None:
     mirror = mirrored(world, store)
     keys = [*world.stewards, *(private_key("nobody", str(number)) for number in range(9))]
     for number in range(10):
         reason = f"{number}".ljust(200, "x")
         statement = world.suspend("co-fgn", world.now - number, keys, reason)
-        store.run(lambda tx, each=statement: mirror.see(tx, each))
+        store.run(partial(_see, mirror, statement))
     shown = mirror.view().negatives
     assert 0 < len(shown) < 10
     assert sum(map(len, shown)) <= MAX_NEGATIVES_BYTES

@@ -16,11 +16,22 @@ from node.reach import Audience, Reach, Target
 from node.status import State
 from node.tables import inbox, links, outbox, peers, state
 from protocol.codec import encode
-from protocol.envelope import Attestation, Event, Slot
+from protocol.envelope import Attestation, Core, Event, Slot, Submission
 from protocol.items import DeliverItem
 from protocol.message import Header, Kind
-from protocol.names import Incarnation, MessageId, Party
-from protocol.receipts import Consigned, LinkRef, Notice, Outcome, Rejected, Unopened, Void, VoidReason, read_receipt
+from protocol.names import EnvelopeId, Incarnation, MessageId, Party
+from protocol.receipts import (
+    Consigned,
+    Exceptional,
+    LinkRef,
+    Notice,
+    Outcome,
+    Rejected,
+    Unopened,
+    Void,
+    VoidReason,
+    read_receipt,
+)
 from protocol.statements import Cause
 from tests.node.lab import DESK, Lab, Node, digest, tampered
 from tests.node.test_exchange import deliver, submit
@@ -221,6 +232,7 @@ def test_a_run_says_what_is_new_and_what_to_acknowledge(lab: Lab, sender: Node, 
     assert (done.position, done.first, done.last, done.fresh) == (1, 1, 5, 5)
     again = reader.run(lambda ctx: reception.receive(ctx, items, reader.find_prekey))
     assert (again.position, again.fresh) == (1, 0)
+    assert reader.count("inlink") == 1  # a known position is not even opened
     (event,) = reader.run(lambda ctx: state.events(ctx.tx, 0))
     assert (event.kind, event.subject, event.place) == (EventKind.RECEIVED, 1, 5)
 
@@ -271,9 +283,7 @@ def test_an_attestation_by_another_is_refused(lab: Lab, sender: Node, reader: No
     assert owed_kinds(reader) == [Rejected]
 
 
-def sender_core(item: DeliverItem) -> object:
-    from protocol.envelope import Core
-
+def sender_core(item: DeliverItem) -> EnvelopeId:
     return Core.from_bytes(item.core or b"").id
 
 
@@ -309,9 +319,7 @@ def test_nobody_is_answered_who_is_no_member(lab: Lab, sender: Node, reader: Nod
     assert reader.count("owed") == 1
 
 
-def _core_of(lab: Lab, member: str) -> object:
-    from protocol.envelope import Core, Submission
-
+def _core_of(lab: Lab, member: str) -> Core:
     return Core.build(lab.world.party(member), Submission(Incarnation(1, 1), 1), 1, b"")
 
 
@@ -453,8 +461,6 @@ def test_delivered_once_is_delivered_for_ever(lab: Lab, sender: Node, reader: No
     (link,) = sender.links()
     manifest_digest = sender.run(lambda ctx: links.manifest_digest(ctx.tx, link.id))
     ref = LinkRef(link.incarnation, 1, 1, manifest_digest, Kind.MESSAGE)  # type: ignore[arg-type]
-    from protocol.receipts import Exceptional
-
     back = Hand(lab, reader, "ar-mpf")
     for seq, outcome in ((2, Outcome.VOID), (3, Outcome.TAKEN), (4, Outcome.REFUSED)):
         receipt = Consigned(lab.second, ref, (Exceptional(1, outcome, message),))
@@ -470,8 +476,6 @@ def test_an_exception_for_the_only_number(lab: Lab, sender: Node, reader: Node, 
     (link,) = sender.links()
     manifest_digest = sender.run(lambda ctx: links.manifest_digest(ctx.tx, link.id))
     ref = LinkRef(link.incarnation, 1, 1, manifest_digest, Kind.MESSAGE)  # type: ignore[arg-type]
-    from protocol.receipts import Exceptional
-
     receipt = Consigned(lab.second, ref, (Exceptional(1, outcome, message),))
     Hand(lab, reader, "ar-mpf").send(Kind.RECEIPT, 1, [Part(receipt.encode())])
     deliver(lab, sender)
