@@ -23,6 +23,7 @@ import uvloop
 from aiohttp import web
 
 from hub import logs
+from hub.allocator import map_large_buffers
 from hub.chores import Chores
 from hub.config import Home, HubConfig, is_loopback, load, load_certificate, tls_context
 from hub.core import NOT_INSTALLED, Core
@@ -51,6 +52,7 @@ def serve(home: Home, environment: Mapping[str, str]) -> None:
     config = load(home, environment)
     logs.configure(config.log.level)
     os.umask(_PRIVATE_MASK)
+    map_large_buffers()
     with _core(home, config, environment) as core:
         tls = tls_context(home, config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

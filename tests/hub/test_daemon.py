@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -22,6 +23,7 @@ import structlog
 import trustme
 
 from hub import logs
+from hub.allocator import map_large_buffers
 from hub.config import Level, Tls
 from hub.daemon import fail_stop
 from hub.notify import notify
@@ -223,6 +225,34 @@ def test_fail_stop_says_why_and_ends(
     assert ended == [1]
     told = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (told["event"], told["code"]) == ("fail_stop", code)
+
+
+def test_the_allocator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+
+    def adjust(name: int, value: int) -> int:
+        told.append((name, value))
+        return 1
+
+    library = SimpleNamespace(mallopt=adjust)
+    monkeypatch.setattr("hub.allocator.ctypes.CDLL", lambda _name: library)
+    assert map_large_buffers()
+    assert told == [(-3, 131_072)]
+    monkeypatch.setattr("hub.allocator.ctypes.CDLL", lambda _name: SimpleNamespace())
+    assert not map_large_buffers()
+
+
+async def test_figures_are_served_on_loopback_alone(tmp_path: Path, world: World) -> None:
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    tls = Tls(str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem"))
+    issued.private_key_pem.write_to_path(tls.key)
+    issued.cert_chain_pems[0].write_to_path(tls.certificate)
+    home = make_home(tmp_path / "hub", world, tls=tls)
+    home.config.write_text(home.config.read_text().replace("port = 0", 'port = 0\nhost = "0.0.0.0"'))
+    async with running(home) as hub, aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as client:
+        for path, status in (("/metrics", 404), ("/livez", 200)):
+            async with client.get(f"{hub.url}{path}") as response:
+                assert response.status == status
 
 
 def test_no_opener_is_loaded_with_the_command() -> None:
