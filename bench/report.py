@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+_WIDTH: Final = 100
 _COLUMNS: Final = {
     "work": "work",
     "messages": "messages",
@@ -22,7 +23,7 @@ _COLUMNS: Final = {
 
 def show(report: Mapping[str, Any]) -> None:
     """Print the runs as a table, where the processors' time went, the floor and the machine."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=max(_WIDTH, Console().width))
     table = Table()
     for name, title in _COLUMNS.items():
         table.add_column(title, justify="left" if name == "work" else "right", no_wrap=True)

@@ -72,6 +72,10 @@ class House:
                 self.daemons.node(self.association, member)
         self.daemons.ready(PATIENCE_SECONDS)
 
+    def processor_seconds(self) -> dict[str, float]:
+        """What each process has used so far."""
+        return {daemon.name: daemon.cpu_seconds() for daemon in self.daemons.all}
+
     @asynccontextmanager
     async def systems(self, members: Sequence[str]) -> AsyncIterator[dict[str, CaseSystem]]:
         """One case system at each of these members."""
@@ -114,7 +118,7 @@ async def _pour(
     before = {member: len(await systems[member].received()) for member in recipients}
     sent = await _warm_up(system, letters, len(recipients))
     house.hub.forget_peak()
-    used = {daemon.name: daemon.cpu_seconds() for daemon in house.daemons.all}
+    used = house.processor_seconds()
     began = time.perf_counter()
     started: dict[str, float] = {}
     done = system.told.receipts
@@ -128,7 +132,7 @@ async def _pour(
     wanted = done + load.count * len(recipients)
     await system.until(lambda: system.told.receipts >= wanted, PATIENCE_SECONDS)
     seconds = system.told.last_receipt_at - began
-    spent = {daemon.name: daemon.cpu_seconds() - used[daemon.name] for daemon in house.daemons.all}
+    spent = _shares(house, used, sender, recipients, load.count)
     arrived = [systems[member].told.arrived for member in recipients]
     await _require_once(systems, recipients, [*sent, *started], before)
     delays = sorted(each[identifier] - at for each in arrived for identifier, at in started.items())
@@ -142,11 +146,7 @@ async def _pour(
         "window": load.window,
         "cores": cores(),
         "seconds": round(seconds, 2),
-        "cpu_us_per_message": {
-            "hub": _each(spent["hub"], load.count),
-            "sender": _each(spent[sender], load.count),
-            "recipients": _each(sum(spent[member] for member in recipients), load.count),
-        },
+        "cpu_us_per_message": spent,
     }
 
 
@@ -158,11 +158,13 @@ async def latency(house: House, sender: str, recipient: str, count: int) -> Run:
         before = {recipient: len(await there.received())}
         sent = await _warm_up(here, letters, 1)
         house.hub.forget_peak()
+        used = house.processor_seconds()
         began = time.perf_counter()
         calls = [asyncio.create_task(_call(here, letters, began + n / PER_SECOND)) for n in range(count)]
         started = dict([await call for call in calls])
         await there.until(lambda: started.keys() <= there.told.arrived.keys(), PATIENCE_SECONDS)
         seconds = max(there.told.arrived[identifier] for identifier in started) - began
+        spent = _shares(house, used, sender, [recipient], count)
         delays = sorted(there.told.arrived[identifier] - at for identifier, at in started.items())
         await _require_once(systems, [recipient], [*sent, *started], before)
     return {
@@ -175,6 +177,7 @@ async def latency(house: House, sender: str, recipient: str, count: int) -> Run:
         "window": None,
         "cores": cores(),
         "seconds": round(seconds, 2),
+        "cpu_us_per_message": spent,
     }
 
 
@@ -215,5 +218,9 @@ def _percentile(ordered: Sequence[float], percent: int) -> float:
     return round(1e3 * ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 2)
 
 
-def _each(seconds: float, count: int) -> float:
-    return round(1e6 * seconds / count, 1)
+def _shares(
+    house: House, before: Mapping[str, float], sender: str, recipients: Sequence[str], count: int
+) -> dict[str, float]:
+    spent = {name: seconds - before[name] for name, seconds in house.processor_seconds().items()}
+    shares = {"hub": spent["hub"], "sender": spent[sender], "recipients": sum(spent[each] for each in recipients)}
+    return {name: round(1e6 * seconds / count, 1) for name, seconds in shares.items()}
