@@ -9,6 +9,7 @@ from node.tables import calendars as table
 from node.tables import state
 from protocol.errors import PeerError, StandingError, VerificationError
 from protocol.prekeys import PrekeyCalendar, SignedCalendar, check_successor
+from protocol.sealing import check_prekey
 from protocol.statements import Role
 
 
@@ -61,7 +62,11 @@ def _verified(ctx: Context, member: str, raw: bytes) -> PrekeyCalendar:
         raise VerificationError("the certificate is not one of this member's node")
     if party.association != ctx.registry.association:
         raise VerificationError("another association's calendar")
-    return signed.verify(certificate.key)
+    calendar = signed.verify(certificate.key)
+    # One bad key would spoil every envelope that has its owner among the readers.
+    for _epoch, public in calendar.epochs:
+        check_prekey(public)
+    return calendar
 
 
 def _is_same_life(ctx: Context, held: PrekeyCalendar) -> bool:

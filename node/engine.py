@@ -19,7 +19,7 @@ from node.courier import Courier
 from node.fetching import Fetched
 from node.founding import Anchor
 from node.mirror import Extension, Mirror
-from node.reception import NOTICE_FIRST, Reception
+from node.reception import Reception
 from node.rounds import Turn
 from node.store import Transaction
 from node.tables import inbox, state
@@ -162,8 +162,6 @@ class Engine:
         """Take in what the hub delivered."""
         received = reception.receive(ctx, items, self._prekeys.prekey)
         held = inbox.held_codes(ctx.tx)
-        if NOTICE_FIRST in held:
-            reception.retry_held(ctx, self._prekeys.prekey)
         # A peer that saw more of the log is no reason to wait until the hub says that it has grown.
         self._wants_view = self._wants_view or ViewAheadError.code in held
         self._drained(ctx, items)

@@ -72,13 +72,24 @@ def _consigned(ctx: Context, source: Source, receipt: Consigned) -> None:
         named = (link.first_seq, link.count, links.manifest_digest(ctx.tx, link.id))
         if named != (ref.first_seq, ref.count, ref.manifest_digest):
             continue
-        if ref.kind is Kind.MESSAGE:
+        if _is_doubtful(ctx, source.peer, link, receipt):
+            # The same link goes again tomorrow, and then its numbers may be taken once more.
+            links.wake(ctx.tx, link.id, (ctx.second // DAY + 1) * DAY, ResealLimitError.code)
+        elif ref.kind is Kind.MESSAGE:
             superseded = _settle_messages(ctx, source, link, receipt)
             state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)
             if superseded:
                 _link_again(ctx, source, link, superseded)
         elif ref.kind is Kind.VOID:
             _settle_voids(ctx, source, link, receipt)
+
+
+def _is_doubtful(ctx: Context, peer: Peer, link: LinkRow, receipt: Consigned) -> bool:
+    """Whether numbers of our present life shall be taken, by the word of a peer that said so too often."""
+    if link.state is not LinkState.OPEN or link.incarnation != state.incarnation(ctx.tx):
+        return False
+    is_taken = any(each.outcome is Outcome.TAKEN for each in receipt.exceptions)
+    return is_taken and not recovery.may_claim(ctx, peer)
 
 
 def _settle_messages(ctx: Context, source: Source, link: LinkRow, receipt: Consigned) -> list[int]:
@@ -102,7 +113,8 @@ def _settle_messages(ctx: Context, source: Source, link: LinkRow, receipt: Consi
 
 
 def _link_again(ctx: Context, source: Source, link: LinkRow, places: Sequence[int]) -> None:
-    recovery.request(ctx, Cause.ROLLED_BACK)
+    if link.incarnation == state.incarnation(ctx.tx):
+        recovery.request(ctx, Cause.ROLLED_BACK)
     manifest, parts = evidence.manifest(ctx.tx, link.manifest)
     audience = Audience(manifest.audience, manifest.network).encode()
     for place in places:

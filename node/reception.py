@@ -26,7 +26,7 @@ from protocol import opening
 from protocol.codec import decode, encode
 from protocol.content import Urgency
 from protocol.envelope import Attestation, AttestationData
-from protocol.errors import HeldError, OpenError, PeerError, StandingError, VerificationError
+from protocol.errors import HeldError, LimitError, OpenError, PeerError, StandingError, VerificationError
 from protocol.items import DeliverItem
 from protocol.limits import MAX_CIPHERTEXT_BYTES
 from protocol.message import Body, Kind
@@ -38,6 +38,8 @@ from protocol.statements import SignedStatement
 
 RECEIPT_SECONDS: Final = 2
 NOTICE_FIRST: Final = "notice_first"
+MAX_HELD_EARLY: Final = 256
+"""So many envelopes wait for the notice that should have come before them; the sender of more seals them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,9 @@ def _take(ctx: Context, item: DeliverItem, run: _Run) -> None:
     attestation = encode(item.attestation.value())
     aside = Aside(0, item.position, item.core, item.ciphertext, item.slot, attestation, "", ctx.second)
     code = _judge(ctx, aside, item.attestation, run)
-    if code is not None:
+    if code == NOTICE_FIRST and inbox.held_codes(ctx.tx).get(code, 0) >= MAX_HELD_EARLY:
+        refusing.refuse(ctx, aside, item.attestation, LimitError("too much came before its notice"))
+    elif code is not None:
         inbox.hold(ctx.tx, replace(aside, code=code))
 
 

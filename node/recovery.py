@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.context import Context
-from node.model import EventKind, LinkState
+from node.model import DAY, EventKind, LinkState
 from node.store import Transaction
 from node.tables import evidence, links, owed, peers, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
 from protocol.envelope import Submission
-from protocol.errors import StaleError, UsageError
+from protocol.errors import ResealLimitError, StaleError, UsageError
 from protocol.message import Ack, Kind
 from protocol.names import Incarnation, Party
 from protocol.receipts import Notice
 from protocol.statements import Cause, Opening, Role, SignedStatement, sign_statement
 
+CLAIMS_A_DAY: Final = 3
+_CLAIM_BASE: Final = 16
 _PENDING: Final = "opening"
 _STATEMENT: Final = "opening statement"
 
@@ -144,8 +146,26 @@ def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | 
 def check_claim(ctx: Context, peer: Peer, incarnation: Incarnation, last: int) -> None:
     """A peer names a number of ours: above our highest of this incarnation, it shows that we were rolled back."""
     current = state.incarnation(ctx.tx)
-    if incarnation == current and last >= peers.next_seq(ctx.tx, peer.id, incarnation):
+    is_beyond = incarnation == current and last >= peers.next_seq(ctx.tx, peer.id, incarnation)
+    if is_beyond and may_claim(ctx, peer):
         request(ctx, Cause.ROLLED_BACK)
+
+
+def may_claim(ctx: Context, peer: Peer) -> bool:
+    """Whether a new incarnation may follow from this peer's word, which it then has given: three times a day at most.
+
+    Every member mirrors and answers an incarnation, so one that lies must not have them at will.
+    """
+    if pending(ctx.tx) not in {None, Cause.FIRST}:
+        return True
+    name, today = f"claims {peer.id}", ctx.second // DAY
+    day, count = divmod(int(state.get(ctx.tx, name) or 0), _CLAIM_BASE)
+    count = count if day == today else 0
+    if count >= CLAIMS_A_DAY:
+        state.alarm(ctx.tx, ctx.second, ResealLimitError.code, f"{peer.party.member} knows other numbers of ours")
+        return False
+    state.put(ctx.tx, name, today * _CLAIM_BASE + count + 1)
+    return True
 
 
 # -- a peer ------------------------------------------------------------------------------------------

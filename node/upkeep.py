@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Final
 
 from node.context import Context
@@ -13,8 +13,9 @@ from node.model import DAY
 from node.reach import Audience, Reach, Target
 from node.tables import evidence, links, owed, peers
 from node.tables.links import NumberRow
+from node.tables.owed import Owed
 from node.tables.peers import Peer
-from protocol.limits import MAX_BODIES, MAX_NOTICE_INCARNATIONS
+from protocol.limits import MAX_BODIES, MAX_BODIES_BYTES, MAX_NOTICE_INCARNATIONS
 from protocol.message import Header, Kind
 from protocol.names import Incarnation, MessageId
 from protocol.receipts import Notice, Void, VoidReason
@@ -41,10 +42,16 @@ def receipts(ctx: Context, reach: Reach, room: Room, going: frozenset[int]) -> l
             continue
         target = reach.target(peers.find(ctx.tx, peer_id).party)
         if isinstance(target, Target) and room.take(1):
-            bodies = owed.to_peer(ctx.tx, peer_id, MAX_BODIES)
+            bodies = _fitting(owed.to_peer(ctx.tx, peer_id, MAX_BODIES))
             owed.paid(ctx.tx, bodies)
             found.append(draft(ctx, Kind.RECEIPT, target, [each.body for each in bodies]))
     return found
+
+
+def _fitting(bodies: Sequence[Owed]) -> list[Owed]:
+    """As many, from the first on, as one manifest takes; one body alone always fits."""
+    sizes = accumulate(Part(each.body).size for each in bodies)
+    return [each for each, size in zip(bodies, sizes, strict=True) if size <= MAX_BODIES_BYTES]
 
 
 # -- voids -------------------------------------------------------------------------------------------

@@ -352,7 +352,7 @@ class Link:
             decode(raw, MAX_LINK_BYTES), 7
         )
         kind = one_of(Kind, kind_value)
-        return cls(
+        link = cls(
             kind,
             Digest(read_digest(manifest_digest)),
             Party.parse(recipient),
@@ -362,6 +362,9 @@ class Link:
             optional(ack, Ack.parse),
             raw,
         )
+        if link.count and link.numbers[-1] >= 1 << 63:
+            raise MalformedError("numbers of 2**63 and more")
+        return link
 
     @classmethod
     def build(

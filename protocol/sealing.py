@@ -98,6 +98,11 @@ def _wrap(public: bytes, plaintext: bytes, info: bytes) -> bytes:
         raise MalformedError("a prekey that nothing can be sealed to") from None
 
 
+def check_prekey(public: bytes) -> None:
+    """Return if something can be sealed to this public key of 1,216 bytes; else `MalformedError`."""
+    _wrap(public, b"", b"")
+
+
 def _info(core: Core, envelope_id: EnvelopeId, recipient: Party, epoch: int, prekey: bytes, link_leaf: bytes) -> bytes:
     start = (WRAP_LABEL, core.association, envelope_id, core.sender.value())
     return encode((*start, recipient.value(), epoch, prekey, link_leaf))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from node.model import Mark, pack, unpack
 from node.store import Row, Transaction
@@ -202,6 +203,10 @@ def desks_of(tx: Transaction, row_id: int) -> tuple[str, ...]:
     return tuple(row[0] for row in rows)
 
 
+MAX_QUARANTINED: Final = 4_096
+"""So many items are kept of what was refused: evidence for people, and no way to fill the disk."""
+
+
 # -- held and quarantined ------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Aside:
@@ -226,8 +231,10 @@ def hold(tx: Transaction, item: Aside) -> None:
 
 
 def quarantine(tx: Transaction, item: Aside) -> None:
-    """Afterwards the item is kept for people to look at, and never handed over."""
-    _set_aside(tx, "quarantine", item)
+    """Afterwards the item is kept for people to look at, while there are not too many, and never handed over."""
+    newest = tx.one("SELECT max(id) FROM quarantine") or (None,)
+    if (newest[0] or 0) < MAX_QUARANTINED:
+        _set_aside(tx, "quarantine", item)
 
 
 def _set_aside(tx: Transaction, table: str, item: Aside) -> None:
