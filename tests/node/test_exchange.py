@@ -16,6 +16,7 @@ from node.status import State
 from node.tables import inbox, links, peers, state
 from protocol.errors import ConflictError, TooLateError
 from protocol.message import Ack, Kind, Link
+from protocol.statements import Cause
 from tests.models.delivery import RULES
 from tests.node.lab import Lab, Node, tampered
 from tests.support.world import DAY
@@ -422,6 +423,16 @@ def test_high_water__of_the_hub(lab: Lab, sender: Node, reader: Node) -> None:
     assert sender.incarnation > lab.world.incarnations["ar-mpf"]
     assert reader.texts == ["uno", "dos"]
     assert "new_incarnation" in sender.alarms
+
+
+def test_high_water__of_the_hub_alone(lab: Lab, sender: Node) -> None:
+    image = sender.snapshot()
+    sender.write("k1", "uno", "co-fgn")
+    submit(lab, sender)
+    sender.restore(image, noticed=False)
+    shown = lab.hub.welcome("ar-mpf")
+    start = sender.run(lambda ctx: sender.courier.session_opened(ctx, shown, lab.hub.incarnation))
+    assert start.cause is Cause.ROLLED_BACK  # nothing was delivered to it: only its own submission tells
 
 
 def test_high_water__of_a_peer(lab: Lab, sender: Node, reader: Node) -> None:
