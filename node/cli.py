@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,20 +10,14 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from keys.console import FILE, Commands, now
-from keys.kinds import hex_groups, spoken
-from keys.papers import read_statement
+from keys.console import FILE, Commands
 from keys.words import lines_of, plain
-from node import config, daemon, doctor, founding, terminal
+from node import terminal
 from node.cli_desks import desk
 from node.cli_messages import MESSAGES
 from node.client import NodeClient
 from node.config import Home
 from node.console import answer, home_option, json_option, strong, with_client
-from node.doctor import Level, Row
-from node.founding import Founded
-from node.hubline import HubLine
-from protocol.names import show_id
 
 _REFUSED: Final = 1
 
@@ -51,42 +44,9 @@ def main() -> None:
 @json_option
 def init(*, home: Home, member: str, charter: Path, url: str, ca_file: str) -> None:
     """Make the home of a new node: its key, its archive, its settings and a first desk."""
-    made = founding.make_home(home, member, charter, url, os.environ, now(), ca_file)
-    told = {
-        "home": str(home.folder),
-        "member": member,
-        "node_key_file": str(home.public),
-        "node_key_fingerprint": made.public.fingerprint.hex(),
-        "association": made.anchor.charter.name,
-        "charter_version": made.anchor.charter.version,
-        "charter_fingerprint": made.anchor.signed.id.hex(),
-        "hub": made.url,
-        "desk": config.FIRST_DESK,
-    }
-    answer(told, _next_steps(made, member))
+    from node import housekeeping  # noqa: PLC0415 - see there
 
-
-def _next_steps(made: Founded, member: str) -> list[str | Text]:
-    home, signed = made.home, made.anchor.signed
-    return [
-        strong(f"Made the home of the node of {member} in {home.folder}."),
-        f"  settings    {home.config}",
-        f"  node key    {hex_groups(made.public.fingerprint)}",
-        f"  first desk  {config.FIRST_DESK}",
-        "",
-        strong(f"Compare the charter of {plain(made.anchor.charter.name)} with another member, by telephone:"),
-        f"  {hex_groups(signed.id)}",
-        f"  {spoken(signed.id)}",
-        "",
-        "Next:",
-        f"  1. Whoever keeps the root key of {member} certifies {home.public.name}, on another machine:",
-        f"       valija-keys certify node {member} --node-key {home.public.name} --root-key {member} --charter …",
-        "  2. Admission and certificate go into the hub's log:",
-        f"       valija-node publish --home {home.folder} ADMISSION CERTIFICATE",
-        "  3. Start the node:",
-        f"       valija-node serve --home {home.folder}",
-        f"     and look at it: valija-node doctor --home {home.folder}",
-    ]
+    answer(*housekeeping.init(home, member, charter, url, ca_file))
 
 
 @main.command()
@@ -94,7 +54,9 @@ def _next_steps(made: Founded, member: str) -> list[str | Text]:
 @json_option
 def serve(*, home: Home) -> None:
     """Run the node until SIGTERM or Ctrl-C; what is on its way then goes on at the next start."""
-    daemon.serve(home, os.environ)
+    from node import housekeeping  # noqa: PLC0415 - see there
+
+    housekeeping.serve(home)
 
 
 @main.command()
@@ -106,23 +68,9 @@ def publish(*, files: tuple[Path, ...], home: Home) -> None:
 
     Anybody may: what counts is who signed.
     """
-    settings = config.load(home, os.environ)
-    url = settings.hub.url or founding.read_anchor(home.charter).charter.hub.url
-    papers = [read_statement(path) for path in files]
-    line = daemon.hub_line(home, settings, url, os.environ)
-    leaves = asyncio.run(_publish(line, [paper.raw for paper in papers]))
-    logged = [
-        {"statement": show_id("stm", paper.id), "type": paper.statement.type.name.lower(), "index": index}
-        for paper, index in zip(papers, leaves, strict=True)
-    ]
-    answer(
-        {"logged": logged}, [f"  entry {each['index']:<6} {each['type']:<12} {each['statement']}" for each in logged]
-    )
+    from node import housekeeping  # noqa: PLC0415 - see there
 
-
-async def _publish(line: HubLine, raws: list[bytes]) -> list[int]:
-    async with line:
-        return [await line.post_statement(raw) for raw in raws]
+    answer(*housekeeping.publish(home, files))
 
 
 # -- looking -------------------------------------------------------------------------------------------
@@ -174,21 +122,11 @@ def _member(told: Mapping[str, Any]) -> str:
 @click.pass_context
 def show_doctor(ctx: click.Context, *, home: Home) -> None:
     """Look for what is wrong: exit 0 if nothing needs somebody now, 1 if something does."""
-    rows = doctor.examine(home, os.environ)
-    healthy = doctor.is_healthy(rows)
-    answer({"healthy": healthy, "rows": [row.value() for row in rows]}, [line for row in rows for line in _lines(row)])
+    from node import housekeeping  # noqa: PLC0415 - see there
+
+    healthy, told = housekeeping.examine(home)
+    answer(*told)
     ctx.exit(0 if healthy else _REFUSED)
-
-
-_STYLES: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
-
-
-def _lines(row: Row) -> list[Text | str]:
-    head = Text.assemble((f"{row.level:<8}", _STYLES[row.level]), f" {row.name:<12} {plain(row.found)}")
-    if row.level is Level.OK:
-        return [head]
-    code = f" [{row.code}]" if row.code else ""
-    return [head, f"{'':22}effect: {row.effect}{code}", f"{'':22}remedy: {row.remedy}"]
 
 
 for command in (*MESSAGES, desk):

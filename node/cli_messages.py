@@ -13,16 +13,17 @@ import click
 from keys.console import now
 from keys.times import read_time, show_time
 from node import terminal
-from node.api_requests import ACTIONS
 from node.client import NodeClient, segment
 from node.console import answer, author, strong, with_client
 from protocol.content import EuropolCode, MessageType, SourceGrade, Tlp, Urgency
 from protocol.errors import UsageError
 from protocol.limits import MAX_CONTENT_BYTES
+from protocol.receipts import Action
 
 LISTED: Final = 30
 _KEY_BYTES: Final = 16
 _TYPES: Final = [each.value for each in MessageType]
+_ACTIONS: Final = [each.name.lower().replace("_", "-") for each in Action]
 _BODY = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 
 
@@ -302,7 +303,7 @@ def withdraw(client: NodeClient, message_id: str) -> None:
 
 @click.command()
 @click.argument("message_id", metavar="ID")
-@click.option("--action", type=click.Choice([*ACTIONS]), default="acknowledged", show_default=True)
+@click.option("--action", type=click.Choice(_ACTIONS), default="acknowledged", show_default=True)
 @click.option("--note", default="", help="A few words to the sender.")
 @click.option("--desk", help="The desk in whose name you answer.")
 @with_client

@@ -133,10 +133,11 @@ async def running(
         daemon = Daemon(service, log)
         if failed_early:
             raise failed_early[0]
-        await _open_doors(home, config, daemon, parts)
+        parts.push_async_callback(rounds.close)
         uplink = asyncio.create_task(_keep_line(service.uplink, line, daemon), name="uplink")
         parts.push_async_callback(_end_line, service.uplink, uplink)
-        parts.callback(rounds.stop)
+        # Last opened, first closed: what callers asked is answered before anything else ends.
+        await _open_doors(home, config, daemon, parts)
         parts.push_async_callback(service.feed.close)
         yield daemon
 

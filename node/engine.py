@@ -122,7 +122,9 @@ class Engine:
         """
         try:
             extension = self.mirror.extend(tx, int(self._now()), fetched.note, fetched.leaves, self._anchor.charter)
-        except (ProofError, LogError):
+        except (ProofError, LogError) as error:
+            if not self.mirror.registry.size:
+                raise WrongHubError("its log is not that of the association of our charter") from error
             raise
         except VerificationError as error:
             raise WrongHubError(f"its log does not verify: {error.code}") from error

@@ -49,6 +49,8 @@ async def fetch(line: HubLine, held: int) -> Fetched:
 
 
 async def _entries(line: HubLine, held: int, size: int) -> list[bytes]:
+    if size <= held:
+        return []
     entries: list[bytes] = []
     for tile in range(held // TILE_WIDTH, -(-size // TILE_WIDTH)):
         width = min(TILE_WIDTH, size - tile * TILE_WIDTH)
@@ -57,7 +59,7 @@ async def _entries(line: HubLine, held: int, size: int) -> list[bytes]:
             raise MalformedError(f"{len(bundle)} entries in a bundle of {width}")
         entries += bundle[:width]
     # A full bundle may begin before what is missing.
-    return entries[held % TILE_WIDTH :] if entries else []
+    return entries[held % TILE_WIDTH :]
 
 
 async def _each(line: HubLine, paths: Sequence[str]) -> list[bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from keys.ceremony import Papers
-from keys.files import PUBLIC, private_folder, read_private, read_public, write_new
+from keys.files import PRIVATE, PUBLIC, private_folder, read_private, read_public, write_new
 from keys.kinds import Kind, PublicPart
 from keys.locks import Box
 from keys.papers import public_paper, read_statement, statement_paper
@@ -120,6 +120,8 @@ def _make_archive(home: Home, key: bytes, now: int) -> None:
         if not desks.listed(tx):
             desks.add(tx, FIRST_DESK, now)
 
+    # SQLite gives its log and journal the mode of the archive.
+    home.archive.touch(mode=PRIVATE)
     archive = Archive(home.archive, key)
     try:
         archive.run(job)

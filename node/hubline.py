@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -60,11 +61,15 @@ class HubLine:
     """Asks one hub; open it with `async with`.  Every method raises `TransportError`, or `WrongHubError` by TLS."""
 
     def __init__(self, url: str, proxy: str | None, context: ssl.SSLContext | None) -> None:
-        """The hub at `url`, without a slash at its end; `context` is None for plain http."""
+        """The hub at `url`, without a slash at its end; `context` is None for plain http.
+
+        `clock` will be the time (Unix seconds) that the hub stated with its last answer: a hint, proven by nothing.
+        """
         self.url = url
         self._proxy = proxy
         self._context = context
         self._client: aiohttp.ClientSession | None = None
+        self.clock: int | None = None
 
     async def __aenter__(self) -> Self:
         """Ready to ask."""
@@ -83,6 +88,7 @@ class HubLine:
         async with self._asked("GET", path, None) as response:
             if response.status != _OK:
                 raise HubGoneError(f"{urlsplit(self.url).netloc} answers {response.status} to {path}")
+            self.clock = _date(response)
             return await _body(response, max_bytes)
 
     async def post_statement(self, raw: bytes) -> int:
@@ -159,6 +165,13 @@ class HubLine:
 
 class _Logged(msgspec.Struct):
     index: int
+
+
+def _date(response: aiohttp.ClientResponse) -> int | None:
+    try:
+        return int(parsedate_to_datetime(response.headers.get("Date", "")).timestamp())
+    except (ValueError, OverflowError):
+        return None
 
 
 async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -84,6 +84,7 @@ class Rounds:
         self._is_running = self._is_wanted = self._is_due = False
         self._failed: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Future[None] | None = None
 
     # -- asking ----------------------------------------------------------------------------------------
     def ask(self, work: Work[T]) -> asyncio.Future[T]:
@@ -101,8 +102,15 @@ class Rounds:
         self._is_due = True
         self._plan()
 
-    def stop(self) -> None:
-        """Afterwards the timer brings nothing any more."""
+    async def close(self) -> None:
+        """Afterwards no round runs any more; what is asked later is refused, and what was asked is done."""
+        self._cancel_timer()
+        while self._failed is None and (self._is_running or self._waiting):
+            self._idle = self._loop.create_future()
+            await self._idle
+        self._failed = self._failed or StoreError("this node stops")
+
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -135,6 +143,7 @@ class Rounds:
 
     def _finish(self, asked: list[_Asked], future: Future[_Done]) -> None:
         self._is_running = False
+        self._loop.call_soon(self._tell_idle)
         error = future.exception()
         if error is not None:
             self._break(asked, error if isinstance(error, Exception) else StoreError())
@@ -149,14 +158,18 @@ class Rounds:
         if self._waiting or self._is_due:
             self._plan()
 
+    def _tell_idle(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
     def _set_timer(self, wake_at: float) -> None:
-        self.stop()
+        self._cancel_timer()
         seconds = min(max(wake_at - self._now(), MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)
         self._timer = self._loop.call_later(seconds, self.wake)
 
     def _break(self, asked: list[_Asked], error: Exception) -> None:
         self._failed = error
-        self.stop()
+        self._cancel_timer()
         for each in (*asked, *self._waiting):
             _tell(each.answer, None, error)
         self._waiting = []

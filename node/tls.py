@@ -41,7 +41,8 @@ def refused(error: ssl.SSLCertVerificationError, url: str, proxy: str | None) ->
     host = urlsplit(url).hostname or ""
     code = getattr(error, "verify_code", 0)
     if code in {_NOT_YET_VALID, _EXPIRED}:
-        return HubGoneError(f"the TLS certificate of {host} is {'expired' if code == _EXPIRED else 'not valid yet'}")
+        found = "has expired" if code == _EXPIRED else "is not valid yet"
+        return HubGoneError(f"the TLS certificate of {host} {found}, or the clock of this machine is wrong")
     if code in {_OTHER_HOST, _OTHER_ADDRESS}:
         return WrongHubError(f"the TLS certificate is not for {host}")
     return TlsInspectedError(f"the certificate shown for {host} was issued by {issuer(url, proxy)}")

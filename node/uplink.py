@@ -36,6 +36,7 @@ from protocol.errors import (
     TransportError,
     ValijaError,
 )
+from protocol.limits import CLOCK_REFUSE_SECONDS
 from protocol.names import Incarnation
 from protocol.session import Closed, NodeIdentity, Source
 from protocol.signing import PrivateKey
@@ -134,9 +135,15 @@ class Uplink:
     # -- one attempt -----------------------------------------------------------------------------------
     async def _attempt(self) -> None:
         await self.sync()
+        self._check_clock()
         self._engine.check_hub()
         await self._open_incarnation()
         await self._speak()
+
+    def _check_clock(self) -> None:
+        # A wrong clock makes certificates look expired or not valid yet: this reason explains the rest.
+        if self._line.clock is not None and abs(ahead := int(self._now()) - self._line.clock) > CLOCK_REFUSE_SECONDS:
+            raise ClockSkewError(_offset(self._line.clock, ahead))
 
     async def sync(self) -> None:
         """Afterwards the mirror holds what the hub shows.  Raises what fetching and verifying do."""
@@ -239,5 +246,8 @@ def _explained(closed: Closed, now: float) -> str:
     """The detail for people; a hub that refuses our clock gives its own time, and nothing else."""
     if closed.code != ClockSkewError.code or not closed.detail.isdigit() or len(closed.detail) > len("9999999999"):
         return closed.detail
-    ahead = int(now) - int(closed.detail)
-    return f"hub time {closed.detail}, the node is {abs(ahead)} s {'ahead' if ahead > 0 else 'behind'}"
+    return _offset(int(closed.detail), int(now) - int(closed.detail))
+
+
+def _offset(hub: int, ahead: int) -> str:
+    return f"hub time {hub}, the node is {abs(ahead)} s {'ahead' if ahead > 0 else 'behind'}"

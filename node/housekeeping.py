@@ -1,0 +1,113 @@
+"""What commands do in a home without its daemon: make it, run it, publish, examine.
+
+A room of its own, because whoever only sends or reads a message should not wait until all of a node is loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from rich.text import Text
+
+from keys.console import now
+from keys.kinds import hex_groups, spoken
+from keys.papers import read_statement
+from keys.words import plain
+from node import config, daemon, doctor, founding
+from node.config import Home
+from node.console import strong
+from node.doctor import Level, Row
+from node.founding import Founded
+from node.hubline import HubLine
+from protocol.names import show_id
+
+Told: TypeAlias = tuple[dict[str, Any], list[str | Text]]
+
+
+def serve(home: Home) -> None:
+    """Run the node of this home until SIGTERM or SIGINT; raises what `daemon.serve` does."""
+    daemon.serve(home, os.environ)
+
+
+# -- beginning -----------------------------------------------------------------------------------------
+def init(home: Home, member: str, charter: Path, url: str, ca_file: str) -> Told:
+    """Make a home, and tell what to compare and what comes next; raises what `founding.make_home` does."""
+    made = founding.make_home(home, member, charter, url, os.environ, now(), ca_file)
+    told = {
+        "home": str(home.folder),
+        "member": member,
+        "node_key_file": str(home.public),
+        "node_key_fingerprint": made.public.fingerprint.hex(),
+        "association": made.anchor.charter.name,
+        "charter_version": made.anchor.charter.version,
+        "charter_fingerprint": made.anchor.signed.id.hex(),
+        "hub": made.url,
+        "desk": config.FIRST_DESK,
+    }
+    return told, _next_steps(made, member)
+
+
+def _next_steps(made: Founded, member: str) -> list[str | Text]:
+    home, signed = made.home, made.anchor.signed
+    return [
+        strong(f"Made the home of the node of {member} in {home.folder}."),
+        f"  settings    {home.config}",
+        f"  node key    {hex_groups(made.public.fingerprint)}",
+        f"  first desk  {config.FIRST_DESK}",
+        "",
+        strong(f"Compare the charter of {plain(made.anchor.charter.name)} with another member, by telephone:"),
+        f"  {hex_groups(signed.id)}",
+        f"  {spoken(signed.id)}",
+        "",
+        "Next:",
+        f"  1. Whoever keeps the root key of {member} certifies {home.public.name}, on another machine:",
+        f"       valija-keys certify node {member} --node-key {home.public.name} --root-key {member} --charter …",
+        "  2. Admission and certificate go into the hub's log:",
+        f"       valija-node publish --home {home.folder} ADMISSION CERTIFICATE",
+        "  3. Start the node:",
+        f"       valija-node serve --home {home.folder}",
+        f"     and look at it: valija-node doctor --home {home.folder}",
+    ]
+
+
+# -- publishing ----------------------------------------------------------------------------------------
+def publish(home: Home, files: tuple[Path, ...]) -> Told:
+    """Post signed statements to the hub of this home, in order; raises the error that the hub names."""
+    settings = config.load(home, os.environ)
+    url = settings.hub.url or founding.read_anchor(home.charter).charter.hub.url
+    papers = [read_statement(path) for path in files]
+    line = daemon.hub_line(home, settings, url, os.environ)
+    leaves = asyncio.run(_publish(line, [paper.raw for paper in papers]))
+    logged = [
+        {"statement": show_id("stm", paper.id), "type": paper.statement.type.name.lower(), "index": index}
+        for paper, index in zip(papers, leaves, strict=True)
+    ]
+    return {"logged": logged}, [f"  entry {each['index']:<6} {each['type']:<12} {each['statement']}" for each in logged]
+
+
+async def _publish(line: HubLine, raws: list[bytes]) -> list[int]:
+    async with line:
+        return [await line.post_statement(raw) for raw in raws]
+
+
+# -- examining -----------------------------------------------------------------------------------------
+def examine(home: Home) -> tuple[bool, Told]:
+    """Whether this node is healthy, and every row that was looked at; raises what `doctor.examine` does."""
+    rows = doctor.examine(home, os.environ)
+    healthy = doctor.is_healthy(rows)
+    told = {"healthy": healthy, "rows": [row.value() for row in rows]}
+    return healthy, (told, [line for row in rows for line in _lines(row)])
+
+
+_STYLES: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
+
+
+def _lines(row: Row) -> list[Text | str]:
+    head = Text.assemble((f"{row.level:<8}", _STYLES[row.level]), f" {row.name:<12} {plain(row.found)}")
+    if row.level is Level.OK:
+        return [head]
+    code = f" [{row.code}]" if row.code else ""
+    return [head, f"{'':22}effect: {row.effect}{code}", f"{'':22}remedy: {row.remedy}"]
