@@ -10,7 +10,7 @@ judged again when the mirror has grown or the peer's notice has come.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from node import answers, numbering, receipting, recovery, refusing
 from node.context import Context
 from node.model import EventKind
 from node.numbering import Judged
+from node.tables import desks as table
 from node.tables import evidence, inbox, owed, peers, state
 from node.tables.inbox import Aside, InLink
 from node.tables.peers import Peer
@@ -225,18 +226,19 @@ def _messages(ctx: Context, taken: _Taken) -> None:
     first = inbox.last_id(ctx.tx) + 1
     arrived = numbering.arrivals(taken.inlink, first, ctx.second, judged, bodies)
     if arrived:
-        desks = [(desk, each.id) for each in arrived for desk in _desks(ctx, bodies[each.place])]
+        known = table.desks(ctx.tx).keys()
+        desks = [(desk, each.id) for each in arrived for desk in _desks(ctx, bodies[each.place], known)]
         inbox.archive(ctx.tx, taken.peer.id, arrived, desks)
         state.event(ctx.tx, ctx.second, EventKind.RECEIVED, first, len(arrived))
     urgent = any(body.content and body.content.urgency is not Urgency.ROUTINE for body in bodies)
     _owe_receipt(ctx, taken, judged, ctx.now if urgent else ctx.now + RECEIPT_SECONDS)
 
 
-def _desks(ctx: Context, body: OpenedBody) -> set[str]:
-    """The desks of ours that the author named; the empty name, if it was this member, or a network it is in."""
+def _desks(ctx: Context, body: OpenedBody, known: Container[str]) -> set[str]:
+    """The desks of ours that the author named; the empty name for this member, a network it is in, or a desk that is none."""
     me = ctx.identity.me.member
     named = [address.partition("@")[0].partition("/") for address in (body.content.to if body.content else ())]
-    return {desk for member, _slash, desk in named if member == me} or {""}
+    return {desk if desk in known else "" for member, _slash, desk in named if member == me} or {""}
 
 
 def _voids(ctx: Context, taken: _Taken) -> None:

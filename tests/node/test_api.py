@@ -409,6 +409,13 @@ async def test_the_token_of_another_desk_sees_nothing(scene: Scene) -> None:
     assert [each["id"] for each in page["items"]] == [ours]
 
 
+async def test_what_is_for_no_desk_that_exists_is_shown_to_the_first(scene: Scene) -> None:
+    message_id = await sent(scene.systems[AR], "no desk", to=[f"{BR}/inexistente"])
+    await arrived(scene, message_id)
+    status, body = await get(scene.systems[BR], f"messages/{message_id}")
+    assert (status, body["content"]["to"]) == (200, [f"{BR}/inexistente@aiamp"])
+
+
 async def test_desks_and_tokens_are_the_operators(scene: Scene) -> None:
     for path, body in (("desks", {"name": "x1"}), ("tokens", {"desk": "central"})):
         await refused(scene.systems[AR], "POST", f"/api/v1/{path}", 401, "unauthorized", json=body)

@@ -95,9 +95,9 @@ def test_desks_are_walls(lab: Lab) -> None:
     written(lab, "k1", "para antidrogas")
     written(lab, "k2", "para extradiciones", to=("co-fgn/extradiciones@aiamp", "ar-mpf/otra@aiamp"))
     written(lab, "k3", "para la casa", to=("co-fgn@aiamp",))
-    lab.settle()
     reader = lab["co-fgn"]
     reader.run(lambda ctx: ctx.tx.many("INSERT INTO desk VALUES (?, 0)", [("antidrogas",), ("extradiciones",)]))
+    lab.settle()
     follow(reader)
     assert find(reader, "para", ["antidrogas"]) == [Hit(Box.INBOX, 1)]
     assert find(reader, "para", ["extradiciones", ""]) == [Hit(Box.INBOX, 3), Hit(Box.INBOX, 2)]

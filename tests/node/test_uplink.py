@@ -70,22 +70,19 @@ async def test_somebody_else_answers_there() -> None:
 
 
 async def test_an_answer_is_read_up_to_its_cap() -> None:
-    async with web(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world") as port:
-        async with HubLine(f"http://127.0.0.1:{port}", None, None) as line:
-            assert await line.get("/x", 11) == b"hello world"
-            with pytest.raises(LimitError):
-                await line.get("/x", 10)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world"
+    async with web(answer) as port, HubLine(f"http://127.0.0.1:{port}", None, None) as line:
+        assert await line.get("/x", 11) == b"hello world"
+        with pytest.raises(LimitError):
+            await line.get("/x", 10)
 
 
-async def test_an_answer_to_a_post_that_is_none() -> None:
-    async with web(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") as port:
-        async with HubLine(f"http://127.0.0.1:{port}", None, None) as line:
-            with pytest.raises(HubGoneError):
-                await line.post_statement(b"x")
-    async with web(b"HTTP/1.1 502 Bad\r\nContent-Length: 2\r\n\r\n{}") as port:
-        async with HubLine(f"http://127.0.0.1:{port}", None, None) as line:
-            with pytest.raises(HubGoneError):
-                await line.post_statement(b"x")
+@pytest.mark.parametrize("status", [b"200 OK", b"502 Bad Gateway"])
+async def test_an_answer_to_a_post_that_is_none(status: bytes) -> None:
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n{}"
+    async with web(answer) as port, HubLine(f"http://127.0.0.1:{port}", None, None) as line:
+        with pytest.raises(HubGoneError):
+            await line.post_statement(b"x")
 
 
 async def test_a_proxy_that_is_gone_or_refuses(unused_tcp_port: int) -> None:
