@@ -11,7 +11,13 @@ from node.context import Context
 from node.tables import peers
 from node.tables.peers import Peer
 from protocol.codec import decode, encode, fields
-from protocol.errors import NoPrekeyError, RecipientSuspendedError, UnknownMemberError, UnknownRecipientError
+from protocol.errors import (
+    NoPrekeyError,
+    RecipientSuspendedError,
+    StandingError,
+    UnknownMemberError,
+    UnknownRecipientError,
+)
 from protocol.limits import MAX_CIPHERTEXT_BYTES
 from protocol.names import Party
 from protocol.prekeys import PrekeyCalendar, epoch_at
@@ -52,12 +58,23 @@ class Reach:
         except RecipientSuspendedError as error:
             return error.code
         epoch = epoch_at(self._ctx.second)
-        calendar = self._calendars.get(party.member)
+        calendar = self._trusted(party.member)
         public, name = (calendar.public(epoch), calendar.hash(epoch)) if calendar else (None, None)
         if public is None or name is None:
             self.wanted.add(party.member)
             return NoPrekeyError.code
         return Target(peers.meet(self._ctx.tx, party), Recipient(party, epoch, name, public))
+
+    def _trusted(self, member: str) -> PrekeyCalendar | None:
+        # Whoever stole a node holds its prekeys too: a revocation ends them with the certificate that vouches for them.
+        calendar = self._calendars.get(member)
+        if calendar is None:
+            return None
+        try:
+            self._ctx.registry.certificate_standing(calendar.certificate, self._ctx.second)
+        except StandingError:
+            return None
+        return calendar
 
 
 # -- audiences ---------------------------------------------------------------------------------------

@@ -1,0 +1,85 @@
+"""The demonstration, as `make demo` runs it: it ends by itself, well, soon, and leaves nothing running or lying about."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.full
+
+MAX_SECONDS = 60
+MARK = "VALIJA_TEST_OF_THE_DEMO"
+
+
+def processes_with(mark: str) -> set[int]:
+    """The processes of this machine whose environment holds the mark, this one apart."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            environment = path.read_bytes().split(b"\x00")
+        except OSError:
+            continue  # gone, or another user's
+        if mark.encode() in environment and int(path.parent.name) != os.getpid():
+            found.add(int(path.parent.name))
+    return found
+
+
+def play(folder: Path, mark: str, **environment: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """The demonstration with its temporary files below `folder`, and how long it took."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("VALIJA")}
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=clean | {"ONCE": "1", "TMPDIR": str(folder), MARK: mark, "COLUMNS": "140", "NO_COLOR": "1"} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=3 * MAX_SECONDS,
+        check=False,
+    )
+    return done, time.monotonic() - began
+
+
+def test_it_ends_well_within_a_minute_and_leaves_nothing(tmp_path: Path) -> None:
+    mark = os.urandom(8).hex()
+    done, seconds = play(tmp_path, mark)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "kill -9" in done.stdout
+    assert "Nothing of what was written is there." in done.stdout
+    assert "Traceback" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert processes_with(f"{MARK}={mark}") == set()
+    assert seconds < MAX_SECONDS, done.stdout
+
+
+def test_it_sends_the_texts_of_the_user(tmp_path: Path) -> None:
+    texts = [tmp_path / "uno.txt", tmp_path / "dos.txt"]
+    for number, path in enumerate(texts):
+        path.write_text(f"Texto propio número {number}: ñandú\n" * 30, encoding="utf-8")
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    done, _seconds = play(folder, "own", FILES=" ".join(map(str, texts)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(path.name in done.stdout for path in texts)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_is_not_there_ends_it_with_a_word(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    mark = os.urandom(8).hex()
+    done, _seconds = play(folder, mark, FILES=str(tmp_path / "nowhere.txt"))
+    assert done.returncode == 1
+    assert "nowhere.txt" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert list(folder.iterdir()) == []
+    assert processes_with(f"{MARK}={mark}") == set()
