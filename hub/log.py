@@ -6,14 +6,16 @@ size, root or checkpoint is ever shown that a crash could take back.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from hub.store import Store, Transaction, transaction
 from hub.tiles import Tiles
-from protocol.bodies import Cause, Opening, Role
+from protocol.bodies import Cause, Certificate, Opening, Revocation, Role, StatementType
 from protocol.checkpoint import Checkpoint, SignedCheckpoint
-from protocol.errors import StoreError, UsageError
+from protocol.errors import LimitError, StandingError, StoreError, UsageError
+from protocol.limits import DAY_SECONDS
 from protocol.merkle import Frontier, leaf_hash
 from protocol.names import AssociationId, Incarnation, StatementId
 from protocol.notes import Note
@@ -22,7 +24,11 @@ from protocol.signing import PrivateKey
 from protocol.statements import SignedStatement, sign_statement
 
 REFRESH_SECONDS: Final = 3_600
+STATEMENTS_A_DAY: Final = 256
+"""So many statements of one type, signed by no steward, are logged for one member in a day: all members mirror them."""
+
 HUB: Final = ""
+_Author: TypeAlias = tuple[StatementType, str]
 
 
 class CheckpointSigner(Protocol):
@@ -54,6 +60,7 @@ class Log:
         self.tiles = Tiles()
         self._signer = signer
         self._frontier = Frontier()
+        self._recent: deque[tuple[int, _Author]] = deque()
 
     @classmethod
     def load(cls, tx: Transaction, association: AssociationId, signer: CheckpointSigner) -> Log:
@@ -63,7 +70,7 @@ class Log:
             statement = tx.statement(Entry.parse(entry).hash)
             if statement is None:
                 raise StoreError("a logged statement is missing")
-            log._take_in(entry, statement)
+            log._take_in(entry, SignedStatement.from_bytes(statement))
         note = tx.checkpoint()
         if note is not None:
             log._compare(Checkpoint.parse(Note.parse(note).text))
@@ -73,8 +80,11 @@ class Log:
         if (checkpoint.size, checkpoint.root) != (self.registry.size, self.registry.root):
             raise StoreError("the log is not what its checkpoint says")
 
-    def _take_in(self, entry: bytes, statement: SignedStatement | bytes) -> None:
+    def _take_in(self, entry: bytes, statement: SignedStatement) -> None:
+        author = self._author(statement)
         self.registry.append(entry, statement)
+        if author is not None:
+            self._recent.append((self.registry.logged_at, author))
         self.tiles.append(entry)
         self._frontier.append(leaf_hash(entry))
 
@@ -92,12 +102,40 @@ class Log:
         # Time in the log never goes back, whatever the hub's clock does.
         logged_at = max(now, self.registry.logged_at)
         self.registry.check(signed, logged_at)
+        self._check_pace(signed, logged_at)
         entry, index = entry_bytes(signed.statement.type, logged_at, signed.hash), self.registry.size
         tx.append_entry(index, entry, signed.hash, raw)
         grown = Frontier(self._frontier.size, self._frontier.peaks)
         grown.append(leaf_hash(entry))
         self._put_checkpoint(tx, grown.size, grown.root(), now)
         return Appended(index, grown.size, signed, entry)
+
+    def _check_pace(self, signed: SignedStatement, logged_at: int) -> None:
+        while self._recent and self._recent[0][0] <= logged_at - DAY_SECONDS:
+            self._recent.popleft()
+        author = self._author(signed)
+        if author is not None and sum(each == author for _at, each in self._recent) >= STATEMENTS_A_DAY:
+            raise LimitError(f"{author[1]}: {STATEMENTS_A_DAY} statements of this type a day")
+
+    def _author(self, signed: SignedStatement) -> _Author | None:
+        """Type and member of a statement that the member's own keys suffice for; None for everybody else's."""
+        match signed.statement:
+            case Certificate(role=Role.NODE, member=member) | Opening(role=Role.NODE, member=member):
+                return signed.statement.type, member
+            case Revocation(certificate=revoked):
+                return None if self._names_steward(signed) else (signed.statement.type, self._owner(revoked))
+            case _:
+                return None
+
+    def _names_steward(self, signed: SignedStatement) -> bool:
+        stewards = {key for charter in self.registry.charters for key in charter.steward_keys()}
+        return any(fingerprint in stewards for fingerprint, _signature in signed.signatures)
+
+    def _owner(self, certificate: StatementId) -> str:
+        try:
+            return self.registry.certificate(certificate).party.member
+        except StandingError:
+            return HUB
 
     def apply(self, appended: Appended) -> None:
         """Take in what is durable now, before anything else is appended."""

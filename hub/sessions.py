@@ -9,6 +9,7 @@ when a slow reader caught up; and only while there is reason to believe that som
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeVar
@@ -81,11 +82,14 @@ class Session:
     """One connection from its first message to its last; `hello` is None until its member proved itself."""
 
     __slots__ = (
+        "_acknowledged",
         "_behind",
         "_closed",
         "_house",
         "_is_left",
+        "_is_looking_up",
         "_last",
+        "_lookups",
         "_machine",
         "_offered",
         "_started",
@@ -104,6 +108,9 @@ class Session:
         self._closed: Closed | None = None
         self._started = self._behind = self._offered = self._is_left = False
         self._last = 0
+        self._acknowledged = -1
+        self._is_looking_up = False
+        self._lookups: deque[Lookup] = deque()
 
     @property
     def member(self) -> str:
@@ -247,8 +254,20 @@ class Session:
         self._house.spawn(lambda round_: round_.group.publish(party, frame.calendar), answer)
 
     def _lookup(self, frame: Lookup) -> None:
+        self._lookups.append(frame)
+        self._look_up()
+
+    def _look_up(self) -> None:
+        # An answer is up to a hundred times its question: one at a time, and only while the reader keeps up.
+        if not self._lookups or self._is_looking_up or self.line.is_clogged:
+            return
+        self._is_looking_up = True
+        frame = self._lookups.popleft()
+
         def answer(calendars: list[tuple[str, bytes | None]]) -> None:
+            self._is_looking_up = False
             self._send(Calendars(frame.request, tuple(calendars)))
+            self._look_up()
 
         self._do(lambda round_: round_.group.lookup(frame.members), answer)
 
@@ -257,6 +276,11 @@ class Session:
             self._started = self._behind = True
             self._last = frame.position
         self._offer()
+        if frame.position <= self._acknowledged:
+            # Said before, perhaps with a wider window: nothing is there to be written.
+            self._read_on()
+            return
+        self._acknowledged = frame.position
         asks = self._behind and self._offered
         self._behind = self._behind and not asks
         member = self.member
@@ -287,6 +311,7 @@ class Session:
 
     def catch_up(self) -> None:
         """The slow reader has taken what was queued."""
+        self._look_up()
         if self._started:
             self._offer()
             self._read_on()

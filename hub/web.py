@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
+from hub.config import is_loopback
 from hub.core import Core
 from hub.hall import Hall
 from hub.status import snapshot
@@ -66,7 +67,9 @@ _STATUS: Final[tuple[tuple[type[ValijaError], int], ...]] = (
 def public_app(core: Core, hall: Hall, *, figures: bool) -> web.Application:
     """What nodes see; with `figures` also what an operator does."""
     app = _app(core, hall)
-    app.add_routes([web.get("/session", session), *_LOG, *_HEALTH, *(_FIGURES if figures else ())])
+    app.add_routes([web.get("/session", session), *_LOG, *_HEALTH])
+    if figures:
+        app.add_routes([web.get("/metrics", local_metrics)])
     return app
 
 
@@ -181,6 +184,17 @@ async def metrics(request: web.Request) -> web.Response:
     queues = await core.queues()
     core.metrics.sessions.set(len(hall.sessions))
     return web.Response(body=core.metrics.render(queues, core.clock()), headers={"Content-Type": _PROMETHEUS})
+
+
+async def local_metrics(request: web.Request) -> web.Response:
+    """GET /metrics, for who asks this machine by its own name: no page of another site, nobody behind a proxy."""
+    try:
+        name = request.url.host or ""
+    except ValueError:
+        name = ""
+    if not is_loopback(name):
+        raise web.HTTPNotFound
+    return await metrics(request)
 
 
 async def status(request: web.Request) -> web.Response:

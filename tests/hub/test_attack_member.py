@@ -1,0 +1,158 @@
+"""A member, or a page in the operator's browser, as attacker: nobody makes the hub hold, log or tell more than it is due."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from hub import log as logs
+from hub.log import Log
+from hub.memory_store import MemoryStore
+from hub.store import transaction
+from protocol.checkpoint import LogPrivateKey
+from protocol.errors import LimitError
+from protocol.frames import Acknowledge, Calendars, Lookup
+from protocol.items import Window
+from protocol.limits import MAX_LOOKUP_MEMBERS, MIB
+from protocol.statements import Cause, Role, SignedStatement
+from tests.support.hub_client import connected
+from tests.support.hub_home import Running, make_home, running, young_world
+from tests.support.world import DAY, ORIGIN, World
+
+ALBA, BERTA = "ar-mpf", "br-mpf"
+NARROW = "[sessions]\npending_bytes = 65536\n"
+
+
+@pytest.fixture
+def world() -> World:
+    return young_world()
+
+
+@pytest.fixture
+async def hub(tmp_path: Path, world: World) -> AsyncIterator[Running]:
+    async with running(make_home(tmp_path / "hub", world, extra=NARROW)) as started:
+        yield started
+
+
+# -- sessions ------------------------------------------------------------------------------------------
+async def test_many_large_answers_wait_until_there_is_room(hub: Running, world: World) -> None:
+    asked, names = 24, (ALBA,) * MAX_LOOKUP_MEMBERS
+    async with connected(hub.url, world, ALBA) as alba:
+        await alba.publish()
+        waiting: list[int] = []
+        line = hub.daemon.hall.sessions[ALBA].line
+        send = line.send
+
+        def watched(data: bytes) -> None:
+            send(data)
+            waiting.append(line._pending)
+
+        line.__class__ = type("Watched", (type(line),), {"__slots__": (), "send": lambda _self, data: watched(data)})
+        for request in range(asked):
+            await alba.send(Lookup(request + 2, names))
+        answers = [(await alba.expect(Calendars)).request for _ in range(asked)]
+    assert answers == list(range(2, asked + 2))
+    assert max(waiting) < 4 * MIB  # one answer of almost 3 MiB beside what may be pending
+
+
+async def test_saying_the_same_again_gives_the_writer_nothing_to_do(hub: Running, world: World) -> None:
+    async with connected(hub.url, world, ALBA) as alba, connected(hub.url, world, BERTA) as berta:
+        await berta.publish()
+        await berta.acknowledge(0, Window(1, MIB))
+        spawned: list[object] = []
+        hall = hub.daemon.hall
+        spawn = hall.spawn
+
+        def counted(job: Any, then: Any) -> None:
+            spawned.append(job)
+            spawn(job, then)
+
+        hall.spawn = counted  # type: ignore[method-assign]
+        for _again in range(200):
+            await berta.send(Acknowledge(0, Window(1, MIB)))
+        await berta.send(Lookup(9, (ALBA,)))
+        await berta.expect(Calendars)
+        assert len(spawned) < 5
+        await alba.submit(alba.envelope([BERTA]), alba.envelope([BERTA]))
+        (first,) = await berta.deliveries(1)
+        # A window that grows is heard, although nothing new is acknowledged with it.
+        await berta.send(Acknowledge(0, Window(2, MIB)))
+        (second,) = await berta.deliveries(1)
+        await berta.acknowledge(second.position)
+        assert (first.position, second.position) == (1, 2)
+    async with connected(hub.url, world, BERTA) as berta:
+        assert berta.welcome is not None
+        assert berta.welcome.cursor == 2
+
+
+# -- the log ---------------------------------------------------------------------------------------------
+class Logged:
+    """A log of which one member may extend three statements of a type a day."""
+
+    def __init__(self) -> None:
+        self.world, self.store = World(), MemoryStore()
+        self.signer = LogPrivateKey(ORIGIN, self.world.log_seed, self.world.log_ed25519_seed)
+        self.log = Log(self.world.association, self.signer)
+        for signed in self.world.statements:
+            self.record(signed, self.world.start)
+
+    def record(self, signed: SignedStatement, now: int) -> None:
+        self.log.record(self.store, signed.raw, now)
+
+    def opens(self, member: str, count: int, now: int) -> None:
+        for _opening in range(count):
+            last = self.log.registry.last_opening(Role.NODE, member)
+            at = max(now, last.opened_at + 1 if last else 0)
+            self.record(self.world.open(member, cause=Cause.RESTORED, opened_at=at), now)
+
+    def restart(self) -> None:
+        with transaction(self.store) as tx:
+            self.log = Log.load(tx, self.world.association, self.signer)
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
+    monkeypatch.setattr(logs, "STATEMENTS_A_DAY", 3)
+    return Logged()
+
+
+def test_one_member_logs_only_so_much_a_day(logged: Logged) -> None:
+    world, now = logged.world, logged.world.start
+    logged.opens(ALBA, 2, now)  # with the one that founded it
+    with pytest.raises(LimitError):
+        logged.opens(ALBA, 1, now)
+    size = logged.log.registry.size
+    logged.opens(BERTA, 2, now)  # nobody else is bound by it
+    # Nor is what its root key says bound by what its node's key said.
+    certificate, root = world.certificates[ALBA], [world.root(ALBA)]
+    for after in (5, 4, 3):
+        logged.record(world.revoke(certificate, now + after, root), now)
+    with pytest.raises(LimitError):
+        logged.record(world.revoke(certificate, now + 2, root), now)
+    # The stewards are bound by nothing.
+    logged.record(world.revoke(certificate, now + 1), now)
+    assert logged.log.registry.size == size + 6
+
+
+def test_the_pace_outlives_a_restart_and_ends_with_the_day(logged: Logged) -> None:
+    now = logged.world.start
+    logged.opens(BERTA, 2, now)
+    logged.restart()
+    with pytest.raises(LimitError):
+        logged.opens(BERTA, 1, now)
+    logged.opens(BERTA, 3, now + DAY + 1)
+
+
+# -- figures ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("host", ["attacker.example", "attacker.example:8443", "127.0.0.1.attacker.example"])
+async def test_figures_are_not_told_to_a_page_of_another_site(hub: Running, host: str) -> None:
+    async with aiohttp.ClientSession(base_url=hub.url) as web:
+        async with web.get("/metrics", headers={"Host": host}) as response:
+            assert response.status == 404
+        for own in ("localhost:1", "127.0.0.1", "[::1]:9"):
+            async with web.get("/metrics", headers={"Host": own}) as response:
+                assert response.status == 200
