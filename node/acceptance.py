@@ -48,6 +48,11 @@ class Request:
     members: Sequence[str] = ()
     networks: Sequence[str] = ()
     expires_at: int | None = None
+    content_digest: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Digest the content once, for everything that asks."""
+        object.__setattr__(self, "content_digest", hashlib.sha256(self.content).digest())
 
     @property
     def addressed(self) -> bytes:
@@ -57,8 +62,8 @@ class Request:
     @property
     def digest(self) -> bytes:
         """What two requests under one key must share to be the same, 32 bytes."""
-        content, addressed = hashlib.sha256(self.content).digest(), hashlib.sha256(self.addressed).digest()
-        return hashlib.sha256(content + addressed + repr(self.expires_at).encode()).digest()
+        addressed = hashlib.sha256(self.addressed).digest()
+        return hashlib.sha256(self.content_digest + addressed + repr(self.expires_at).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ def _written(ctx: Context, identifier: MessageId, request: Request) -> Written:
         expires_at = -(-(ctx.second + DEFAULT_LIFE_SECONDS) // _HOUR) * _HOUR
     elif not ctx.second < expires_at <= ctx.second + MAX_LIFE_SECONDS:
         raise UsageError("expires_at lies in the past, or more than a year ahead")
-    header = Header.build(identifier, ctx.second, hashlib.sha256(request.content).digest())
+    header = Header.build(identifier, ctx.second, request.content_digest)
     return Written(0, identifier, request.desk, ctx.second, expires_at, request.addressed, header.raw, request.content)
 
 

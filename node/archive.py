@@ -58,6 +58,7 @@ class Archive:
         connection = _connect(path, key)
         _migrate(connection)
         self._reader = _connect(path, key)
+        self._reader.execute("PRAGMA query_only = ON")
         self._reader_lock = threading.Lock()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
@@ -86,7 +87,6 @@ class Archive:
             if self._closed:
                 raise StoreError("the store is closed")
             tx = SqlTransaction(self._reader)
-            tx.run("PRAGMA query_only = ON")
             tx.run("BEGIN")
             try:
                 return job(tx)

@@ -21,7 +21,7 @@ from node.tables import evidence, finding, inbox
 from node.tables.finding import Arrival
 from node.tables.state import Event
 from protocol.errors import UsageError
-from protocol.message import Header
+from protocol.message import message_id_of
 from protocol.names import MessageId, Party
 from protocol.receipts import Action
 from protocol.registry import Registry
@@ -125,7 +125,7 @@ def _brief(registry: Registry, arrived: Arrival) -> View:
 
 def _manifest(tx: Transaction, row: int, manifest: int, now: int) -> Iterator[Rendered]:
     _signed, parts = evidence.manifest(tx, manifest)
-    ids = [Header.from_bytes(part.signed_part).message_id for part in parts]
+    ids = [message_id_of(part.signed_part) for part in parts]
     known = finding.authors_of(tx, ids)
     alone = finding.fare_alone(tx, manifest, [message for message, _desk in known.values()])
     shared: bytes | None = None

@@ -10,8 +10,8 @@ from node import search
 from node.store import Store
 from protocol.errors import StoreError
 
-PAUSE_SECONDS: Final = 0.25
-ROWS_A_STEP: Final = 48
+PAUSE_SECONDS: Final = 1.0
+ROWS_A_STEP: Final = 128
 STEP_PAUSE_SECONDS: Final = 0.01
 
 

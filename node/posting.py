@@ -18,7 +18,7 @@ from node.tables.links import LinkRow
 from protocol.envelope import Envelope, Submission
 from protocol.errors import DamagedError
 from protocol.items import SubmitItem, Window
-from protocol.message import Body, Header, Kind, Link, Manifest
+from protocol.message import Body, Kind, Link, Manifest, message_id_of
 from protocol.names import EnvelopeId, Incarnation
 from protocol.receipts import VoidReason
 from protocol.sealing import PreparedLink, Recipient, seal
@@ -183,7 +183,7 @@ def _seal_again(
 def _contents(ctx: Context, kind: Kind, signed_parts: Sequence[bytes]) -> list[bytes]:
     if kind is not Kind.MESSAGE:
         return [b""] * len(signed_parts)
-    return outbox.contents(ctx.tx, [Header.from_bytes(each).message_id for each in signed_parts])
+    return outbox.contents(ctx.tx, [message_id_of(each) for each in signed_parts])
 
 
 def _is_over(ctx: Context, link: LinkRow, manifest: Manifest) -> bool:

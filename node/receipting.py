@@ -24,7 +24,7 @@ from node.tables import evidence, links, outbox, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
 from protocol.errors import HeldError, ResealLimitError
-from protocol.message import Header, Kind
+from protocol.message import Kind, message_id_of
 from protocol.receipts import Consigned, HandedOver, Outcome, Receipt, Rejected, Unopened
 from protocol.statements import Cause
 
@@ -118,7 +118,7 @@ def _link_again(ctx: Context, source: Source, link: LinkRow, places: Sequence[in
     manifest, parts = evidence.manifest(ctx.tx, link.manifest)
     audience = Audience(manifest.audience, manifest.network).encode()
     for place in places:
-        message = outbox.find(ctx.tx, Header.from_bytes(parts[place].signed_part).message_id)
+        message = outbox.find(ctx.tx, message_id_of(parts[place].signed_part))
         if message is not None:
             outbox.wait(ctx.tx, source.peer.id, [message.id], audience, HeldError.code)
 

@@ -16,7 +16,7 @@ from node.tables.links import NumberRow
 from node.tables.owed import Owed
 from node.tables.peers import Peer
 from protocol.limits import MAX_BODIES, MAX_BODIES_BYTES, MAX_NOTICE_INCARNATIONS
-from protocol.message import Header, Kind
+from protocol.message import Kind, message_id_of
 from protocol.names import Incarnation, MessageId
 from protocol.receipts import Notice, Void, VoidReason
 from protocol.registry import Registry
@@ -79,7 +79,7 @@ def voids(ctx: Context, reach: Reach, room: Room) -> list[Draft]:
 def message_ids(ctx: Context, manifest: int) -> list[MessageId]:
     """The ids of the messages in this manifest of ours, in order."""
     _manifest, parts = evidence.manifest(ctx.tx, manifest)
-    return [Header.from_bytes(part.signed_part).message_id for part in parts]
+    return [message_id_of(part.signed_part) for part in parts]
 
 
 def _runs(numbers: Sequence[NumberRow]) -> list[list[NumberRow]]:

@@ -58,6 +58,8 @@ from protocol.signing import HashLabel, digest
 
 SUITE: Final = 1
 FILE_KEY_BYTES: Final = 32
+# An array of five, version 0, a byte string of 16: what every header begins with, since its encoding is the only one.
+_HEADER_START: Final = b"\x95\x00\xc4\x10"
 
 
 class Kind(IntEnum):
@@ -111,9 +113,17 @@ class Header:
     def build(
         cls, message_id: MessageId, created_at: int, content_digest: bytes, attachments: Sequence[Attachment] = ()
     ) -> Header:
-        """The header of these fields; raises what `from_bytes` does."""
-        files = [each.value() for each in attachments]
-        return cls.from_bytes(encode([VERSION, message_id, created_at, content_digest, files]))
+        """The header of these fields; raises `MalformedError` and `LimitError` as `from_bytes` does."""
+        given = (read_message_id(message_id), uint(created_at, 63), Digest(read_digest(content_digest)))
+        files = array([each.value() for each in attachments], MAX_ATTACHMENTS)
+        return cls(*given, tuple(attachments), encode([VERSION, *given, files]))
+
+
+def message_id_of(header: bytes) -> MessageId:
+    """The message id in the bytes of a header that was read or built before; `MalformedError` if it cannot be one."""
+    if not header.startswith(_HEADER_START):
+        raise MalformedError("header")
+    return MessageId(header[len(_HEADER_START) : len(_HEADER_START) + MESSAGE_ID_BYTES])
 
 
 def read_message_id(value: Value) -> MessageId:

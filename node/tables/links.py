@@ -116,10 +116,11 @@ def by_leaf(tx: Transaction, leaf: bytes) -> LinkRow | None:
 def by_number(tx: Transaction, peer: int, incarnation: Incarnation, seq: int, kind: Kind) -> list[LinkRow]:
     """The links of this kind to the peer that take or close this number."""
     rows = tx.all(
-        _SELECT + "WHERE peer = ? AND incarnation = ? AND first_seq BETWEEN ? AND ? AND kind = ?",
-        (peer, pack(incarnation), seq - 255, seq, int(kind)),
+        _SELECT
+        + "WHERE peer = ? AND incarnation = ? AND first_seq BETWEEN ? AND ? AND first_seq + count > ? AND kind = ?",
+        (peer, pack(incarnation), seq - 255, seq, seq, int(kind)),
     )
-    return [link for link in map(_link, rows) if link.first_seq <= seq <= link.last_seq]
+    return [_link(row) for row in rows]
 
 
 def of_peer(tx: Transaction, peer: int, kinds: Sequence[Kind]) -> list[LinkRow]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from protocol.checkpoint import Cosignature
 from protocol.codec import decode, encode
 from protocol.errors import LimitError, MalformedError, NonCanonicalError, VersionError
-from protocol.message import Ack, Attachment, Body, Header, Kind, Link, Manifest, View, body_root
+from protocol.message import Ack, Attachment, Body, Header, Kind, Link, Manifest, View, body_root, message_id_of
 from protocol.names import Incarnation, MessageId, Party
 from tests.support.mangling import check_reader
 
@@ -46,6 +46,28 @@ def test_headers_come_back(message_id: Any, created_at: Any, digest: Any, files:
     assert Header.from_bytes(header.raw) == header
     assert (header.message_id, header.created_at, header.content_digest) == (message_id, created_at, digest)
     assert header.attachments == tuple(files)
+    assert message_id_of(header.raw) == message_id
+
+
+def test_what_cannot_be_a_header_has_no_message_id() -> None:
+    with pytest.raises(MalformedError):
+        message_id_of(encode([0, bytes(15), 5, DIGEST, []]))
+
+
+@pytest.mark.parametrize(
+    ("message_id", "created_at", "digest", "files", "error"),
+    [
+        (bytes(15), 5, DIGEST, 0, MalformedError),
+        (bytes(16), 2**63, DIGEST, 0, MalformedError),
+        (bytes(16), 5, bytes(31), 0, MalformedError),
+        (bytes(16), 5, DIGEST, 65, LimitError),
+    ],
+)
+def test_no_header_is_built_that_nobody_would_read(
+    message_id: Any, created_at: Any, digest: Any, files: Any, error: Any
+) -> None:
+    with pytest.raises(error):
+        Header.build(message_id, created_at, digest, [Attachment(DIGEST, DIGEST, 1)] * files)
 
 
 def test_a_damaged_header_is_refused_or_another() -> None:
