@@ -39,6 +39,8 @@ from protocol.errors import ConfigError, ValijaError
 _PRIVATE_MASK: Final = 0o077
 _BACKLOG: Final = 1_024
 _SHUTDOWN_SECONDS: Final = 2.0
+# Without it the library lets a connection that never asks anything stand for an hour.
+_KEEPALIVE_SECONDS: Final = 75.0
 _FAILED: Final = 1
 _log: Final = structlog.get_logger("hub")
 
@@ -193,7 +195,13 @@ class Daemon:
 
 @asynccontextmanager
 async def _serving(site: Site) -> AsyncIterator[None]:
-    runner = web.AppRunner(site.app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        site.app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=_KEEPALIVE_SECONDS,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, site.listener, ssl_context=site.tls, backlog=_BACKLOG).start()

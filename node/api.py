@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
 from node import problems
+from node.config import is_loopback
 from node.desks import AtDesk, Caller, Operator
 from node.service import Service
 from protocol.errors import LimitError, UnauthorizedError, UsageError, ValijaError
@@ -51,9 +53,26 @@ def by_token(service: Service) -> Door:
     """The door of every other address: a bearer token of a desk."""
 
     def door(request: web.Request) -> AtDesk:
+        _check_site(request)
         return service.desks.caller(request.headers.get("Authorization"))
 
     return door
+
+
+def _check_site(request: web.Request) -> None:
+    """Return unless a browser asks for a page of another site, or under a name that was bent to this machine."""
+    local = request.transport.get_extra_info("sockname") if request.transport else None
+    is_bent = local is not None and is_loopback(local[0]) and not is_loopback(_host(request))
+    origin = request.headers.get("Origin")
+    if is_bent or (origin is not None and urlsplit(origin).netloc != request.host):
+        raise web.HTTPForbidden(reason="asked by a page of another site, or under a name that is not this machine's")
+
+
+def _host(request: web.Request) -> str:
+    try:
+        return request.url.host or ""
+    except ValueError:
+        return ""
 
 
 # -- around every handler --------------------------------------------------------------------------------

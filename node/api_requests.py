@@ -39,6 +39,7 @@ MAX_BATCH_LINES: Final = 4_096
 MAX_PAGE: Final = 500
 DEFAULT_PAGE: Final = 50
 _CURSOR_BYTES: Final = 8
+_LAST_SECOND: Final = 253_402_300_799
 
 ACTIONS: Final = {
     "acknowledged": Action.ACKNOWLEDGED,
@@ -220,8 +221,8 @@ def _time(written: str | None) -> int | None:
 
 
 def show_time(at: int) -> str:
-    """A time of RFC 3339 in UTC; `at` is Unix seconds."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time of RFC 3339 in UTC; `at` is Unix seconds, shown as the last second of 9999 where a peer wrote a later one."""
+    return datetime.fromtimestamp(min(at, _LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def message_id_of(shown: str) -> MessageId:

@@ -14,12 +14,15 @@ from node.hubline import HubLine
 from node.mirror import Leaves
 from protocol.checkpoint import Checkpoint
 from protocol.errors import LimitError, MalformedError
-from protocol.limits import MAX_ENTRY_BYTES, MAX_NOTE_BYTES, MAX_STATEMENT_BYTES
+from protocol.limits import MAX_ENTRY_BYTES, MAX_NOTE_BYTES, MAX_STATEMENT_BYTES, MIB
 from protocol.notes import Note
 from protocol.registry import Entry
 
 TILE_WIDTH: Final = 256
 MAX_NEW_LEAVES: Final = 262_144
+MAX_NEW_BYTES: Final = 128 * MIB
+"""So many bytes of statements are held before any of them is verified."""
+
 AT_ONCE: Final = 8
 _LENGTH_BYTES: Final = 2
 _MAX_BUNDLE_BYTES: Final = TILE_WIDTH * (_LENGTH_BYTES + MAX_ENTRY_BYTES)
@@ -73,6 +76,8 @@ async def _each(line: HubLine, paths: Sequence[str]) -> list[bytes]:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         found += [task.result() for task in asked]
+        if sum(map(len, found)) > MAX_NEW_BYTES:
+            raise LimitError(f"new leaves of over {MAX_NEW_BYTES} bytes at once")
     return found
 
 

@@ -75,13 +75,21 @@ class HubLine:
         """Ready to ask."""
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
         # The environment was read once, by `choose_proxy`.
-        self._client = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+        self._client = aiohttp.ClientSession(timeout=timeout, trust_env=False, middlewares=(self._only_here,))
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         """Nothing is open any more."""
         if self._client is not None:
             await self._client.close()
+
+    async def _only_here(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        # A WebSocket follows redirects whatever we say: into this machine, or into the network around it.
+        if request.url.origin() == type(request.url)(self.url).origin():
+            return await handler(request)
+        raise HubGoneError(f"{_place(self.url)} points elsewhere")
 
     async def get(self, path: str, max_bytes: int = _MAX_ANSWER_BYTES) -> bytes:
         """The body of the answer to GET, at most `max_bytes`; `LimitError` over that."""

@@ -17,7 +17,7 @@ from node.tables import state
 from protocol.checkpoint import Cosignature, LogKey, SignedCheckpoint
 from protocol.codec import decode, encode
 from protocol.errors import ForkedViewError, LogError, ProofError, StaleViewError, UsageError, VerificationError
-from protocol.limits import MAX_NOTE_BYTES
+from protocol.limits import CLOCK_REFUSE_SECONDS, MAX_NOTE_BYTES
 from protocol.merkle import Frontier, leaf_hash
 from protocol.message import View
 from protocol.names import AssociationId, Digest
@@ -99,16 +99,19 @@ class Mirror:
         if successor is not None:
             _check_successor(_stored(tx), leaves, self.registry.association, successor)
         added = leaves if checkpoint.size > self.registry.size else Leaves()
-        if checkpoint.size == self.registry.size + len(added.entries) and self._is_newer(signed, added):
+        if checkpoint.size == self.registry.size + len(added.entries) and self._is_newer(signed, added, now):
             self._store(tx, signed, added)
             self.replay(added)
             self.checkpoint = signed
         return Extension(len(added.entries))
 
-    def _is_newer(self, signed: SignedCheckpoint, added: Leaves) -> bool:
-        newest = self.checkpoint
-        grows = bool(added.entries) or newest is None
-        return grows or (newest is not None and signed.cosignature.timestamp > newest.cosignature.timestamp)
+    def _is_newer(self, signed: SignedCheckpoint, added: Leaves, now: int) -> bool:
+        newest, at = self.checkpoint, signed.cosignature.timestamp
+        if newest is None or added.entries:
+            return True
+        # One that is ahead of its time must not shut out those of now.
+        is_early = newest.cosignature.timestamp > now + CLOCK_REFUSE_SECONDS >= at
+        return is_early or at > newest.cosignature.timestamp
 
     def _root_with(self, leaves: Leaves, size: int) -> bytes:
         """The root over what is held and `leaves`, once each is known to be a statement's and in order of time."""
@@ -161,8 +164,12 @@ class Mirror:
         return View(registry.association, registry.size, root, self.checkpoint.cosignature, tuple(negatives))
 
     def age(self, now: float) -> float:
-        """How old this view is, in seconds; infinite while there is none."""
-        return now - self.checkpoint.cosignature.timestamp if self.checkpoint else float("inf")
+        """How old this view is, in seconds; infinite while there is none, or one whose time is still to come.
+
+        Else a hub that signs a time far ahead could show one old registry for ever.
+        """
+        age = now - self.checkpoint.cosignature.timestamp if self.checkpoint else float("inf")
+        return age if age >= -CLOCK_REFUSE_SECONDS else float("inf")
 
 
 def log_key(charter: Charter) -> LogKey:

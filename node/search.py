@@ -113,6 +113,8 @@ def find(tx: Transaction, words: str, desks: Sequence[str] | None = None, limit:
 
 def find_case(tx: Transaction, fragment: str, desks: Sequence[str] | None = None, limit: int = 50) -> list[Hit]:
     """The same for messages whose case reference holds `fragment`, three characters at least."""
+    # For SQLite a text ends with its first zero.
+    fragment = fragment.replace("\0", " ")
     if len(fragment.strip()) < MIN_FRAGMENT_CHARS:
         raise UsageError(f"a piece of a case reference has {MIN_FRAGMENT_CHARS} characters at least")
     quoted = fragment.strip().replace('"', '""')
@@ -126,14 +128,17 @@ def thread(tx: Transaction, root: MessageId, desks: Sequence[str] | None = None)
 
 
 def _visible(tx: Transaction, index: str, match: str, desks: Sequence[str] | None, limit: int) -> list[Hit]:
-    rows = tx.all(f"SELECT rowid FROM {index} WHERE {index} MATCH ? ORDER BY rowid DESC", (match,))  # noqa: S608
-    hits: list[Hit] = []
-    for hit in (Hit.of(row[0]) for row in rows):
-        if len(hits) == limit:
-            break
-        if _is_of(tx, hit, desks):
-            hits.append(hit)
-    return hits
+    # The wall stands in the query, which ends with the last hit that is shown: the rest is not even counted.
+    wall, seen = "", tuple(desks or ())
+    if desks is not None:
+        marks = ", ".join("?" * len(seen))
+        wall = (
+            f"AND CASE rowid % 2 WHEN {Box.INBOX} THEN EXISTS (SELECT 1 FROM inbox_desk d "  # noqa: S608
+            f"WHERE d.desk IN ({marks}) AND d.inbox = {index}.rowid / 2) "
+            f"ELSE EXISTS (SELECT 1 FROM outbox o WHERE o.id = {index}.rowid / 2 AND o.desk IN ({marks})) END "
+        )
+    sql = f"SELECT rowid FROM {index} WHERE {index} MATCH ? {wall}ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+    return [Hit.of(row[0]) for row in tx.all(sql, (match, *seen, *(seen if wall else ()), limit))]
 
 
 def _is_of(tx: Transaction, hit: Hit, desks: Sequence[str] | None) -> bool:

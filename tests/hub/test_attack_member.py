@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from hub import daemon as daemons
 from hub import log as logs
 from hub.log import Log
 from hub.memory_store import MemoryStore
@@ -156,3 +158,21 @@ async def test_figures_are_not_told_to_a_page_of_another_site(hub: Running, host
         for own in ("localhost:1", "127.0.0.1", "[::1]:9"):
             async with web.get("/metrics", headers={"Host": own}) as response:
                 assert response.status == 200
+
+
+# -- strangers -------------------------------------------------------------------------------------------
+async def test_who_never_ends_a_request_is_hung_up_on(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemons, "_KEEPALIVE_SECONDS", 0.2)
+    async with running(make_home(tmp_path / "hub", world)) as hub:
+        for said in (b"", b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "):
+            reader, writer = await asyncio.open_connection(*(hub.daemon.address or ("", 0)))
+            writer.write(said)
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+            writer.close()
+        # A session that is open, and silent for longer, stays.
+        async with connected(hub.url, world, ALBA) as alba:
+            await asyncio.sleep(0.5)
+            await alba.publish()
