@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -220,6 +221,7 @@ def _time(written: str | None) -> int | None:
     return int(at.timestamp())
 
 
+@lru_cache(maxsize=256)
 def show_time(at: int) -> str:
     """A time of RFC 3339 in UTC; `at` is Unix seconds, shown as the last second of 9999 where a peer wrote a later one."""
     return datetime.fromtimestamp(min(at, _LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,6 +6,7 @@ events about one manifest the last alone is told: each would tell what is now.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +29,7 @@ from protocol.registry import Registry
 
 LAST_PART: Final = (1 << 31) - 1
 _MAX_DIGITS: Final = 19
+_MANIFESTS: Final = 512
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,16 +79,59 @@ class _Brief(msgspec.Struct, frozen=True):
 _BRIEF: Final = msgspec.json.Decoder(_Brief)
 
 
-def render(tx: Transaction, registry: Registry, events: Sequence[Event], now: int) -> list[Rendered]:
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message in a manifest of ours: its place there, its id (raw, and as people see it), row id and desk."""
+
+    place: int
+    message_id: MessageId
+    shown: bytes
+    row: int
+    desk: frozenset[str]
+
+
+class Manifests:
+    """What the manifests hold that were told of last: each is told of several times, and never changes."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._held: OrderedDict[int, tuple[Letter, ...]] = OrderedDict()
+
+    def letters(self, tx: Transaction, manifest: int) -> tuple[Letter, ...]:
+        """The messages of the manifest with this row id."""
+        held = self._held.get(manifest)
+        if held is None:
+            held = self._held[manifest] = tuple(_letters(tx, manifest))
+            if len(self._held) > _MANIFESTS:
+                self._held.popitem(last=False)
+        return held
+
+
+def _letters(tx: Transaction, manifest: int) -> Iterator[Letter]:
+    _signed, parts = evidence.manifest(tx, manifest)
+    ids = [message_id_of(part.signed_part) for part in parts]
+    known = finding.authors_of(tx, ids)
+    for place, message_id in enumerate(ids):
+        if message_id in known:
+            row, desk = known[message_id]
+            yield Letter(place, message_id, show_message_id(message_id).encode(), row, frozenset({desk}))
+
+
+def render(
+    tx: Transaction, registry: Registry, events: Sequence[Event], now: int, manifests: Manifests
+) -> list[Rendered]:
     """What these events tell, in order."""
-    manifests = {each.id: finding.manifest_of_link(tx, each.subject) for each in events if each.kind is EventKind.LINK}
-    last = {manifest: event_id for event_id, manifest in manifests.items()}
+    carried = {each.id: finding.manifest_of_link(tx, each.subject) for each in events if each.kind is EventKind.LINK}
+    last = {manifest: event_id for event_id, manifest in carried.items()}
     told: list[Rendered] = []
     for event in events:
         if event.kind is not EventKind.LINK:
             told += _parts(tx, registry, event, now)
-        elif last[manifests[event.id]] == event.id:
-            told += _manifest(tx, event.id, manifests[event.id], now)
+        elif last[carried[event.id]] == event.id:
+            manifest = carried[event.id]
+            told += _manifest(tx, event.id, manifest, manifests.letters(tx, manifest), now)
     return told
 
 
@@ -101,48 +146,51 @@ def _parts(tx: Transaction, registry: Registry, event: Event, now: int) -> Itera
     else:
         for sent in finding.sent_by_row(tx, [event.subject]):
             told = msgspec.json.encode(deliveries(tx, sent.message_id, now))
-            yield _delivery(Place(event.id, 0), sent.desk, sent.message_id, told)
+            shown = show_message_id(sent.message_id).encode()
+            yield _delivery(Place(event.id, 0), frozenset({sent.desk}), shown, told)
 
 
 # -- each kind ---------------------------------------------------------------------------------------
 def _received(tx: Transaction, registry: Registry, event: Event, count: int) -> Iterator[Rendered]:
+    if not count:
+        return
     first, beyond = event.subject, event.subject + count
-    desks = finding.desks_between(tx, first, beyond - 1) if count else {}
-    for arrived in finding.arrivals(tx, first - 1, beyond, count, None) if count else ():
-        view = _brief(registry, arrived)
+    desks = finding.desks_between(tx, first, beyond - 1)
+    senders: dict[str, View] = {}
+    for arrived in finding.arrivals(tx, first - 1, beyond, count, None):
+        if arrived.sender not in senders:
+            senders[arrived.sender] = reader(registry, Party(registry.association, arrived.sender))
+        view = _brief(arrived, senders[arrived.sender])
         yield _rendered(Place(event.id, arrived.id - first), "message", desks.get(arrived.id, frozenset()), view)
 
 
-def _brief(registry: Registry, arrived: Arrival) -> View:
+def _brief(arrived: Arrival, sender: View) -> View:
     return {
         "id": show_message_id(arrived.message_id),
         "cursor": show_cursor(arrived.id),
-        "sender": reader(registry, Party(registry.association, arrived.sender)),
+        "sender": sender,
         "received_at": show_time(arrived.received_at),
         **msgspec.structs.asdict(_BRIEF.decode(arrived.content)),
     }
 
 
-def _manifest(tx: Transaction, row: int, manifest: int, now: int) -> Iterator[Rendered]:
-    _signed, parts = evidence.manifest(tx, manifest)
-    ids = [message_id_of(part.signed_part) for part in parts]
-    known = finding.authors_of(tx, ids)
-    alone = finding.fare_alone(tx, manifest, [message for message, _desk in known.values()])
+def _manifest(tx: Transaction, row: int, manifest: int, letters: Sequence[Letter], now: int) -> Iterator[Rendered]:
+    if not letters:
+        return
+    apart = finding.fare_alone(tx, manifest, [letter.row for letter in letters])
     shared: bytes | None = None
-    for number, message_id in enumerate(ids):
-        if message_id not in known:
-            continue
-        message, desk = known[message_id]
-        if message in alone.messages or number in alone.places:
-            told = msgspec.json.encode(deliveries(tx, message_id, now))
+    for letter in letters:
+        if letter.row in apart.messages or letter.place in apart.places:
+            told = msgspec.json.encode(deliveries(tx, letter.message_id, now))
         else:
-            told = shared = shared or msgspec.json.encode(deliveries(tx, message_id, now))
-        yield _delivery(Place(row, number), desk, message_id, told)
+            told = shared = shared or msgspec.json.encode(deliveries(tx, letter.message_id, now))
+        yield _delivery(Place(row, letter.place), letter.desk, letter.shown, told)
 
 
-def _delivery(place: Place, desk: str, message_id: MessageId, told: bytes) -> Rendered:
-    view: View = {"id": show_message_id(message_id), "deliveries": msgspec.Raw(told)}
-    return _rendered(place, "delivery", frozenset({desk}), view)
+def _delivery(place: Place, desks: frozenset[str], shown: bytes, told: bytes) -> Rendered:
+    # Put together as bytes: of a manifest with 256 messages nearly all of it is the same.
+    data = b'id: %d-%d\nevent: delivery\ndata: {"id":"%s","deliveries":%s}\n\n' % (place.row, place.part, shown, told)
+    return Rendered(place, desks, data)
 
 
 def _rendered(place: Place, name: str, desks: frozenset[str], view: View) -> Rendered:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
-from node.event_views import LAST_PART, Place, Rendered, render
+from node.event_views import LAST_PART, Manifests, Place, Rendered, render
 from node.store import Transaction
 from node.tables import finding, state
 from protocol.errors import ValijaError
@@ -37,6 +37,7 @@ class Feed:
     def __init__(self, read: Read, registry: Callable[[], Registry], now: Callable[[], float]) -> None:
         """Nobody listens yet."""
         self._read, self._registry, self._now = read, registry, now
+        self._manifests = Manifests()
         self._kept: deque[Rendered] = deque(maxlen=KEPT)
         self._behind_row = self._upto_row = 0
         self._followers = 0
@@ -100,7 +101,7 @@ class Feed:
 
     def _rendered(self, tx: Transaction, after_row: int) -> tuple[int | None, list[Rendered]]:
         rows = state.events(tx, after_row, ROWS_A_READ)
-        return (rows[-1].id if rows else None), render(tx, self._registry(), rows, int(self._now()))
+        return (rows[-1].id if rows else None), render(tx, self._registry(), rows, int(self._now()), self._manifests)
 
     # -- news ------------------------------------------------------------------------------------------
     async def _read_news(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from keys.vault import Secret
-from node import config, daemon
+from node import config
 from node.config import Home
 from node.context import Context
 from node.daemon import serve
@@ -22,6 +22,7 @@ from node.sockets import connected as connect
 from node.sockets import unix_socket
 from node.store import Transaction
 from node.tables import state
+from node.tls import client_context
 from protocol.errors import (
     ConfigError,
     ConflictError,
@@ -186,7 +187,7 @@ async def test_the_api_is_served_over_tls(association: Association, tmp_path: Pa
         "VALIJA_NODE_API_TLS_KEY": str(tmp_path / "k.pem"),
     }
     (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
-    context = daemon.client_context(tmp_path / "ca.pem")
+    context = client_context(tmp_path / "ca.pem")
     async with node(association.homes[AR], environment) as running, aiohttp.ClientSession() as client:
         assert running.address
         async with client.get(f"https://127.0.0.1:{running.address[1]}/api/v1/status", ssl=context) as answer:
@@ -285,7 +286,9 @@ class Rules:
 async def made(tmp_path: Path) -> Any:
     from node.archive import Archive
 
-    store, rules, seen, failures = Archive(tmp_path / "a.db", bytes(32)), Rules(), [], []
+    store, rules = Archive(tmp_path / "a.db", bytes(32)), Rules()
+    seen: list[Any] = []
+    failures: list[Exception] = []
     rounds = Rounds(store, rules, lambda: 0.0, seen.append, failures.append)
     yield store, rules, rounds, seen, failures
     await rounds.close()
