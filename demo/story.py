@@ -31,6 +31,11 @@ class Letter:
     began: float
 
 
+def own_texts() -> list[tuple[str, str]]:
+    """Name and text of each of the user's own files, which `FILES` names; `OSError`, `UnicodeDecodeError`."""
+    return [(Path(name).name, Path(name).read_text(encoding="utf-8")) for name in choice("FILES").split()]
+
+
 @dataclass
 class Story:
     """Everything that is sent, and the eyes on every node."""
@@ -40,6 +45,8 @@ class Story:
     letters: list[Letter] = field(default_factory=list)
     watchers: dict[str, Watcher] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
+    # Read before anything begins: a file that is not there should not end the story in the middle.
+    own: list[tuple[str, str]] = field(default_factory=own_texts)
 
     # -- the servers -----------------------------------------------------------------------------------
     def open(self, papers: list[Path]) -> None:
@@ -84,8 +91,7 @@ class Story:
 
     def request(self) -> Letter:
         """Argentina asks Colombia and Spain for help; with `FILES`, in the user's own words."""
-        own = [(Path(name).name, Path(name).read_text(encoding="utf-8")) for name in chosen_files()]
-        texts = own or [(letters.REQUEST_SUBJECT, letters.REQUEST)]
+        texts = self.own or [(letters.REQUEST_SUBJECT, letters.REQUEST)]
         sent = [
             self.send("ar-mpf", ("co-fgn@aiamp", "es-fge@aiamp"), subject, text, "--type", "mla-request",
                       "--urgency", "urgent", "--handling", "TLP:AMBER", "--case", "FRO 4127/2026")
@@ -155,8 +161,3 @@ class Story:
         """Look away."""
         for watcher in self.watchers.values():
             watcher.stop()
-
-
-def chosen_files() -> list[str]:
-    """The files that `FILES` names."""
-    return choice("FILES").split()
