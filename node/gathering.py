@@ -17,10 +17,9 @@ from node.reach import Audience, Reach, Target, read_audience, resolve, still
 from node.tables import outbox, peers, state
 from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
 from protocol.errors import DamagedError
-from protocol.limits import MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES, MAX_CIPHERTEXT_BYTES
+from protocol.limits import MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES, MAX_BODIES_BYTES
 from protocol.message import Kind
 from protocol.names import MessageId, Party
-from protocol.padding import plaintext_capacity
 from protocol.receipts import Void, VoidReason
 
 LINKS_A_RUN: Final = MAX_BATCH_LEAVES - 256
@@ -29,9 +28,6 @@ LINKS_A_RUN: Final = MAX_BATCH_LEAVES - 256
 MESSAGES_A_RUN: Final = 4_096
 LASTING_SECONDS: Final = 3_660 * 86_400
 """What is no message has no author's expiry: it goes until it is answered."""
-
-_OVERHEAD_BYTES: Final = 96 * 1024
-_CAPACITY: Final = plaintext_capacity(MAX_CIPHERTEXT_BYTES) - _OVERHEAD_BYTES
 
 
 @dataclass(slots=True)
@@ -91,7 +87,7 @@ class Groups:
     def _fits(self, draft: Draft, part: Part) -> bool:
         # Numbers follow the order of drafts: one that another overtook at some recipient takes nothing more.
         is_latest = all(self._latest[target.peer.id] is draft for target in draft.targets)
-        return is_latest and len(draft.parts) < MAX_BODIES and self._sizes[id(draft)] + part.size <= _CAPACITY
+        return is_latest and len(draft.parts) < MAX_BODIES and self._sizes[id(draft)] + part.size <= MAX_BODIES_BYTES
 
 
 # -- messages not looked at yet ------------------------------------------------------------------------

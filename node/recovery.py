@@ -135,7 +135,9 @@ def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | 
         if known is not None:
             request(ctx, Cause.HUB_CHANGED)
     own = state.last_submission(ctx.tx)
-    ahead = highest is not None and (own is None or highest > own)
+    lives = ctx.registry.incarnations(Role.NODE, ctx.identity.me.member)
+    # Of a life that was never opened nobody can have lost the memory.
+    ahead = highest is not None and highest.incarnation in lives and (own is None or highest > own)
     if ahead or cursor > state.cursor(ctx.tx):
         # What was acknowledged is gone from the hub: peers send it again on our notice.
         state.put(ctx.tx, "cursor", max(cursor, state.cursor(ctx.tx)))

@@ -64,9 +64,9 @@ def submissions(tx: Transaction) -> int:
 
 
 def last_submission(tx: Transaction) -> Submission | None:
-    """The newest submission of all; None if nothing was ever submitted."""
-    current, counter = incarnation(tx), submissions(tx)
-    return Submission(current, counter) if current is not None and counter else None
+    """The newest submission of all, numbered 0 while none was made in this incarnation; None before the first."""
+    current = incarnation(tx)
+    return None if current is None else Submission(current, submissions(tx))
 
 
 # -- alarms and events -------------------------------------------------------------------------------

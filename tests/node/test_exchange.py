@@ -354,11 +354,11 @@ def test_notice_contiguous(lab: Lab, sender: Node, reader: Node) -> None:
         sender.write(f"k{number}", f"texto {number}", "co-fgn")
         submit(lab, sender)
     first, second, third = lab.hub.queue("co-fgn")
-    reader.take([first, third])
-    lab.hub.memory.mailboxes["co-fgn"].items.remove(second)
-    lab.now += 3
-    submit(lab, reader)
-    backup = reader.snapshot()
+    reader.take([replace(first, position=1), replace(third, position=2)])
+    backup = reader.snapshot()  # it holds the numbers 1 and 3
+    reader.take([replace(second, position=3)])
+    lab.settle()
+    assert {link.state for link in sender.links(Kind.MESSAGE)} == {LinkState.DELIVERED}
     reader.restore(backup)
     lab.settle()
     assert sorted(reader.texts) == ["texto 0", "texto 1", "texto 2"]

@@ -128,7 +128,9 @@ def test_leaves_that_are_not_the_checkpoints_are_refused(world: World, store: Me
     world.join("es-fge")
     right = leaves(world, size)
     refused(store, mirror, ProofError, note(world), leaves(world, size, -1))
-    refused(store, mirror, ProofError, note(world), Leaves(right.entries, right.statements[::-1]))
+    refused(
+        store, mirror, ProofError, note(world), Leaves(right.entries, [right.statements[0], *right.statements[:0:-1]])
+    )
     old = entry_bytes(2, world.now - 10_000, world.statements[size].hash)
     refused(store, mirror, LogError, note(world), Leaves([old, *right.entries[1:]], right.statements))
     with pytest.raises(UsageError):

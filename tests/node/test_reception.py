@@ -9,6 +9,7 @@ import pytest
 
 from node import linking, posting, reception, refusing, upkeep
 from node.acceptance import Request, accept_all
+from node.context import Identity
 from node.gathering import LASTING_SECONDS
 from node.linking import Draft, Part
 from node.model import EventKind, LinkState, Mark
@@ -18,7 +19,7 @@ from node.tables import inbox, links, outbox, peers, state
 from protocol.codec import encode
 from protocol.envelope import Attestation, Core, Event, Slot, Submission
 from protocol.items import DeliverItem
-from protocol.message import Header, Kind
+from protocol.message import Ack, Header, Kind
 from protocol.names import EnvelopeId, Incarnation, MessageId, Party
 from protocol.receipts import (
     Consigned,
@@ -35,7 +36,7 @@ from protocol.receipts import (
 from protocol.statements import Cause
 from tests.node.lab import DESK, Lab, Node, digest, tampered
 from tests.node.test_exchange import deliver, submit
-from tests.support.world import DAY
+from tests.support.world import DAY, private_key
 
 
 @pytest.fixture
@@ -560,3 +561,46 @@ def test_tampering_never_shows_a_message(lab: Lab, sender: Node, reader: Node) -
     deliver(lab, reader)
     assert reader.texts == []
     assert reader.count("inlink") == 0
+
+
+def test_the_ack_stops_at_the_first_gap(lab: Lab, sender: Node, reader: Node, hand: Hand) -> None:
+    hand.send(Kind.MESSAGE, 1, [hand.message("uno")])
+    hand.send(Kind.MESSAGE, 3, [hand.message("tres")])
+    deliver(lab, reader)
+    ack = reader.run(lambda ctx: linking.ack_for(ctx, peers.find(ctx.tx, 1)))
+    assert ack == Ack(lab.world.incarnations["ar-mpf"], 1)
+    assert sender.run(lambda ctx: linking.ack_for(ctx, peers.meet(ctx.tx, lab.world.party("br-mpf")))) is None
+
+
+def test_a_void_answered_after_the_message_was_delivered_changes_nothing(lab: Lab, sender: Node, reader: Node) -> None:
+    message = sender.write("a", "uno", "co-fgn")
+    submit(lab, sender)
+    lab.hub.memory.mailboxes["co-fgn"].items.clear()
+    sender.withdraw(message)
+    submit(lab, sender)
+    (link,), (void,) = sender.links(Kind.MESSAGE), sender.links(Kind.VOID)
+    refs = [
+        LinkRef(row.incarnation, 1, 1, sender.run(lambda ctx, at=row.id: links.manifest_digest(ctx.tx, at)), row.kind)  # type: ignore[misc,arg-type]
+        for row in (link, void)
+    ]
+    back = Hand(lab, reader, "ar-mpf")
+    back.send(Kind.RECEIPT, 1, [Part(Consigned(lab.second, each).encode()) for each in refs])
+    deliver(lab, sender)
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+
+
+def test_what_goes_again_is_judged_at_its_first_acceptance(lab: Lab, sender: Node, reader: Node) -> None:
+    message = sender.write("a", "uno", "co-fgn")
+    submit(lab, sender)
+    lab.hub.memory.mailboxes["co-fgn"].items.clear()
+    old, world = sender.identity, lab.world
+    renewed = world.certify("ar-mpf", key=private_key("renewed"), not_before=lab.second)
+    lab.log(renewed)
+    lab.log(world.revoke(old.certificate, lab.second + 10))
+    sender.identity = Identity(old.me, renewed.id, private_key("renewed"))
+    lab.pass_time(15 * DAY)
+    lab.settle()
+    assert reader.texts == ["uno"]
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+    accepted_at = reader.run(lambda ctx: inbox.find_link(ctx.tx, 1)).accepted_at
+    assert accepted_at < lab.second - 14 * DAY
