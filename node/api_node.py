@@ -176,5 +176,5 @@ def _operators(request: web.Request) -> Service:
 def _form(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UsageError("the body is not the JSON object expected") from None

@@ -107,7 +107,7 @@ class HubLine:
                 raise _refusal(response.status, body)
         try:
             return msgspec.json.decode(body, type=_Logged).index
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise HubGoneError("an answer that is none") from None
 
     @asynccontextmanager
@@ -192,7 +192,7 @@ async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
 
 
 def _refusal(status: int, body: bytes) -> ValijaError:
-    error = problems.read(body, status)
+    error = problems.of_hub(problems.read(body, status))
     if type(error) is ValijaError:
         return HubGoneError(f"status {status}")
     return error

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol.errors import ValijaError
+from protocol.errors import HubGoneError, StoreError, ValijaError
 
 CONTENT_TYPE: Final = "application/problem+json"
 _URN: Final = "urn:valija:error:"
@@ -75,9 +75,14 @@ def read(body: bytes, status: int) -> ValijaError:
     """The error that an answer of this status tells of; `ValijaError` itself where it tells nothing that we know."""
     try:
         told = msgspec.json.decode(body, type=Problem)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ValijaError(f"status {status}")
     return error_of(told.code, told.detail)
+
+
+def of_hub(error: ValijaError) -> ValijaError:
+    """The same, as the word of a hub or of whoever stands before it: a store that failed there is none of ours."""
+    return HubGoneError(f"{error.code} there: {error.detail}") if isinstance(error, StoreError) else error
 
 
 def error_of(code: str, detail: str) -> ValijaError:

@@ -21,7 +21,7 @@ from node.engine import Engine, Going
 from node.exchange import Exchange
 from node.fetching import fetch
 from node.hubline import HubLine
-from node.problems import error_of
+from node.problems import error_of, of_hub
 from node.rounds import Rounds
 from node.store import Store, Transaction
 from node.tables import state
@@ -196,7 +196,8 @@ class Uplink:
     def _closed(self, closed: Closed) -> None:
         if self._is_stopping.is_set():
             return
-        error = error_of(closed.code, _explained(closed, self._now()))
+        # Our own store's failure ends this process; nobody else's word for it does.
+        error = of_hub(error_of(closed.code, _explained(closed, self._now())))
         if closed.source is Source.HINT and not isinstance(error, TransportError | ClockSkewError):
             self._log.warning("close_hint", code=closed.code)
         raise error

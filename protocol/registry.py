@@ -297,8 +297,12 @@ class Registry:
         return True
 
     def unlogged_negatives(self) -> tuple[bytes, ...]:
-        """The signed statements in effect that the log does not hold, oldest first: at most 16, as a view carries."""
-        return tuple(held.signed.raw for held in self._sighted.values())[:MAX_VIEW_NEGATIVES]
+        """The signed statements in effect that the log does not hold: at most 16, as a view carries.
+
+        Those of stewards come first, then the oldest: a member could fill a view with revocations of its own.
+        """
+        held = sorted(self._sighted.values(), key=lambda each: not self._replay.names_steward(each.signed))
+        return tuple(each.signed.raw for each in held)[:MAX_VIEW_NEGATIVES]
 
     def _is_weaker(self, statement: Negative) -> bool:
         # A root may revoke its own certificate as often as it likes; only the earliest of them is worth keeping.

@@ -100,6 +100,10 @@ class Replay:
                 return
         raise ThresholdError(statement.type.name.lower())
 
+    def names_steward(self, signed: SignedStatement) -> bool:
+        """Tell whether a steward of any charter so far is among those who signed; that it verifies is judged elsewhere."""
+        return any(fingerprint in self._all_stewards for fingerprint, _signature in signed.signatures)
+
     def _root_of_revoked(self, statement: Negative) -> PublicKey | None:
         if not isinstance(statement, Revocation):
             return None

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
+import structlog
 
 from node import fetching
 from node.fetching import bundle_path, fetch
 from node.hubline import HubLine
 from node.memory_store import MemoryStore
 from node.mirror import Extension, Leaves
-from protocol.errors import LimitError, ValijaError
+from node.uplink import Uplink
+from protocol.envelope import Submission
+from protocol.errors import LimitError, StoreError, ValijaError
+from protocol.names import Incarnation
+from protocol.session import Closed, Source
+from protocol.statements import Role
+from tests.node.lab import Lab
 from tests.node.test_mirror import mirrored, note
 from tests.support.world import DAY, World
 
@@ -101,3 +110,54 @@ async def test_a_session_is_never_led_to_another_address() -> None:
             with pytest.raises(ValijaError):
                 await line.get("/log/checkpoint")
     assert inside == []
+
+
+# -- a submission that nobody can have made -------------------------------------------------------------------
+def test_a_submission_of_an_incarnation_that_was_never_opened_shows_no_rollback() -> None:
+    lab = Lab("ar-mpf", "co-fgn")
+    node = lab["ar-mpf"]
+    # Whoever held the node's key for a minute could leave it at an honest hub for ever.
+    lab.hub.memory.highest["ar-mpf"] = Submission(Incarnation((1 << 63) - 1, 1), 1)
+    for _session in range(3):
+        node.cut()
+        node.connect()
+    assert lab.world.registry.incarnations(Role.NODE, "ar-mpf") == [lab.world.incarnations["ar-mpf"]]
+    # One that was is a reason to start anew, once.
+    lab.hub.memory.highest["ar-mpf"] = Submission(node.incarnation, (1 << 63) - 1)
+    for _session in range(3):
+        node.cut()
+        node.connect()
+    assert len(lab.world.registry.incarnations(Role.NODE, "ar-mpf")) == 2
+
+
+# -- a hub that names a failure of ours ---------------------------------------------------------------------------
+@pytest.mark.parametrize("code", ["store", "damaged"])
+@pytest.mark.parametrize("source", list(Source))
+def test_no_word_of_a_hub_ends_the_node(code: str, source: Source) -> None:
+    """What broke at the hub, or what somebody between says, is no failure of this node's disk, which ends the process."""
+    absent: Any = None
+    uplink = Uplink(absent, absent, absent, absent, absent, time.time, structlog.get_logger())
+    with pytest.raises(ValijaError) as caught:
+        uplink._closed(Closed(code, "", source))
+    assert not isinstance(caught.value, StoreError)
+    assert code in caught.value.detail
+
+
+async def test_a_hub_whose_disk_is_full_ends_no_node() -> None:
+    body = b'{"code":"store","title":"The store is full.","status":503}'
+    head = b"HTTP/1.1 503 Gone\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with listening(head + body, []) as port, HubLine(f"http://127.0.0.1:{port}", None, None) as line:
+        with pytest.raises(ValijaError) as caught:
+            await line.post_statement(b"x")
+    assert not isinstance(caught.value, StoreError)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize(
+    "body", [b'{"x":' + b"[" * 100_000, b'{"code":"\xff","index":1}', b'{"x":"\xff","index":1}', b"\xff", b"", b"[]"]
+)
+async def test_an_answer_of_any_bytes_is_an_error_of_ours(status: int, body: bytes) -> None:
+    head = b"HTTP/1.1 %d Odd\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+    async with listening(head + body, []) as port, HubLine(f"http://127.0.0.1:{port}", None, None) as line:
+        with suppress(ValijaError):
+            assert await line.post_statement(b"x") == 1
