@@ -22,18 +22,18 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from hub import logs
 from hub.allocator import map_large_buffers
 from hub.chores import Chores
 from hub.config import Home, HubConfig, is_loopback, load, load_certificate, tls_context
 from hub.core import NOT_INSTALLED, Core
 from hub.hall import Hall
 from hub.identity import HubKeys
-from hub.lock import locked
-from hub.notify import notify
 from hub.rounds import Round
 from hub.sqlite_store import SqliteStore
 from hub.web import admin_app, operator_app, public_app
+from keys.lock import locked
+from keys.logs import configure
+from keys.notify import notify
 from protocol.errors import ConfigError, ValijaError
 
 _PRIVATE_MASK: Final = 0o077
@@ -52,7 +52,7 @@ def serve(home: Home, environment: Mapping[str, str]) -> None:
     `StandingError`, `WrongHubError`, `StoreError`.
     """
     config = load(home, environment)
-    logs.configure(config.log.level)
+    configure(config.log.level.value)
     os.umask(_PRIVATE_MASK)
     map_large_buffers()
     with _core(home, config, environment) as core:
@@ -66,7 +66,7 @@ def _core(home: Home, config: HubConfig, environment: Mapping[str, str]) -> Iter
     keys = HubKeys.load(home, config, environment)
     if not home.database.exists():
         raise ConfigError(NOT_INSTALLED)
-    with locked(home):
+    with locked(home.lock):
         store = SqliteStore(home.database)
         try:
             yield Core(config, store, keys, fatal=fail_stop)

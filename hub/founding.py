@@ -17,11 +17,11 @@ from typing import Final
 from hub.config import DEFAULT_PORT, SECRET_VARIABLE, Home, HubConfig, Tls, load, resolve, template
 from hub.core import load_log
 from hub.identity import CharterSigner, HubKeys
-from hub.lock import locked
 from hub.log import Log
 from hub.sqlite_store import SqliteStore
 from hub.store import Store, transaction
 from keys.files import PUBLIC, private_folder, write_new
+from keys.lock import locked
 from keys.papers import public_paper
 from keys.vault import Kind, PublicPart, Secret, Vault
 from protocol.errors import ExistsError, UsageError, WrongAssociationError
@@ -109,7 +109,7 @@ def install(
     """
     config = load(home, environment)
     keys = HubKeys.load(home, config, environment)
-    with locked(home):
+    with locked(home.lock):
         store = SqliteStore(home.database)
         try:
             return _Installation(store, keys, config, now).run(papers, restored=restored)

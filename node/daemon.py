@@ -25,6 +25,9 @@ import uvloop
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
+from keys.lock import locked
+from keys.logs import configure
+from keys.notify import notify
 from node import api, api_messages, api_node
 from node import config as settings
 from node.api_requests import Writer
@@ -36,8 +39,6 @@ from node.events import Feed
 from node.founding import Custody, open_custody, read_anchor
 from node.hubline import HubLine, choose_proxy
 from node.indexing import Indexer
-from node.lock import locked
-from node.logs import configure
 from node.rounds import Rounds
 from node.service import Service
 from node.sockets import unix_socket
@@ -100,7 +101,9 @@ async def _serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, daemon.stop)
         log.info("serving", member=config.member.name, pid=os.getpid(), api=config.api.listen or None)
+        notify("READY=1")
         await daemon.stopping.wait()
+        notify("STOPPING=1")
     if daemon.failure is not None:
         raise daemon.failure
     log.info("stopped")

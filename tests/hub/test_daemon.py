@@ -22,11 +22,11 @@ import pytest
 import structlog
 import trustme
 
-from hub import logs
 from hub.allocator import map_large_buffers
 from hub.config import Level, Tls
 from hub.daemon import fail_stop
-from hub.notify import notify
+from keys.logs import configure
+from keys.notify import notify
 from protocol.checkpoint import LogKey
 from protocol.errors import ConfigError, StoreError
 from protocol.frames import Calendars, Lookup, Submit
@@ -202,7 +202,7 @@ def test_notify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_log_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        logs.configure(Level.INFO)
+        configure(Level.INFO.value)
         structlog.get_logger("hub").debug("unseen")
         structlog.get_logger("hub").info("session_opened", member="ar-mpf")
     finally:
@@ -218,7 +218,7 @@ def test_fail_stop_says_why_and_ends(
     ended: list[int] = []
     monkeypatch.setattr("hub.daemon.os._exit", ended.append)
     try:
-        logs.configure(Level.INFO)
+        configure(Level.INFO.value)
         fail_stop(error)
     finally:
         structlog.reset_defaults()

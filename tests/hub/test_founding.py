@@ -14,9 +14,9 @@ from hub.config import Home, load
 from hub.core import Core, load_log
 from hub.founding import Plan, found, in_order, install
 from hub.identity import HubKeys
-from hub.lock import is_locked, locked
 from hub.sqlite_store import SqliteStore
 from keys.kinds import Kind
+from keys.lock import is_locked, locked
 from keys.papers import read_part
 from keys.vault import Secret
 from protocol.errors import (
@@ -192,18 +192,18 @@ def test_no_home_and_nothing_made(home: Home, world: World) -> None:
 
 def test_not_while_the_hub_runs(tmp_path: Path, world: World) -> None:
     home = make_home(tmp_path / "hub", world)
-    assert not is_locked(home)
-    with locked(home):
-        assert is_locked(home)
+    assert not is_locked(home.lock)
+    with locked(home.lock):
+        assert is_locked(home.lock)
         with pytest.raises(HomeLockedError):
             install(home, [], {}, NOW)
-    assert not is_locked(home)
+    assert not is_locked(home.lock)
 
 
 def test_a_home_that_cannot_be_written(home: Home) -> None:
-    with pytest.raises(StoreError), locked(home):
+    with pytest.raises(StoreError), locked(home.lock):
         raise AssertionError
-    assert not is_locked(home)
+    assert not is_locked(home.lock)
 
 
 def test_order_of_papers(world: World) -> None:

@@ -10,13 +10,13 @@ import aiohttp
 import pytest
 import trustme
 
+from keys.lock import is_locked, locked
 from keys.vault import Secret
 from node import config
 from node.config import Home
 from node.context import Context
 from node.daemon import serve
 from node.founding import make_home, open_custody, read_anchor
-from node.lock import is_locked, locked
 from node.rounds import Rounds, Turn
 from node.sockets import connected as connect
 from node.sockets import unix_socket

@@ -10,19 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hub import founding, logs
+from hub import founding
 from hub.config import Home, Level, Tls, load, tls_context
 from hub.core import Core
 from hub.daemon import Daemon
 from hub.identity import HubKeys
-from hub.lock import locked
 from hub.sqlite_store import SqliteStore
 from hub.store import Store
 from keys import vault as vaults
 from keys.armour import Mark, armour
 from keys.files import private_folder, write_new
 from keys.kinds import Kind, OpenKey
+from keys.lock import locked
 from keys.locks import Box
+from keys.logs import configure
 from keys.vault import Secret, Vault
 from protocol.codec import encode
 from protocol.statements import Opening, Role
@@ -99,10 +100,10 @@ async def running(
     store: Callable[[Path], Store] = SqliteStore,
 ) -> AsyncIterator[Running]:
     """The hub of this home, letting sessions in; stopped afterwards if it still runs."""
-    logs.configure(Level.ERROR)
+    configure(Level.ERROR.value)
     config = load(home, {})
     failures: list[BaseException] = []
-    with locked(home):
+    with locked(home.lock):
         opened = store(home.database)
         core = Core(config, opened, HubKeys.load(home, config, {}), fatal=failures.append, clock=clock)
         ready = asyncio.Event()

@@ -11,11 +11,11 @@ from typing import Any
 
 import aiohttp
 
+from keys.logs import configure
 from node import config
 from node.config import Home
 from node.daemon import Daemon, running
 from node.founding import open_custody
-from node.logs import configure
 from node.uplink import Phase
 
 PATIENCE = 30.0

@@ -1,4 +1,4 @@
-"""The service manager is told how the hub fares (sd_notify(3)); nobody is told when there is none."""
+"""The service manager is told how a daemon fares (sd_notify(3)); nobody is told when there is none."""
 
 from __future__ import annotations
 
