@@ -47,9 +47,9 @@ STATUSES: Final[dict[str, int]] = {
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """A refusal as it travels; `title` is the sentence of the code, `detail` what it concerns."""
 
-    code: str = ValijaError.code
-    title: str = ""
-    status: int = _INTERNAL
+    code: str
+    title: str
+    status: int
     detail: str = ""
     type: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from importlib.metadata import PackageNotFoundError, version
 
@@ -80,12 +81,12 @@ def _association(engine: Engine, now: int) -> View | None:
 
 def _registry(engine: Engine, now: int) -> View:
     mirror, registry = engine.mirror, engine.mirror.registry
-    known = mirror.checkpoint is not None
+    age = mirror.age(now)
     limits = registry.charter.limits if registry.size else None
     return {
         "size": registry.size,
         "root": registry.root.hex(),
-        "age_seconds": int(mirror.age(now)) if known else None,
+        "age_seconds": int(age) if math.isfinite(age) else None,
         "alarm_after_seconds": limits.freshness_alarm_seconds if limits else None,
         "stop_after_seconds": limits.freshness_stop_seconds if limits else None,
     }
