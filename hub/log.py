@@ -14,7 +14,7 @@ from hub.store import Store, Transaction, transaction
 from hub.tiles import Tiles
 from protocol.bodies import Cause, Certificate, Opening, Revocation, Role, StatementType
 from protocol.checkpoint import Checkpoint, SignedCheckpoint
-from protocol.errors import LimitError, StandingError, StoreError, UsageError
+from protocol.errors import LimitError, PeerError, StandingError, StoreError, UsageError
 from protocol.limits import DAY_SECONDS
 from protocol.merkle import Frontier, leaf_hash
 from protocol.names import AssociationId, Incarnation, StatementId
@@ -70,7 +70,7 @@ class Log:
             statement = tx.statement(Entry.parse(entry).hash)
             if statement is None:
                 raise StoreError("a logged statement is missing")
-            log._take_in(entry, SignedStatement.from_bytes(statement))
+            log._take_in(entry, _read(statement))
         note = tx.checkpoint()
         if note is not None:
             log._compare(Checkpoint.parse(Note.parse(note).text))
@@ -80,8 +80,8 @@ class Log:
         if (checkpoint.size, checkpoint.root) != (self.registry.size, self.registry.root):
             raise StoreError("the log is not what its checkpoint says")
 
-    def _take_in(self, entry: bytes, statement: SignedStatement) -> None:
-        author = self._author(statement)
+    def _take_in(self, entry: bytes, statement: SignedStatement | bytes) -> None:
+        author = None if isinstance(statement, bytes) else self._author(statement)
         self.registry.append(entry, statement)
         if author is not None:
             self._recent.append((self.registry.logged_at, author))
@@ -176,3 +176,11 @@ class Log:
         appended = self.append(tx, signed.raw, now)
         tx.put_incarnation(Incarnation(self.registry.charter.version, appended.index))
         return appended
+
+
+def _read(statement: bytes) -> SignedStatement | bytes:
+    # Even a malformed statement has its leaf, which replay ignores.
+    try:
+        return SignedStatement.from_bytes(statement)
+    except PeerError:
+        return statement

@@ -20,7 +20,9 @@ from protocol.errors import LimitError
 from protocol.frames import Acknowledge, Calendars, Lookup
 from protocol.items import Window
 from protocol.limits import MAX_LOOKUP_MEMBERS, MIB
-from protocol.statements import Cause, Role, SignedStatement
+from protocol.merkle import leaf_hash, root
+from protocol.registry import entry_bytes
+from protocol.statements import Cause, Role, SignedStatement, statement_hash
 from tests.support.hub_client import connected
 from tests.support.hub_home import Running, make_home, running, young_world
 from tests.support.world import DAY, ORIGIN, World
@@ -147,6 +149,17 @@ def test_the_pace_outlives_a_restart_and_ends_with_the_day(logged: Logged) -> No
     with pytest.raises(LimitError):
         logged.opens(BERTA, 1, now)
     logged.opens(BERTA, 3, now + DAY + 1)
+
+
+def test_a_malformed_leaf_is_loaded_as_the_leaf_that_it_is(logged: Logged) -> None:
+    raw, size = b"no statement", logged.log.registry.size
+    entry = entry_bytes(4, logged.world.start, statement_hash(raw))
+    with transaction(logged.store) as tx:
+        tx.append_entry(size, entry, statement_hash(raw), raw)
+        note = logged.signer.sign(size + 1, root([leaf_hash(each) for each in (*tx.entries(0, size + 1),)]), 1)
+        tx.put_checkpoint(size + 1, logged.signer.note(note).encode())
+    logged.restart()
+    assert logged.log.registry.size == size + 1
 
 
 # -- figures ---------------------------------------------------------------------------------------------
