@@ -172,7 +172,7 @@ async def _assemble(
     def read(job: Callable[[Any], Any]) -> Any:
         return asyncio.get_running_loop().run_in_executor(reader, store.read, job)
 
-    feed = Feed(read, lambda: engine.mirror.registry, now)
+    feed = Feed(read, lambda: engine.mirror.registry, now, log)
     indexer = Indexer(store)
     parts.push_async_callback(indexer.close)
 

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
+from structlog.typing import FilteringBoundLogger
+
 from node.event_views import LAST_PART, Manifests, Place, Rendered, render
 from node.store import Transaction
 from node.tables import finding, state
@@ -34,8 +36,13 @@ class Read(Protocol):
 class Feed:
     """The events of a running node; used on the loop's thread."""
 
-    def __init__(self, read: Read, registry: Callable[[], Registry], now: Callable[[], float]) -> None:
+    def __init__(
+        self, read: Read, registry: Callable[[], Registry], now: Callable[[], float], log: FilteringBoundLogger
+    ) -> None:
         """Nobody listens yet."""
+        self._log = log
+        # Streams of an older generation end: something could not be told to them, and they can ask for it again.
+        self._generation = 0
         self._read, self._registry, self._now = read, registry, now
         self._manifests = Manifests()
         self._kept: deque[Rendered] = deque(maxlen=KEPT)
@@ -70,10 +77,10 @@ class Feed:
             self._kept.clear()
             self._behind_row = self._upto_row = newest
         self._followers += 1
-        at = after
+        at, generation = after, self._generation
         self.notify()
         try:
-            while not self._is_closed:
+            while not self._is_closed and self._generation == generation:
                 at, batch = await self._next(at)
                 if batch:
                     yield batch
@@ -112,6 +119,9 @@ class Feed:
         except ValijaError:
             # A store that fails ends the process, and every stream with it.
             self._is_closed = True
+        except Exception as error:  # noqa: BLE001 - a fault of ours in telling must not end the receiving
+            self._log.error("events_failed", kind=type(error).__name__)  # noqa: TRY400 - frames hold what was written
+            self._generation += 1
         finally:
             self._pump = None
             self._pulse()

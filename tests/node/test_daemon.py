@@ -12,7 +12,7 @@ import trustme
 
 from keys.lock import is_locked, locked
 from keys.vault import Secret
-from node import config
+from node import config, events
 from node.config import Home
 from node.context import Context
 from node.daemon import serve
@@ -359,3 +359,59 @@ async def test_closed_rounds_take_nothing_more(made: Any) -> None:
     with pytest.raises(StoreError):
         await rounds.ask(lambda ctx: 4)
     assert failures == []
+
+
+# -- the feed ------------------------------------------------------------------------------------------
+async def test_a_fault_in_telling_ends_the_streams_and_nothing_else(
+    association: Association, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = association.homes[AR]
+    async with hub(association.hub_home), node(home) as running, operator(home) as client:
+        await connected(running)
+        async with client.get("/api/v1/events") as stream:
+            await eventually("a listener", lambda: running.service.feed._followers == 1)
+
+            def broken(*_given: Any) -> Any:
+                raise KeyError("a fault of ours")
+
+            with monkeypatch.context() as patched:
+                patched.setattr(events, "render", broken)
+                headers = {"Idempotency-Key": "fault"}
+                async with client.post("/api/v1/messages", json={"to": [BR]}, headers=headers) as answer:
+                    assert answer.status == 202
+                async with asyncio.timeout(10):
+                    assert await stream.read() == b""
+        assert running.failure is None
+        async with client.get("/api/v1/events?after=0-0") as stream:
+            assert (await stream.content.readline()).startswith(b"id: ")
+
+
+async def test_a_stream_far_behind_reads_on_from_the_archive(
+    association: Association, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "KEPT", 4)
+    monkeypatch.setattr(events, "ROWS_A_READ", 3)
+    home = association.homes[AR]
+    async with hub(association.hub_home), node(home) as running, operator(home) as client:
+        await connected(running)
+        feed = running.service.feed
+        start = await feed.now()
+        first = feed.follow(start)
+        ids = []
+        for number in range(12):
+            headers = {"Idempotency-Key": f"far {number}"}
+            asked = {"to": [BR], "body": "x"}
+            async with client.post("/api/v1/messages", json=asked, headers=headers) as answer:
+                ids.append((await answer.json())["id"])
+            async with client.post(f"/api/v1/messages/{ids[-1]}/withdraw") as answer:
+                assert answer.status == 202
+        seen: list[bytes] = []
+        async with asyncio.timeout(20):
+            async for batch in first:
+                seen += [each.data for each in batch]
+                if ids[-1].encode() in seen[-1]:
+                    break
+        await first.aclose()
+        places = [int(data.split(b"-")[0].removeprefix(b"id: ")) for data in seen]
+        assert places == sorted(places)
+        assert {each for each in ids if any(each.encode() in data for data in seen)} == set(ids)
