@@ -26,6 +26,7 @@ VERSION: Final = 0
 _DECODED_TYPES: Final = frozenset({type(None), bool, int, bytes, str, list})
 _ENCODED_TYPES: Final = _DECODED_TYPES | {tuple}
 _ARRAYS: Final = frozenset({list, tuple})
+_SHORT_ARRAY_ITEMS: Final = 64
 
 
 def encode(value: Value) -> bytes:
@@ -61,17 +62,45 @@ def decode(data: bytes, max_bytes: int) -> Value:
 
 
 def _unpack(data: bytes) -> Value:
-    # The decoder reserves room for what an array header announces, at each depth: without the cap on
-    # items a few nested headers would reserve gigabytes before the first missing byte is noticed.
+    # The decoder reserves room for what an array header announces, at each of a thousand depths, before the first
+    # missing byte is noticed.  So it meets short arrays alone, until it is known that the long ones are all there.
     try:
-        value: Value = msgpack.unpackb(data, max_array_len=MAX_ARRAY_ITEMS, max_map_len=0)
+        return _unpacked(data, _SHORT_ARRAY_ITEMS)
+    except LimitError:
+        _check_complete(data)
+        return _unpacked(data, MAX_ARRAY_ITEMS)
+
+
+def _unpacked(data: bytes, max_items: int) -> Value:
+    try:
+        value: Value = msgpack.unpackb(data, max_array_len=max_items, max_map_len=0)
     except msgpack.StackError:
         raise LimitError(f"arrays nested deeper than {MAX_DEPTH}") from None
     except ValueError as error:
         if "max_array_len" in str(error):
-            raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items") from None
+            raise LimitError(f"an array of more than {max_items} items") from None
         raise MalformedError("not one MessagePack value") from None
     return value
+
+
+def _check_complete(data: bytes) -> None:
+    """Return if everything that a header announces is there; this builds nothing, so it reserves nothing either."""
+    reader = msgpack.Unpacker(max_buffer_size=len(data))
+    reader.feed(data)
+    try:
+        reader.skip()
+    except msgpack.StackError:
+        raise LimitError(f"arrays nested deeper than {MAX_DEPTH}") from None
+    except (msgpack.OutOfData, ValueError):
+        _check_announced(data)
+        raise MalformedError("not one MessagePack value") from None
+
+
+def _check_announced(data: bytes) -> None:
+    # An array that is too long is that, whether or not all of it came.
+    width = {0xDC: 2, 0xDD: 4}.get(data[0], 0)
+    if int.from_bytes(data[1 : 1 + width], "big") > MAX_ARRAY_ITEMS:
+        raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items")
 
 
 def _check(value: Value, allowed: frozenset[type]) -> None:
