@@ -120,7 +120,7 @@ class Feed:
             # A store that fails ends the process, and every stream with it.
             self._is_closed = True
         except Exception as error:  # noqa: BLE001 - a fault of ours in telling must not end the receiving
-            self._log.error("events_failed", kind=type(error).__name__)  # noqa: TRY400 - frames hold what was written
+            self._log.error("events_failed", kind=type(error).__name__)
             self._generation += 1
         finally:
             self._pump = None
