@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from node.context import Context
 from node.tables import calendars as table
 from node.tables import state
-from protocol.errors import PeerError, StandingError, VerificationError
+from protocol.errors import ConflictError, PeerError, StandingError, VerificationError
 from protocol.prekeys import PrekeyCalendar, SignedCalendar, check_successor
 from protocol.sealing import check_prekey
 from protocol.statements import Role
@@ -46,7 +46,7 @@ class Calendars:
                 if held.raw == calendar.raw:
                     return True
                 check_successor(held, calendar, same_incarnation=_is_same_life(ctx, held))
-        except (PeerError, StandingError) as error:
+        except (PeerError, StandingError, ConflictError) as error:
             state.alarm(ctx.tx, ctx.second, error.code, f"the calendar that the hub shows for {member} is not used")
             return False
         self._held[member] = calendar

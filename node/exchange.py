@@ -45,6 +45,7 @@ from protocol.session import Answer, Closed, Event, FrameReceived, NodeIdentity,
 
 WINDOW: Final = Window(1_024, 32 * MIB)
 OPENING_SECONDS: Final = 20
+CLOSING_SECONDS: Final = 2
 _SECRET_BYTES: Final = 32
 
 
@@ -116,11 +117,15 @@ class Exchange:
                     await socket.send_bytes(self._queue.popleft())
                 except (ConnectionError, RuntimeError, aiohttp.ClientError):
                     return  # the receiving side learns of it too
+            if self._end is not None:
+                # The last word is said: whoever waits for the hub's next one is woken.
+                await socket.close()
+                return
 
     async def _stop(self, sender: asyncio.Task[None]) -> None:
         # A last Close may still stand in the queue.
-        if self._queue and not sender.done():
-            await asyncio.wait([sender], timeout=0.2)
+        if self._end is not None:
+            await asyncio.wait([sender], timeout=CLOSING_SECONDS)
         sender.cancel()
         await asyncio.wait([sender])
 
@@ -141,6 +146,7 @@ class Exchange:
                     self._frame(event.frame)
                 case Closed():
                     self._end = event
+                    self._queued.set()
                 case _:
                     raise UsageError("an event of the hub's end")
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import ssl
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from node.config import Home
+from node.context import Context
+from node.daemon import Daemon
+from node.engine import Going
+from node.exchange import Exchange
 from node.fetching import MAX_NEW_LEAVES, bundle_path, fetch, read_bundle
 from node.hubline import HubLine, choose_proxy
 from node.lookups import FIRST_SECONDS, LONGEST_SECONDS, Lookups
+from node.tables import state
 from node.tls import client_context
 from node.uplink import LONGEST_WAIT_SECONDS, Phase, _explained, longest_wait
+from protocol.codec import encode
 from protocol.errors import (
     ConfigError,
     HubGoneError,
@@ -30,11 +39,15 @@ from protocol.errors import (
     ValijaError,
     WrongHubError,
 )
+from protocol.frames import Published, Recalled, Results
+from protocol.items import ResultItem
+from protocol.names import EnvelopeId
 from protocol.session import Closed, Source
 from tests.support.association import Association, found
 from tests.support.hub_home import running as hub
 from tests.support.node_home import connected, eventually, node, stuck
 from tests.support.proxies import proxy, web
+from tests.support.world import DAY
 
 AR = "ar-mpf"
 
@@ -349,3 +362,119 @@ async def test_stopping_says_goodbye(association: Association) -> None:
         assert daemon.service.uplink.state.phase is Phase.STOPPED
         await eventually("no session", lambda: not running.daemon.hall.sessions)
         assert not association.homes[AR].socket.exists()
+
+
+# -- one session -----------------------------------------------------------------------------------------
+class Socket:
+    """A WebSocket that says what it was told to say."""
+
+    def __init__(self, *messages: aiohttp.WSMessage | Exception) -> None:
+        self.messages = list(messages)
+        self.sent: list[bytes] = []
+
+    async def receive(self, _timeout: float | None = None) -> aiohttp.WSMessage:
+        message = self.messages.pop(0)
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    async def send_bytes(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    async def close(self) -> None:
+        self.messages.append(aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None))
+
+
+def said(kind: aiohttp.WSMsgType, data: object) -> aiohttp.WSMessage:
+    return aiohttp.WSMessage(kind, data, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (said(aiohttp.WSMsgType.TEXT, "hola"), "malformed"),
+        (said(aiohttp.WSMsgType.BINARY, b"garbage"), "malformed"),
+        (said(aiohttp.WSMsgType.BINARY, encode([27, "clock_skew", "1800000000"])), "clock_skew"),
+    ],
+)
+async def test_what_is_no_answer_ends_the_session(
+    association: Association, message: aiohttp.WSMessage, code: str
+) -> None:
+    async with hub(association.hub_home), node(association.homes[AR]) as daemon:
+        await connected(daemon)
+        exchange = another(daemon)
+        closed = await exchange.run(Socket(message))  # type: ignore[arg-type]
+        assert closed.code == code
+        exchange.go(Going(9))
+        exchange.close(StandingError())
+
+
+@pytest.mark.parametrize("message", [TimeoutError(), said(aiohttp.WSMsgType.CLOSED, None)])
+async def test_a_line_that_breaks_without_a_word(association: Association, message: object) -> None:
+    async with hub(association.hub_home), node(association.homes[AR]) as daemon:
+        await connected(daemon)
+        with pytest.raises(HubGoneError):
+            await another(daemon).run(Socket(message))  # type: ignore[arg-type]
+
+
+def another(daemon: Daemon) -> Exchange:
+    service = daemon.service
+    identity = service.uplink._identity(None)
+    return Exchange(9, service.engine, service.rounds, identity, time.time, daemon.log)
+
+
+async def test_a_work_that_fails_ends_the_session_and_the_next_one_goes_on(
+    association: Association, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hub(association.hub_home), node(association.homes[AR]) as daemon:
+        await connected(daemon)
+        exchange = daemon.service.uplink._exchange
+        assert exchange
+
+        def broken(*_given: object) -> None:
+            raise KeyError("a fault of ours")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(daemon.service.engine, "answered", broken)
+            exchange._frame(Results((ResultItem(EnvelopeId(bytes(32)), "conflict", ()),)))
+            await eventually("its end", lambda: daemon.service.uplink._exchange is not exchange)
+        await connected(daemon)
+        assert daemon.failure is None
+
+
+async def test_a_calendar_that_the_hub_refuses_is_told_and_no_more(association: Association) -> None:
+    async with hub(association.hub_home), node(association.homes[AR]) as daemon:
+        await connected(daemon)
+        exchange = daemon.service.uplink._exchange
+        assert exchange
+        with capture_logs() as logs:
+            exchange._frame(Published(77, "stale"))
+        exchange._frame(Recalled(78, None))
+        assert [line["code"] for line in logs] in ([], ["stale"])
+        assert await daemon.service.rounds.ask(lambda _ctx: 1) == 1
+        assert daemon.service.uplink._exchange is exchange
+
+
+async def test_prekeys_die_by_both_clocks_alone(association: Association) -> None:
+    now = [time.time()]
+    async with hub(association.hub_home), node(association.homes[AR], now=lambda: now[0]) as daemon:
+        await connected(daemon)
+        engine = daemon.service.engine
+        assert engine.runway().held == 15
+
+        def later(ctx: Context) -> list[str]:
+            engine._upkeep_at = 0.0
+            engine.turn(replace(ctx, now=ctx.now + 3 * DAY))
+            return [alarm.code for alarm in state.alarms(ctx.tx)]
+
+        engine._hub_ahead = -3 * DAY
+        assert "clock_skew" in await daemon.service.rounds.ask(later)
+        assert engine.runway().held == 18
+        engine._hub_ahead = 0
+
+        def drained(ctx: Context) -> None:
+            state.put(ctx.tx, "drained", ctx.second + 3 * DAY)
+
+        await daemon.service.rounds.ask(drained)
+        await daemon.service.rounds.ask(later)
+        assert engine.runway().held == 16
