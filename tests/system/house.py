@@ -141,12 +141,18 @@ class Api:
 
     def reaches(self, message_id: str, wanted: Mapping[str, str], seconds: float = PATIENCE) -> Any:
         """The message in full, once it stands so with each of these recipients and no other."""
-        eventually(f"{message_id} is {wanted}", lambda: self.states(message_id) == wanted, seconds)
-        return self.message(message_id)
+        return self._once(message_id, lambda: self.states(message_id) == wanted, f"is {wanted}", seconds)
 
     def settled(self, message_id: str, seconds: float = PATIENCE) -> Any:
         """The message in full, once every recipient has signed for it."""
-        eventually(f"receipts of {message_id}", lambda: set(self.states(message_id).values()) <= SIGNED, seconds)
+        return self._once(message_id, lambda: set(self.states(message_id).values()) <= SIGNED, "settled", seconds)
+
+    def _once(self, message_id: str, ready: Callable[[], bool], what: str, seconds: float) -> Any:
+        try:
+            eventually(f"{message_id} {what}", ready, seconds)
+        except NotInTimeError as error:
+            told = self.message(message_id)["deliveries"], self.status()
+            raise NotInTimeError(f"{error}; it stands {told}") from None
         return self.message(message_id)
 
     def received(self, message_id: str, seconds: float = PATIENCE) -> Any:

@@ -23,6 +23,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Four nodes, of which three are a network; one of them is stopped and started by tests that need that."""
     with House(tmp_path_factory.mktemp("x"), MEMBERS, NETWORK) as house:
         house.start()
+        # Whoever stops from here on has published prekeys that the others hold.
+        ar = house.api("ar-mpf")
+        ar.settled(ar.send("br-mpf", "co-fgn", "es-fge", body="buenos días", urgency="urgent"))
         yield house
 
 
