@@ -41,21 +41,37 @@ class Done:
     stderr: str
 
 
-def run(
-    program: str, *words: str | Path, text: str = "", ahead: int = 0, environment: Mapping[str, str] = NOTHING
-) -> Done:
-    """Run `valija-<program>` with `--json` to its end, `text` on its standard input."""
-    with tempfile.TemporaryDirectory(prefix="valija-") as folder:
-        files = [Path(folder) / name for name in ("in", "out", "err")]
-        files[0].write_text(text)
-        process = _start(program, [*map(str, words), "--json"], files, environment, ahead)
-        process.join(COMMAND_SECONDS)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise TimeoutExpired(f"valija-{program}", COMMAND_SECONDS)
-        out, err = (path.read_text() for path in files[1:])
-        return Done(process.exitcode, json.loads(out) if out.strip() else None, err)
+class Command:
+    """`valija-<program>` with `--json`, started, `text` on its standard input; `done` waits for its end.
+
+    Commands may run side by side, but are to be started and waited for by one thread: `multiprocessing` lets any
+    thread that starts a process take the exit status of every other.
+    """
+
+    def __init__(
+        self, program: str, *words: str | Path, text: str = "", ahead: int = 0, environment: Mapping[str, str] = NOTHING
+    ) -> None:
+        """It runs."""
+        self._folder = tempfile.TemporaryDirectory(prefix="valija-")
+        self._files = [Path(self._folder.name) / name for name in ("in", "out", "err")]
+        self._files[0].write_text(text)
+        self._process = _start(program, [*map(str, words), "--json"], self._files, environment, ahead)
+
+    def done(self) -> Done:
+        """How it ended; `TimeoutExpired` if it does not, after which it is killed."""
+        with self._folder:
+            self._process.join(COMMAND_SECONDS)
+            if self._process.exitcode is None:
+                self._process.kill()
+                self._process.join()
+                raise TimeoutExpired(self._process.name, COMMAND_SECONDS)
+            out, err = (path.read_text() if path.exists() else "" for path in self._files[1:])
+            return Done(self._process.exitcode, json.loads(out) if out.strip() else None, err)
+
+
+def run(program: str, *words: str | Path, **how: Any) -> Done:
+    """How a `Command` ended that was given all of this."""
+    return Command(program, *words, **how).done()
 
 
 def _start(

@@ -263,6 +263,13 @@ class House:
             answer = post(self.association.url, "/log/statements", signed.raw)
             assert answer.status == 200, answer
 
+    def state_of_hub(self) -> Any:
+        """What must not change when the hub refuses something: its log, its mailboxes, what it accepted."""
+        (hub,) = self.daemons.hubs.values()
+        told = hub.get("/status")[1]
+        queues = [(each["member"], each["queued"], each["queued_bytes"]) for each in told["members"]]
+        return told["registry_size"], queues, told["totals"]["accepted"]
+
     def __enter__(self) -> Self:
         return self
 
