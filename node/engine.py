@@ -82,6 +82,7 @@ class Engine:
         self.certificate: CertificateRecord | None = None
         self._session = 0
         self._hub_ahead: int | None = None
+        self._is_adrift = False
         self._upkeep_at = 0.0
         self._wants_calendar = self._wants_view = False
         self._tick_at = self._wake_at = 0.0
@@ -89,6 +90,7 @@ class Engine:
     # -- who we are ------------------------------------------------------------------------------------
     def load(self, tx: Transaction) -> None:
         """Afterwards the mirror and the calendars are those of the archive.  Raises what a damaged archive gives."""
+        self._is_adrift = False
         self.mirror = Mirror.load(tx, self._anchor.association)
         known = state.get(tx, _CERTIFICATE)
         if known is not None:
@@ -100,6 +102,7 @@ class Engine:
 
     def context(self, tx: Transaction) -> Context:
         """What the rules work with; `StandingError` while the registry holds no certificate of this node's key."""
+        self._come_back(tx)
         if self.certificate is None:
             raise StandingError("this node's key is not certified yet")
         identity = Identity(self.me, self.certificate.id, self._key)
@@ -120,6 +123,7 @@ class Engine:
         Raises `WrongHubError` for a log that the charter's hub did not sign, `ProofError` and `LogError` for leaves
         that are none of that log's.
         """
+        self._come_back(tx)
         try:
             extension = self.mirror.extend(tx, int(self._now()), fetched.note, fetched.leaves, self._anchor.charter)
         except (ProofError, LogError) as error:
@@ -128,12 +132,24 @@ class Engine:
             raise
         except VerificationError as error:
             raise WrongHubError(f"its log does not verify: {error.code}") from error
+        try:
+            self._follow(tx, extension)
+        except BaseException:
+            # What was stored is undone with this job; what is in memory would be ahead of the archive for ever.
+            self._is_adrift = True
+            raise
+        return extension
+
+    def _follow(self, tx: Transaction, extension: Extension) -> None:
         self._choose_certificate(tx)
         if extension.added and self.certificate is not None:
             ctx = self.context(tx)
             self._courier.incarnation_begun(ctx)
             reception.retry_held(ctx, self._prekeys.prekey)
-        return extension
+
+    def _come_back(self, tx: Transaction) -> None:
+        if self._is_adrift:
+            self.load(tx)
 
     def check_hub(self) -> None:
         """Return if the log holds the charter that was given by hand; else `WrongHubError`."""

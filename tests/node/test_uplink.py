@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -18,7 +19,7 @@ from structlog.testing import capture_logs
 from node.config import Home
 from node.context import Context
 from node.daemon import Daemon
-from node.engine import Going
+from node.engine import Engine, Going
 from node.exchange import Exchange
 from node.fetching import MAX_NEW_LEAVES, bundle_path, fetch, read_bundle
 from node.hubline import HubLine, choose_proxy
@@ -34,6 +35,7 @@ from protocol.errors import (
     MalformedError,
     ProxyError,
     SignatureError,
+    StaleError,
     StandingError,
     TlsInspectedError,
     ValijaError,
@@ -478,3 +480,21 @@ async def test_prekeys_die_by_both_clocks_alone(association: Association) -> Non
         await daemon.service.rounds.ask(drained)
         await daemon.service.rounds.ask(later)
         assert engine.runway().held == 16
+
+
+async def test_a_fault_after_the_mirror_grew_loses_no_leaf(
+    association: Association, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow, faults = Engine._follow, [StaleError("once")]
+
+    def failing(engine: Engine, tx: Any, extension: Any) -> None:
+        if faults:
+            raise faults.pop()
+        follow(engine, tx, extension)
+
+    monkeypatch.setattr(Engine, "_follow", failing)
+    async with hub(association.hub_home), node(association.homes[AR]) as daemon:
+        await connected(daemon)
+        assert not faults
+        stored = await daemon.service.rounds.ask(lambda ctx: ctx.tx.one("SELECT count(*) FROM registry_leaf"))
+        assert stored == (daemon.service.engine.mirror.registry.size,)
