@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
+from node import withdrawal
 from node.engine import Engine, Going
 from node.exchange import Exchange
 from node.fetching import fetch
@@ -206,6 +207,7 @@ class Uplink:
         await exchange.opened.wait()
         self.state = replace(self.state, failures=0)
         self._tell(Phase.CONNECTED, None)
+        exchange.recall(await self._rounds.ask(withdrawal.unfinished))
 
     async def _follow(self) -> None:
         """While the session lasts: fetch the log when it grew, and open the incarnation that a round asked for."""
@@ -230,7 +232,7 @@ class Uplink:
             self._stale.set()
 
     def recall(self, recalling: list[Recalling]) -> None:
-        """Ask the hub to drop what is not delivered yet; without a session the void alone does it."""
+        """Ask the hub to drop what is not delivered yet; without a session the next one begins with it."""
         if self._exchange is not None:
             self._exchange.recall(recalling)
 

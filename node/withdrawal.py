@@ -14,6 +14,7 @@ from node.context import Context
 from node.model import EventKind, LinkState
 from node.reach import resolve
 from node.tables import links, outbox, peers, state
+from node.tables.links import LinkRow
 from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
 from node.upkeep import is_first
 from protocol.errors import TooLateError, UnknownMessageError
@@ -50,6 +51,16 @@ def withdraw(ctx: Context, message_id: MessageId) -> list[Recalling]:
         raise TooLateError
     state.event(ctx.tx, ctx.second, EventKind.MESSAGE, message.id)
     return recalling
+
+
+def unfinished(ctx: Context) -> list[Recalling]:
+    """What to ask of the hub in a new session: whatever was withdrawn and not receipted, for the asking may be lost."""
+    found = links.being_voided(ctx.tx, VoidReason.WITHDRAWN)
+    return [_recalling(ctx, link, link.envelope) for link in found if link.envelope is not None]
+
+
+def _recalling(ctx: Context, link: LinkRow, envelope: int) -> Recalling:
+    return Recalling(links.envelope_id(ctx.tx, envelope), peers.find(ctx.tx, link.peer).party)
 
 
 def _was_restored(ctx: Context) -> bool:
@@ -93,6 +104,5 @@ def _withdraw_numbered(ctx: Context, message: Written) -> tuple[list[Recalling],
             links.begin_void(ctx.tx, link.id, [place], VoidReason.WITHDRAWN)
             touched = True
             if link.envelope is not None:
-                party = peers.find(ctx.tx, link.peer).party
-                recalling.append(Recalling(links.envelope_id(ctx.tx, link.envelope), party))
+                recalling.append(_recalling(ctx, link, link.envelope))
     return recalling, touched

@@ -289,6 +289,13 @@ def begin_void(tx: Transaction, link: int, places: Iterable[int], reason: VoidRe
     )
 
 
+def being_voided(tx: Transaction, reason: VoidReason) -> list[LinkRow]:
+    """The links under way with a number that is to be closed for this reason and that no receipt closed yet."""
+    numbers = f"SELECT link FROM number_out WHERE state = {int(LinkState.VOIDING)} AND reason = ?"  # noqa: S608
+    rows = tx.all(_SELECT + f"WHERE envelope IS NOT NULL AND id IN ({numbers}) ORDER BY id", (int(reason),))
+    return [_link(row) for row in rows]
+
+
 def unvoided(tx: Transaction) -> list[NumberRow]:
     """The numbers to be voided for which no void was signed yet, in order."""
     where = f"WHERE state = {int(LinkState.VOIDING)} AND void_link IS NULL ORDER BY link, place"

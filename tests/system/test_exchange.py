@@ -200,6 +200,21 @@ def test_what_is_not_delivered_can_be_withdrawn_and_the_recipient_signs_for_it(h
     assert kept in [each["id"] for each in es.inbox()]
 
 
+def test_what_was_withdrawn_while_the_hub_was_away_is_recalled_when_it_is_back(house: House, ar: Api, es: Api) -> None:
+    house.daemons.nodes["es-fge"].stop()
+    sent = ar.send("es-fge", subject="retirado", body="tampoco llega", urgency="urgent")
+    ar.reaches(sent, {"es-fge": "relayed"})
+    (hub,) = house.daemons.hubs.values()
+    hub.kill()
+    assert ar.post(f"messages/{sent}/withdraw").status == 202
+    hub.start()
+    probe = ar.send("br-mpf", body="el hub volvió", urgency="urgent")
+    ar.settled(probe)
+    house.daemons.nodes["es-fge"].start()
+    ar.reaches(sent, {"es-fge": "withdrawn"})
+    assert sent not in [each["id"] for each in es.inbox()]
+
+
 def test_what_is_delivered_cannot_be_withdrawn(ar: Api, br: Api) -> None:
     sent = ar.send("br-mpf", body="ya está", urgency="urgent")
     ar.settled(sent)
