@@ -97,4 +97,5 @@ def _kinds(kind: type[ValijaError]) -> Iterator[type[ValijaError]]:
         yield from _kinds(each)
 
 
-_BY_CODE: Final = {kind.code: kind for kind in _kinds(ValijaError)}
+# The catalogue's own classes: another module may say the same code in other words.
+_BY_CODE: Final = {kind.code: kind for kind in _kinds(ValijaError) if kind.__module__ == ValijaError.__module__}
