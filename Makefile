@@ -66,7 +66,8 @@ deploy-check: $(READY)
 test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools
 	@$(MAKE) coverage
 	@$(PYTEST) -m "" $(PARALLEL) $(addprefix --ignore=,$(UNITS) tests/models tests/system)
-	@$(PYTEST) -m "" tests/system tests/models
+	@$(PYTEST) -m "" -n 2 tests/models
+	@$(PYTEST) -m "" tests/system
 
 coverage: $(READY) ## branch coverage of the unit suites
 	@mkdir -p build && rm -f build/coverage build/coverage.*
