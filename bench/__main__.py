@@ -40,7 +40,7 @@ class Size:
 
 
 FULL: Final = Size(60_000, 1_200, 4_000, 21)
-QUICK: Final = Size(10_000, 120, 320, 21)
+QUICK: Final = Size(8_000, 100, 256, 21)
 
 
 def wish(name: str) -> str:
