@@ -408,7 +408,7 @@ async def test_a_line_that_breaks_leaves_nothing_behind(hub: Running, world: Wor
     assert (hub.core.desk.readers, hub.core.desk.demands) == ({}, {})
 
 
-async def test_pings_are_answered(hub: Running, world: World) -> None:
+async def test_a_ping_before_the_hello_does_no_harm(hub: Running, world: World) -> None:
     async with line(hub.url) as opened:
         await opened.ping(b"hola")
         client = HubClient(world, ALBA, opened, machine(world, ALBA, await mirror(hub.url, world)))
