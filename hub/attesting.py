@@ -14,9 +14,9 @@ from typing import Final
 from hub.store import StoredAttestation, Transaction
 from protocol.batch import BatchSignature, LeafProof, sign_batch
 from protocol.codec import VERSION, decode, encode
-from protocol.envelope import Attestation, Event
 from protocol.errors import UsageError
 from protocol.limits import KIB, MAX_BATCH_LEAVES
+from protocol.messages.envelope import Attestation, Event
 from protocol.names import AssociationId, Digest, EnvelopeId, Party, StatementId
 from protocol.signing import HashLabel, Label, PrivateKey
 

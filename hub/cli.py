@@ -23,7 +23,7 @@ from keys.console import FILE, Commands, F, answer, json_option, now, strong, wa
 from keys.kinds import Kind, hex_groups
 from keys.papers import read_statement
 from protocol.names import show_id
-from protocol.statements import SignedStatement
+from protocol.trust.statements import SignedStatement
 
 _REFUSED: Final = 1
 _WATCH_SECONDS: Final = 2.0

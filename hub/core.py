@@ -24,14 +24,14 @@ from hub.store import Queue, Store, Transaction, transaction
 from hub.tiles import TilePath
 from hub.totals import Totals
 from hub.writer import Writer
-from protocol.channel import NONCE_BYTES, SHARE_BYTES, Ephemeral
 from protocol.errors import ConfigError
 from protocol.names import Incarnation, StatementId
-from protocol.registry import Entry, Registry
-from protocol.session import HubIdentity, HubSession
+from protocol.session.channel import NONCE_BYTES, SHARE_BYTES, Ephemeral
+from protocol.session.machine import HubIdentity, HubSession
 from protocol.signing import fresh_salts
-from protocol.standing import CertificateRecord
-from protocol.statements import SignedStatement
+from protocol.trust.registry import Entry, Registry
+from protocol.trust.standing import CertificateRecord
+from protocol.trust.statements import SignedStatement
 
 NOT_INSTALLED: Final = "the charter and the hub's certificate are not installed; run valija-hub install"
 

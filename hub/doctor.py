@@ -24,13 +24,13 @@ from hub.log import Log
 from hub.sqlite_check import damage, looking
 from hub.store import Transaction
 from keys.times import show_time
-from protocol.checkpoint import LogKey
 from protocol.errors import ConfigError, HomeMissingError, NotRunningError, StoreError, ValijaError
 from protocol.limits import DAY_SECONDS, MIB
 from protocol.merkle import leaf_hash, root
-from protocol.notes import Note
-from protocol.registry import Entry
-from protocol.statements import Charter, SignedStatement, StatementType
+from protocol.trust.checkpoint import LogKey
+from protocol.trust.notes import Note
+from protocol.trust.registry import Entry
+from protocol.trust.statements import Charter, SignedStatement, StatementType
 
 _GIB: Final = 1024 * MIB
 _FEW_BYTES: Final = 2 * _GIB

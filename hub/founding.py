@@ -26,7 +26,7 @@ from keys.papers import public_paper
 from keys.vault import Kind, PublicPart, Secret, Vault
 from protocol.errors import ExistsError, UsageError, WrongAssociationError
 from protocol.names import Incarnation, check_name
-from protocol.statements import Cause, Charter, SignedStatement, StatementType
+from protocol.trust.statements import Cause, Charter, SignedStatement, StatementType
 
 _NONCE_BYTES: Final = 16
 KINDS: Final = (Kind.HUB, Kind.LOG)

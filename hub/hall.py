@@ -18,9 +18,9 @@ from hub.rounds import Demand, Desk, Round
 from hub.sessions import Session
 from hub.writer import Writer
 from protocol.errors import DrainingError, FencedError, StandingError, TransportError, ValijaError
-from protocol.items import Window
 from protocol.names import StatementId
-from protocol.session import Closed, HubSession, Source
+from protocol.session.items import Window
+from protocol.session.machine import Closed, HubSession, Source
 
 T = TypeVar("T")
 _log: Final = structlog.get_logger("hub")

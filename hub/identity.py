@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from hub.config import Home, HubConfig, secret_file
 from keys.signer import LogSigner, Signer
 from keys.vault import Kind, Secret, Vault
-from protocol.checkpoint import SignedCheckpoint
 from protocol.errors import StandingError, UsageError, WrongHubError
-from protocol.notes import Note
-from protocol.registry import Registry
-from protocol.standing import CertificateRecord
-from protocol.statements import Charter
+from protocol.trust.checkpoint import SignedCheckpoint
+from protocol.trust.notes import Note
+from protocol.trust.registry import Registry
+from protocol.trust.standing import CertificateRecord
+from protocol.trust.statements import Charter
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.envelope import Envelope, Submission
 from protocol.errors import BadExpiryError, StandingError, UnknownMemberError, UnknownRecipientError, WrongSenderError
-from protocol.items import SubmitItem
+from protocol.messages.envelope import Envelope, Submission
 from protocol.names import Incarnation, Party, StatementId
-from protocol.registry import Registry
+from protocol.session.items import SubmitItem
+from protocol.trust.registry import Registry
 
 _U64_BYTES: Final = 8
 

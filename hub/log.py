@@ -13,15 +13,15 @@ from typing import Final, Protocol, TypeAlias
 from hub.store import Store, Transaction, transaction
 from hub.tiles import Tiles
 from protocol.bodies import Cause, Certificate, Opening, Revocation, Role, StatementType
-from protocol.checkpoint import Checkpoint, SignedCheckpoint
 from protocol.errors import LimitError, PeerError, StandingError, StoreError, UsageError
 from protocol.limits import DAY_SECONDS
 from protocol.merkle import Frontier, leaf_hash
 from protocol.names import AssociationId, Incarnation, StatementId
-from protocol.notes import Note
-from protocol.registry import Entry, Registry, entry_bytes
 from protocol.signing import PrivateKey
-from protocol.statements import SignedStatement, sign_statement
+from protocol.trust.checkpoint import Checkpoint, SignedCheckpoint
+from protocol.trust.notes import Note
+from protocol.trust.registry import Entry, Registry, entry_bytes
+from protocol.trust.statements import SignedStatement, sign_statement
 
 REFRESH_SECONDS: Final = 3_600
 STATEMENTS_A_DAY: Final = 256

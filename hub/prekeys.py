@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hub.store import Transaction
 from protocol.bodies import Role
-from protocol.envelope import Slot
 from protocol.errors import ClockSkewError, PrekeyExpiredError, PrekeyUnknownError, StandingError, WrongSenderError
 from protocol.limits import CLOCK_REFUSE_SECONDS, EPOCH_GRACE_SECONDS, EPOCH_SECONDS
+from protocol.messages.envelope import Slot
 from protocol.names import Party
-from protocol.prekeys import PrekeyCalendar, SignedCalendar, check_successor
-from protocol.registry import Registry
+from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, check_successor
+from protocol.trust.registry import Registry
 
 
 class PrekeyBook:

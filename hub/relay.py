@@ -22,7 +22,9 @@ from hub.drafts import Draft, DraftNotice, Drafts, Tally
 from hub.intake import Sender, Terms, examine, read_submission_key, refusal_of_recipient, submission_key
 from hub.prekeys import PrekeyBook
 from hub.store import Acceptance, EnvelopeRecord, Queue, Transaction
-from protocol.envelope import (
+from protocol.errors import ConflictError, MailboxFullError, PeerError, ReplayError, StandingError
+from protocol.limits import MAX_ENVELOPES_PER_FRAME, MAX_FRAME_BYTES
+from protocol.messages.envelope import (
     RESULT_ACCEPTED,
     RESULT_EXPIRED,
     RESULT_RECALLED,
@@ -34,11 +36,9 @@ from protocol.envelope import (
     Slot,
     Submission,
 )
-from protocol.errors import ConflictError, MailboxFullError, PeerError, ReplayError, StandingError
-from protocol.items import DeliverItem, ResultItem, SubmitItem, Window
-from protocol.limits import MAX_ENVELOPES_PER_FRAME, MAX_FRAME_BYTES
 from protocol.names import EnvelopeId, Party
-from protocol.registry import Registry
+from protocol.session.items import DeliverItem, ResultItem, SubmitItem, Window
+from protocol.trust.registry import Registry
 
 EXPIRE_AT_ONCE: Final = 64
 _DIGEST_BYTES: Final = 32

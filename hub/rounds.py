@@ -17,8 +17,8 @@ from typing import Protocol
 
 from hub.relay import Group, Relay
 from hub.store import Transaction
-from protocol.items import DeliverItem, Window
-from protocol.registry import Registry
+from protocol.session.items import DeliverItem, Window
+from protocol.trust.registry import Registry
 
 
 class Reader(Protocol):

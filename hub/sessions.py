@@ -1,4 +1,4 @@
-"""The sessions of a hub: one task for each connection, around the machine of `protocol.session` (SPEC section 11).
+"""The sessions of a hub: one task for each connection, around the machine of `protocol.session.machine` (SPEC section 11).
 
     bytes ──► HubSession ──► frame ──► job in the next round ──► answer ──► bytes
                                        mailbox fills ──► delivery ──► bytes
@@ -18,7 +18,8 @@ from hub.intake import Sender
 from hub.line import CLOSE_SECONDS, Line
 from hub.rounds import Delivery, Demand, Round
 from protocol.errors import ConflictError, PeerError, StandingError, TransportError, UsageError, ValijaError
-from protocol.frames import (
+from protocol.limits import MAX_ENVELOPES_PER_FRAME, MIB
+from protocol.session.frames import (
     Acknowledge,
     Calendars,
     Deliver,
@@ -33,10 +34,9 @@ from protocol.frames import (
     Submit,
     Welcome,
 )
-from protocol.handshake import ClientHello
-from protocol.items import DeliverItem, ResultItem, Window, fitting
-from protocol.limits import MAX_ENVELOPES_PER_FRAME, MIB
-from protocol.session import Answer, Authenticated, Closed, Event, FrameReceived, HubSession, State
+from protocol.session.handshake import ClientHello
+from protocol.session.items import DeliverItem, ResultItem, Window, fitting
+from protocol.session.machine import Answer, Authenticated, Closed, Event, FrameReceived, HubSession, State
 
 T = TypeVar("T")
 I = TypeVar("I", ResultItem, DeliverItem)  # noqa: E741 - an item

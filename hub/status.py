@@ -14,7 +14,7 @@ from hub.store import Queue
 from keys.times import show_time
 from protocol.errors import StandingError
 from protocol.limits import MIB
-from protocol.registry import Registry
+from protocol.trust.registry import Registry
 
 Status = Mapping[str, Any]
 _MS: Final = 1_000

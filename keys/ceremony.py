@@ -23,7 +23,7 @@ from keys.kinds import Kind, PublicPart
 from protocol.errors import StaleError, ThresholdError, UsageError, WrongAssociationError
 from protocol.names import AssociationId, StatementId
 from protocol.signing import PrivateKey, PublicKey
-from protocol.statements import (
+from protocol.trust.statements import (
     NEGATIVES,
     Admission,
     Certificate,

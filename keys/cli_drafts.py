@@ -24,7 +24,7 @@ from keys.times import read_time
 from keys.vault import Vault
 from protocol.errors import CharterExpiredError, UsageError
 from protocol.names import StatementId, read_id, show_id
-from protocol.statements import (
+from protocol.trust.statements import (
     Admission,
     Expulsion,
     Lift,

@@ -29,7 +29,7 @@ from keys.papers import read_paper, read_statement, statement_paper
 from keys.vault import Vault
 from keys.words import Facts, facts, headline, lines_of, part_facts, tally_facts, tally_lines, warnings
 from protocol.errors import ExistsError
-from protocol.statements import Charter, SignedStatement
+from protocol.trust.statements import Charter, SignedStatement
 
 NOT_PROVEN: Final = "The lines above the first mark prove nothing; `valija-keys explain FILE` says what the file holds."
 

@@ -14,7 +14,7 @@ from protocol.codec import encode
 from protocol.errors import ConfigError, LimitError, MalformedError, UsageError
 from protocol.limits import DAY_SECONDS, ENVELOPE_LIFETIME_SECONDS, MIB
 from protocol.names import AssociationId, Party
-from protocol.statements import (
+from protocol.trust.statements import (
     NO_ASSOCIATION,
     Certificate,
     Charter,

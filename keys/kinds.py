@@ -13,11 +13,11 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from protocol.checkpoint import Cosigner, CosignerPrivateKey, LogKey, LogPrivateKey
 from protocol.codec import Value, array, binary, text
 from protocol.errors import KeyAccessError, KeyDamagedError, MalformedError, UsageError
 from protocol.names import check_name
 from protocol.signing import SEED_BYTES, HashLabel, PrivateKey, PublicKey, digest
+from protocol.trust.checkpoint import Cosigner, CosignerPrivateKey, LogKey, LogPrivateKey
 
 _MAX_PARTS: Final = 2
 

@@ -13,7 +13,7 @@ from keys.kinds import PublicPart, hex_groups, spoken
 from protocol.codec import decode, encode, fields, uint
 from protocol.errors import MalformedError, PeerError
 from protocol.limits import MAX_STATEMENT_BYTES
-from protocol.statements import SignedStatement
+from protocol.trust.statements import SignedStatement
 
 _FORMAT = 0
 

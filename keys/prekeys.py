@@ -38,9 +38,9 @@ from protocol.limits import (
     EPOCH_SECONDS,
 )
 from protocol.names import Incarnation, Party
-from protocol.prekeys import PrekeyCalendar, SignedCalendar, epoch_at, prekey_hash, sign_calendar
 from protocol.sealing import Prekey, generate_prekey
 from protocol.signing import PrivateKey
+from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, epoch_at, prekey_hash, sign_calendar
 
 SUFFIX: Final = ".prekey"
 DAYS_AHEAD: Final = 14

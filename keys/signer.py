@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from keys.kinds import Kind, PublicPart
 from keys.vault import Unlock, Vault
-from protocol.checkpoint import LogKey, LogPrivateKey, SignedCheckpoint
-from protocol.notes import Note
 from protocol.signing import Label, PrivateKey, PublicKey, Signature
+from protocol.trust.checkpoint import LogKey, LogPrivateKey, SignedCheckpoint
+from protocol.trust.notes import Note
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from keys.kinds import Kind, PublicPart, hex_groups, spoken
 from keys.times import show_time
 from protocol.names import show_id
 from protocol.signing import PublicKey
-from protocol.statements import (
+from protocol.trust.statements import (
     Admission,
     Cause,
     Certificate,

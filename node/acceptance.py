@@ -16,7 +16,6 @@ from node.model import DAY
 from node.reach import addressed_bytes, resolve
 from node.tables import outbox
 from node.tables.outbox import Written
-from protocol.content import from_json
 from protocol.errors import (
     ConflictError,
     PeerError,
@@ -27,7 +26,8 @@ from protocol.errors import (
     ValijaError,
 )
 from protocol.limits import MAX_AUDIENCE
-from protocol.message import Header
+from protocol.messages.content import from_json
+from protocol.messages.message import Header
 from protocol.names import MessageId, Party, message_id
 
 DEFAULT_LIFE_SECONDS: Final = 90 * DAY

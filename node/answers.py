@@ -19,7 +19,6 @@ from node.context import Context
 from node.model import DAY, EventKind, LinkState
 from node.tables import evidence, links, state
 from node.tables.links import LinkRow
-from protocol.envelope import Attestation, AttestationData, Event
 from protocol.errors import (
     ConflictError,
     MailboxFullError,
@@ -27,10 +26,11 @@ from protocol.errors import (
     PrekeyUnknownError,
     ValijaError,
 )
-from protocol.items import ResultItem
-from protocol.message import Kind
-from protocol.receipts import VoidReason
-from protocol.statements import Cause
+from protocol.messages.envelope import Attestation, AttestationData, Event
+from protocol.messages.message import Kind
+from protocol.messages.receipts import VoidReason
+from protocol.session.items import ResultItem
+from protocol.trust.statements import Cause
 
 PASSING_SECONDS: Final = {MailboxFullError.code: 60, PrekeyUnknownError.code: 5, PrekeyExpiredError.code: 5}
 """Refusals that pass, and after how long to try again."""

@@ -15,7 +15,9 @@ from msgspec import Meta
 from node.acceptance import Request
 from node.desks import AtDesk, Caller
 from node.handling import Forwarded
-from protocol.content import (
+from protocol.errors import LimitError, PeerError, UsageError
+from protocol.limits import MAX_AUDIENCE, MIB
+from protocol.messages.content import (
     SCHEMA,
     Author,
     BodyFormat,
@@ -29,10 +31,8 @@ from protocol.content import (
     Urgency,
     to_json,
 )
-from protocol.errors import LimitError, PeerError, UsageError
-from protocol.limits import MAX_AUDIENCE, MIB
+from protocol.messages.receipts import Action
 from protocol.names import MAX_KEY_BYTES, Address, MessageId, parse_address, read_id
-from protocol.receipts import Action
 
 MAX_SINGLE_BYTES: Final = 768 * 1024
 MAX_BATCH_BYTES: Final = 8 * MIB

@@ -15,10 +15,10 @@ from node.store import Transaction
 from node.tables import evidence, finding, inbox
 from node.tables.finding import Arrival, Sent
 from protocol.errors import StandingError, UnknownMemberError
+from protocol.messages.receipts import Action, HandedOver, VoidReason
 from protocol.names import MessageId, Party, show_id
-from protocol.receipts import Action, HandedOver, VoidReason
-from protocol.registry import Registry
-from protocol.standing import MemberRecord
+from protocol.trust.registry import Registry
+from protocol.trust.standing import MemberRecord
 
 View: TypeAlias = dict[str, Any]
 

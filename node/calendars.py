@@ -8,9 +8,9 @@ from node.context import Context
 from node.tables import calendars as table
 from node.tables import state
 from protocol.errors import ConflictError, PeerError, StandingError, VerificationError
-from protocol.prekeys import PrekeyCalendar, SignedCalendar, check_successor
 from protocol.sealing import check_prekey
-from protocol.statements import Role
+from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, check_successor
+from protocol.trust.statements import Role
 
 
 class Calendars:

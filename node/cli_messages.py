@@ -15,10 +15,10 @@ from keys.times import read_time, show_time
 from node import terminal
 from node.client import NodeClient, segment
 from node.console import answer, author, strong, with_client
-from protocol.content import EuropolCode, MessageType, SourceGrade, Tlp, Urgency
 from protocol.errors import UsageError
 from protocol.limits import MAX_CONTENT_BYTES
-from protocol.receipts import Action
+from protocol.messages.content import EuropolCode, MessageType, SourceGrade, Tlp, Urgency
+from protocol.messages.receipts import Action
 
 LISTED: Final = 30
 _KEY_BYTES: Final = 16

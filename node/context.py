@@ -8,8 +8,8 @@ from node.mirror import Mirror
 from node.store import Transaction
 from protocol.batch import Verified
 from protocol.names import Party, StatementId
-from protocol.registry import Registry
 from protocol.signing import PrivateKey
+from protocol.trust.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,13 @@ from node.posting import Post
 from node.reach import Reach
 from node.recovery import Start
 from node.tables import links, outbox, owed, peers, state
-from protocol.envelope import Attestation
 from protocol.errors import StaleViewError, ValijaError
-from protocol.frames import Welcome
-from protocol.items import ResultItem, SubmitItem
+from protocol.messages.envelope import Attestation
+from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, Incarnation, Party
-from protocol.prekeys import PrekeyCalendar
-from protocol.receipts import VoidReason
+from protocol.session.frames import Welcome
+from protocol.session.items import ResultItem, SubmitItem
+from protocol.trust.prekeys import PrekeyCalendar
 
 ENVELOPES_A_RUN: Final = 64
 BYTES_A_RUN: Final = 24 * 1024 * 1024

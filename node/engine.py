@@ -24,7 +24,6 @@ from node.rounds import Turn
 from node.store import Transaction
 from node.tables import inbox, state
 from protocol.batch import Verified
-from protocol.envelope import Attestation, AttestationData
 from protocol.errors import (
     ClockSkewError,
     LogError,
@@ -36,14 +35,15 @@ from protocol.errors import (
     ViewAheadError,
     WrongHubError,
 )
-from protocol.frames import Welcome
-from protocol.handshake import ServerHello
-from protocol.items import DeliverItem, ResultItem, SubmitItem
 from protocol.limits import CLOCK_TELL_SECONDS
+from protocol.messages.envelope import Attestation, AttestationData
 from protocol.names import Incarnation, Party, StatementId
+from protocol.session.frames import Welcome
+from protocol.session.handshake import ServerHello
+from protocol.session.items import DeliverItem, ResultItem, SubmitItem
 from protocol.signing import PrivateKey
-from protocol.standing import CertificateRecord
-from protocol.statements import Cause, Role, SignedStatement
+from protocol.trust.standing import CertificateRecord
+from protocol.trust.statements import Cause, Role, SignedStatement
 
 UPKEEP_SECONDS: Final = 3_600.0
 TICK_SECONDS: Final = 0.25

@@ -22,10 +22,10 @@ from node.tables import evidence, finding, inbox
 from node.tables.finding import Arrival
 from node.tables.state import Event
 from protocol.errors import UsageError
-from protocol.message import message_id_of
+from protocol.messages.message import message_id_of
+from protocol.messages.receipts import Action
 from protocol.names import MessageId, Party
-from protocol.receipts import Action
-from protocol.registry import Registry
+from protocol.trust.registry import Registry
 
 LAST_PART: Final = (1 << 31) - 1
 _MAX_DIGITS: Final = 19

@@ -17,7 +17,7 @@ from node.event_views import LAST_PART, Manifests, Place, Rendered, render
 from node.store import Transaction
 from node.tables import finding, state
 from protocol.errors import ValijaError
-from protocol.registry import Registry
+from protocol.trust.registry import Registry
 
 T = TypeVar("T")
 

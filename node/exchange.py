@@ -1,4 +1,4 @@
-"""One session with the hub: `protocol.session` between a WebSocket and the rounds.
+"""One session with the hub: `protocol.session.machine` between a WebSocket and the rounds.
 
     bytes -> NodeSession -> frame -> work of the next round -> commit -> answer -> bytes
 
@@ -23,9 +23,10 @@ from node.lookups import Lookups
 from node.reception import Reception
 from node.rounds import Rounds
 from node.withdrawal import Recalling
-from protocol.channel import Ephemeral
 from protocol.errors import HubGoneError, MalformedError, TransportError, UsageError, ValijaError
-from protocol.frames import (
+from protocol.limits import MAX_LOOKUP_MEMBERS, MAX_REQUESTS, MIB
+from protocol.session.channel import Ephemeral
+from protocol.session.frames import (
     Acknowledge,
     Calendars,
     Deliver,
@@ -39,9 +40,8 @@ from protocol.frames import (
     Results,
     Submit,
 )
-from protocol.items import SubmitItem, Window, fitting
-from protocol.limits import MAX_LOOKUP_MEMBERS, MAX_REQUESTS, MIB
-from protocol.session import Answer, Closed, Event, FrameReceived, NodeIdentity, NodeSession, Opened
+from protocol.session.items import SubmitItem, Window, fitting
+from protocol.session.machine import Answer, Closed, Event, FrameReceived, NodeIdentity, NodeSession, Opened
 
 WINDOW: Final = Window(1_024, 32 * MIB)
 OPENING_SECONDS: Final = 20

@@ -12,11 +12,11 @@ from typing import Final
 
 from node.hubline import HubLine
 from node.mirror import Leaves
-from protocol.checkpoint import Checkpoint
 from protocol.errors import LimitError, MalformedError
 from protocol.limits import MAX_ENTRY_BYTES, MAX_NOTE_BYTES, MAX_STATEMENT_BYTES, MIB
-from protocol.notes import Note
-from protocol.registry import Entry
+from protocol.trust.checkpoint import Checkpoint
+from protocol.trust.notes import Note
+from protocol.trust.registry import Entry
 
 TILE_WIDTH: Final = 256
 MAX_NEW_LEAVES: Final = 262_144

@@ -26,7 +26,7 @@ from node.config import FIRST_DESK, Home, NodeConfig, hub_url, secret_file, temp
 from node.store import Transaction
 from protocol.errors import ConfigError, ExistsError, KeyDamagedError, MalformedError, UsageError
 from protocol.names import AssociationId, Party, check_name
-from protocol.statements import Charter, SignedStatement
+from protocol.trust.statements import Charter, SignedStatement
 
 _ARCHIVE_HEADER: Final = b"valija node archive"
 

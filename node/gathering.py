@@ -18,9 +18,9 @@ from node.tables import outbox, peers, state
 from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
 from protocol.errors import DamagedError
 from protocol.limits import MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES, MAX_BODIES_BYTES
-from protocol.message import Kind
+from protocol.messages.message import Kind
+from protocol.messages.receipts import Void, VoidReason
 from protocol.names import MessageId, Party
-from protocol.receipts import Void, VoidReason
 
 LINKS_A_RUN: Final = MAX_BATCH_LEAVES - 256
 """The rest of a batch is left for notices, which wait for no room."""

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.content import EuropolCode, Handling, Tlp
 from protocol.errors import HandlingError
+from protocol.messages.content import EuropolCode, Handling, Tlp
 from protocol.names import MessageId, Party
 
 _BOUND: Final = frozenset({Tlp.RED, Tlp.AMBER_STRICT})

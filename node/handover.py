@@ -8,7 +8,7 @@ from node.context import Context
 from node.model import EventKind
 from node.tables import inbox, owed, state
 from protocol.errors import PeerError, UnknownMessageError, UsageError
-from protocol.receipts import Action, Actor, HandedOver, read_receipt
+from protocol.messages.receipts import Action, Actor, HandedOver, read_receipt
 
 
 def hand_over(ctx: Context, row: int, desk: str, actor: Actor | None, action: Action, note: str = "") -> None:

@@ -16,7 +16,7 @@ from node.reach import Audience, Target
 from node.tables import evidence, links, outbox, peers
 from node.tables.peers import Peer
 from protocol.batch import LeafProof, sign_batch
-from protocol.message import Ack, Body, Kind, Link, Manifest, View
+from protocol.messages.message import Ack, Body, Kind, Link, Manifest, View
 from protocol.names import Incarnation
 from protocol.sealing import PreparedLink, Recipient
 from protocol.signing import HashLabel, Label, fresh_salts

@@ -14,16 +14,16 @@ from typing import Final
 
 from node.store import Transaction
 from node.tables import state
-from protocol.checkpoint import Cosignature, LogKey, SignedCheckpoint
 from protocol.codec import decode, encode
 from protocol.errors import ForkedViewError, LogError, ProofError, StaleViewError, UsageError, VerificationError
 from protocol.limits import CLOCK_REFUSE_SECONDS, MAX_NOTE_BYTES
 from protocol.merkle import Frontier, leaf_hash
-from protocol.message import View
+from protocol.messages.message import View
 from protocol.names import AssociationId, Digest
-from protocol.notes import Note
-from protocol.registry import Entry, Registry
-from protocol.statements import Charter, SignedStatement, statement_hash
+from protocol.trust.checkpoint import Cosignature, LogKey, SignedCheckpoint
+from protocol.trust.notes import Note
+from protocol.trust.registry import Entry, Registry
+from protocol.trust.statements import Charter, SignedStatement, statement_hash
 
 MAX_NEGATIVES_BYTES: Final = 64 * 1024
 """So much of a view may be negatives: an envelope must hold the rest too, and the log should have them soon."""

@@ -21,9 +21,9 @@ from node.model import Mark
 from node.tables import inbox, peers
 from node.tables.inbox import Arrived, Known, Remembered
 from node.tables.peers import Peer, Series
-from protocol.message import Header, Link
+from protocol.messages.message import Header, Link
+from protocol.messages.receipts import Exceptional, LinkRef, Outcome, Void
 from protocol.names import MessageId
-from protocol.receipts import Exceptional, LinkRef, Outcome, Void
 from protocol.sealing import OpenedBody
 
 

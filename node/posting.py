@@ -15,13 +15,13 @@ from node.model import DAY, LinkState
 from node.reach import Reach
 from node.tables import evidence, links, outbox, peers, state
 from node.tables.links import LinkRow
-from protocol.envelope import Envelope, Submission
 from protocol.errors import DamagedError
-from protocol.items import SubmitItem, Window
-from protocol.message import Body, Kind, Link, Manifest, message_id_of
+from protocol.messages.envelope import Envelope, Submission
+from protocol.messages.message import Body, Kind, Link, Manifest, message_id_of
+from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, Incarnation
-from protocol.receipts import VoidReason
 from protocol.sealing import PreparedLink, Recipient, seal
+from protocol.session.items import SubmitItem, Window
 
 RETRY_SECONDS: Final = 60
 CLOCK_MARGIN_SECONDS: Final = 3_600

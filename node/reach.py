@@ -20,8 +20,8 @@ from protocol.errors import (
 )
 from protocol.limits import MAX_CIPHERTEXT_BYTES
 from protocol.names import Party
-from protocol.prekeys import PrekeyCalendar, epoch_at
 from protocol.sealing import Recipient
+from protocol.trust.prekeys import PrekeyCalendar, epoch_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from node.tables import evidence, links, outbox, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
 from protocol.errors import HeldError, ResealLimitError
-from protocol.message import Kind, message_id_of
-from protocol.receipts import Consigned, HandedOver, Outcome, Receipt, Rejected, Unopened
-from protocol.statements import Cause
+from protocol.messages.message import Kind, message_id_of
+from protocol.messages.receipts import Consigned, HandedOver, Outcome, Receipt, Rejected, Unopened
+from protocol.trust.statements import Cause
 
 RESEALS_A_DAY: Final = 3
 ANY: Final = (Consigned, Unopened, Rejected, HandedOver)

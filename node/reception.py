@@ -25,17 +25,17 @@ from node.tables.peers import Peer
 from node.upkeep import is_first
 from protocol import opening
 from protocol.codec import decode, encode
-from protocol.content import Urgency
-from protocol.envelope import Attestation, AttestationData
 from protocol.errors import HeldError, LimitError, OpenError, PeerError, StandingError, VerificationError
-from protocol.items import DeliverItem
 from protocol.limits import MAX_CIPHERTEXT_BYTES
-from protocol.message import Body, Kind
+from protocol.messages.content import Urgency
+from protocol.messages.envelope import Attestation, AttestationData
+from protocol.messages.message import Body, Kind
+from protocol.messages.receipts import Consigned, LinkRef, Notice, Void
 from protocol.names import Digest
 from protocol.opening import Received
-from protocol.receipts import Consigned, LinkRef, Notice, Void
 from protocol.sealing import OpenedBody, Prekey
-from protocol.statements import SignedStatement
+from protocol.session.items import DeliverItem
+from protocol.trust.statements import SignedStatement
 
 RECEIPT_SECONDS: Final = 2
 NOTICE_FIRST: Final = "notice_first"

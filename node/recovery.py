@@ -19,12 +19,12 @@ from node.store import Transaction
 from node.tables import evidence, links, owed, peers, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
-from protocol.envelope import Submission
 from protocol.errors import ResealLimitError, StaleError, UsageError
-from protocol.message import Ack, Kind
+from protocol.messages.envelope import Submission
+from protocol.messages.message import Ack, Kind
+from protocol.messages.receipts import Notice
 from protocol.names import Incarnation, Party
-from protocol.receipts import Notice
-from protocol.statements import Cause, Opening, Role, SignedStatement, sign_statement
+from protocol.trust.statements import Cause, Opening, Role, SignedStatement, sign_statement
 
 CLAIMS_A_DAY: Final = 3
 _CLAIM_BASE: Final = 16

@@ -10,9 +10,9 @@ from dataclasses import replace
 from node.context import Context
 from node.tables import inbox, owed, peers, state
 from node.tables.inbox import Aside
-from protocol.envelope import Attestation, AttestationData, Core, Slot
 from protocol.errors import OpenError, PeerError, UnknownMemberError, ValijaError
-from protocol.receipts import Rejected, Unopened
+from protocol.messages.envelope import Attestation, AttestationData, Core, Slot
+from protocol.messages.receipts import Rejected, Unopened
 
 
 def claimed_sender(core: bytes) -> str:

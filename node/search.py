@@ -16,8 +16,8 @@ from typing import Final
 
 from node.store import Transaction
 from node.tables import state
-from protocol.content import Content, from_json
 from protocol.errors import PeerError, UsageError
+from protocol.messages.content import Content, from_json
 from protocol.names import MESSAGE_ID_BYTES, MessageId, read_id
 
 ROWS_A_STEP: Final = 128

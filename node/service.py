@@ -32,11 +32,11 @@ from node.tables.finding import FOREVER, Arrival, Sent
 from node.uplink import Uplink
 from node.vitals import brief, vitals
 from node.withdrawal import Recalling
-from protocol.content import Content, from_json
 from protocol.errors import UnauthorizedError, UnknownMessageError, UsageError, ValijaError
+from protocol.messages.content import Content, from_json
+from protocol.messages.receipts import Actor
 from protocol.names import MessageId, Party
-from protocol.receipts import Actor
-from protocol.registry import Registry
+from protocol.trust.registry import Registry
 
 T = TypeVar("T")
 

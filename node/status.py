@@ -19,11 +19,11 @@ from node.tables import evidence, inbox, links, outbox, peers
 from node.tables.links import LinkRow, NumberRow
 from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
 from protocol.batch import BatchSignature, LeafProof
-from protocol.envelope import Attestation
 from protocol.errors import UnknownMessageError
-from protocol.message import Body, Kind, Link, Manifest
+from protocol.messages.envelope import Attestation
+from protocol.messages.message import Body, Kind, Link, Manifest
+from protocol.messages.receipts import Receipt, VoidReason, read_receipt
 from protocol.names import MessageId, Party
-from protocol.receipts import Receipt, VoidReason, read_receipt
 
 LATE_SECONDS: Final = DAY
 """A relayed message without a receipt for so long is late."""

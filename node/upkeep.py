@@ -16,11 +16,11 @@ from node.tables.links import NumberRow
 from node.tables.owed import Owed
 from node.tables.peers import Peer
 from protocol.limits import MAX_BODIES, MAX_BODIES_BYTES, MAX_NOTICE_INCARNATIONS
-from protocol.message import Kind, message_id_of
+from protocol.messages.message import Kind, message_id_of
+from protocol.messages.receipts import Notice, Void, VoidReason
 from protocol.names import Incarnation, MessageId
-from protocol.receipts import Notice, Void, VoidReason
-from protocol.registry import Registry
-from protocol.statements import Role
+from protocol.trust.registry import Registry
+from protocol.trust.statements import Role
 
 TRAFFIC_SECONDS: Final = 7 * DAY
 NOTICES_A_RUN: Final = 256

@@ -39,7 +39,7 @@ from protocol.errors import (
 )
 from protocol.limits import CLOCK_REFUSE_SECONDS
 from protocol.names import Incarnation
-from protocol.session import Closed, NodeIdentity, Source
+from protocol.session.machine import Closed, NodeIdentity, Source
 from protocol.signing import PrivateKey
 
 T = TypeVar("T")

@@ -18,9 +18,9 @@ from node.tables.links import LinkRow
 from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
 from node.upkeep import is_first
 from protocol.errors import TooLateError, UnknownMessageError
-from protocol.message import Kind
+from protocol.messages.message import Kind
+from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, MessageId, Party
-from protocol.receipts import VoidReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from protocol.batch import BatchSignature, LeafProof, Verified, check_leaf
-from protocol.checkpoint import Checkpoint, Cosigner
-from protocol.envelope import Attestation, AttestationData, Core, Event, Slot, check_ciphertext_size
 from protocol.errors import (
     AudienceError,
     ForkedViewError,
@@ -26,13 +24,15 @@ from protocol.errors import (
     WrongAssociationError,
     WrongRecipientError,
 )
-from protocol.message import Header, Link, Manifest, View, body_root
+from protocol.messages.envelope import Attestation, AttestationData, Core, Event, Slot, check_ciphertext_size
+from protocol.messages.message import Header, Link, Manifest, View, body_root
 from protocol.names import Digest, Party
-from protocol.registry import Registry
 from protocol.sealing import Opened, OpenedBody, Prekey, open_envelope
 from protocol.signing import Label
-from protocol.standing import CertificateRecord
-from protocol.statements import NEGATIVES, Role, SignedStatement
+from protocol.trust.checkpoint import Checkpoint, Cosigner
+from protocol.trust.registry import Registry
+from protocol.trust.standing import CertificateRecord
+from protocol.trust.statements import NEGATIVES, Role, SignedStatement
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,16 @@ from cryptography.hazmat.primitives.hpke import (
 
 from protocol.batch import SALT_BYTES, BatchSignature, LeafProof
 from protocol.codec import array, binary, decode, encode, fields
-from protocol.content import Content, from_json
-from protocol.envelope import Attestation, Blob, Core, Envelope, Slot, Submission
 from protocol.errors import MalformedError, OpenError, UsageError
 from protocol.limits import MAX_AUDIENCE, MAX_BATCH_PATH, MAX_BODIES, MAX_CIPHERTEXT_BYTES, MAX_LINK_BYTES
 from protocol.merkle import HASH_BYTES
-from protocol.message import Body, Header, Kind, Link, Manifest
+from protocol.messages.content import Content, from_json
+from protocol.messages.envelope import Attestation, Blob, Core, Envelope, Slot, Submission
+from protocol.messages.message import Body, Header, Kind, Link, Manifest
+from protocol.messages.receipts import Notice, Receipt, Void, read_notice, read_receipt, read_void
 from protocol.names import Digest, EnvelopeId, Party
 from protocol.padding import pad, unpad
-from protocol.prekeys import PREKEY_PUBLIC_BYTES, prekey_hash
-from protocol.receipts import Notice, Receipt, Void, read_notice, read_receipt, read_void
+from protocol.trust.prekeys import PREKEY_PUBLIC_BYTES, prekey_hash
 
 CONTEXT: Final = b"valija/0 content"
 CONTENT_KEY_BYTES: Final = 32

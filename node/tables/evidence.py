@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from node.store import Transaction
 from protocol.batch import BatchSignature, LeafProof
 from protocol.codec import Value, array, binary, decode, encode, fields
-from protocol.envelope import Attestation, AttestationData
 from protocol.errors import DamagedError
 from protocol.limits import MAX_BODIES, MAX_CIPHERTEXT_BYTES, MAX_FRAME_BYTES
-from protocol.message import Body, Manifest
+from protocol.messages.envelope import Attestation, AttestationData
+from protocol.messages.message import Body, Manifest
 
 
 def intact(content: bytes, digest: bytes) -> bytes:

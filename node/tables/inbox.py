@@ -8,9 +8,9 @@ from typing import Final
 
 from node.model import Mark, pack, unpack
 from node.store import Row, Transaction
-from protocol.message import Kind
+from protocol.messages.message import Kind
+from protocol.messages.receipts import Outcome
 from protocol.names import Incarnation, MessageId
-from protocol.receipts import Outcome
 
 
 # -- links -------------------------------------------------------------------------------------------

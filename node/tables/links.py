@@ -8,10 +8,10 @@ from typing import Final
 
 from node.model import LinkState, pack, unpack
 from node.store import Row, Transaction
-from protocol.envelope import Core
-from protocol.message import Kind, Link
+from protocol.messages.envelope import Core
+from protocol.messages.message import Kind, Link
+from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, Incarnation
-from protocol.receipts import VoidReason
 
 
 @dataclass(frozen=True, slots=True)

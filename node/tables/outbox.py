@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from node.store import Row, Transaction
 from node.tables import state
 from protocol.errors import DamagedError
+from protocol.messages.receipts import VoidReason
 from protocol.names import MessageId
-from protocol.receipts import VoidReason
 
 EVERYBODY = 0
 """The peer of an `ended` row that concerns a message before it had any recipient by name."""

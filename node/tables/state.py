@@ -7,7 +7,7 @@ from typing import Any
 
 from node.model import EventKind, pack, unpack
 from node.store import Transaction
-from protocol.envelope import Submission
+from protocol.messages.envelope import Submission
 from protocol.names import Incarnation
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from protocol.frames import SHAPES
+from protocol.session.frames import SHAPES
 from tests.agreement.spec import table
 
 # Fields that the table gives by reference ("above"), and how many each has (SPEC 11.1).

@@ -12,13 +12,13 @@ from hub.attesting import Attestor
 from hub.intake import Sender
 from hub.relay import Group, Relay, Result
 from hub.store import Store, Transaction
-from protocol.envelope import Core, Slot, Submission
-from protocol.items import SubmitItem
+from protocol.messages.envelope import Core, Slot, Submission
 from protocol.names import EnvelopeId, Incarnation, Party
-from protocol.prekeys import PrekeyCalendar, SignedCalendar, epoch_at, sign_calendar
-from protocol.registry import Registry
+from protocol.session.items import SubmitItem
 from protocol.signing import fresh_salts
-from protocol.statements import Limits
+from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, epoch_at, sign_calendar
+from protocol.trust.registry import Registry
+from protocol.trust.statements import Limits
 from tests.support.world import DAY, LIMITS, World
 
 T = TypeVar("T")

@@ -15,14 +15,14 @@ from hub import log as logs
 from hub.log import Log
 from hub.memory_store import MemoryStore
 from hub.store import transaction
-from protocol.checkpoint import LogPrivateKey
 from protocol.errors import LimitError
-from protocol.frames import Acknowledge, Calendars, Lookup
-from protocol.items import Window
 from protocol.limits import MAX_LOOKUP_MEMBERS, MIB
 from protocol.merkle import leaf_hash, root
-from protocol.registry import entry_bytes
-from protocol.statements import Cause, Role, SignedStatement, statement_hash
+from protocol.session.frames import Acknowledge, Calendars, Lookup
+from protocol.session.items import Window
+from protocol.trust.checkpoint import LogPrivateKey
+from protocol.trust.registry import entry_bytes
+from protocol.trust.statements import Cause, Role, SignedStatement, statement_hash
 from tests.support.hub_client import connected
 from tests.support.hub_home import Running, make_home, running, young_world
 from tests.support.world import DAY, ORIGIN, World

@@ -27,10 +27,10 @@ from hub.config import Level, Tls
 from hub.daemon import fail_stop
 from keys.logs import configure
 from keys.notify import notify
-from protocol.checkpoint import LogKey
 from protocol.errors import ConfigError, StoreError
-from protocol.frames import Calendars, Lookup, Submit
-from protocol.notes import Note
+from protocol.session.frames import Calendars, Lookup, Submit
+from protocol.trust.checkpoint import LogKey
+from protocol.trust.notes import Note
 from tests.support.hub_client import connected
 from tests.support.hub_home import Running, make_home, running, young_world
 from tests.support.world import YEAR, World

@@ -32,7 +32,7 @@ from protocol.errors import (
     WrongAssociationError,
     WrongHubError,
 )
-from protocol.statements import Cause, Role
+from protocol.trust.statements import Cause, Role
 from tests.support.hub_home import make_home, statements, young_world
 from tests.support.world import World
 

@@ -18,7 +18,6 @@ from hub.store import Store, transaction
 from hub.tiles import TilePath
 from keys.signer import LogSigner
 from protocol.bodies import Cause, Role
-from protocol.checkpoint import LogKey, LogPrivateKey, SignedCheckpoint
 from protocol.errors import (
     ClockSkewError,
     ConflictError,
@@ -29,8 +28,9 @@ from protocol.errors import (
     UsageError,
 )
 from protocol.names import Incarnation
-from protocol.notes import Note
-from protocol.statements import SignedStatement
+from protocol.trust.checkpoint import LogKey, LogPrivateKey, SignedCheckpoint
+from protocol.trust.notes import Note
+from protocol.trust.statements import SignedStatement
 from tests.support.world import MEMBERS, ORIGIN, World
 
 

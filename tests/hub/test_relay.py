@@ -14,7 +14,6 @@ from hub.relay import EXPIRE_AT_ONCE, Group, Result
 from hub.sqlite_store import SqliteStore
 from hub.store import Queue, Store, transaction
 from protocol.codec import decode, encode
-from protocol.envelope import Attestation, AttestationData, Core, Event, Slot, Submission
 from protocol.errors import (
     ClockSkewError,
     ConflictError,
@@ -26,11 +25,12 @@ from protocol.errors import (
     UsageError,
     WrongSenderError,
 )
-from protocol.items import DeliverItem, SubmitItem, Window
+from protocol.messages.envelope import Attestation, AttestationData, Core, Event, Slot, Submission
 from protocol.names import AssociationId, EnvelopeId, Incarnation, Party
-from protocol.prekeys import epoch_at
+from protocol.session.items import DeliverItem, SubmitItem, Window
 from protocol.signing import fresh_salts
-from protocol.statements import Cause, Limits
+from protocol.trust.prekeys import epoch_at
+from protocol.trust.statements import Cause, Limits
 from tests.hub.house import ALBA, BERTA, CARLA, DORA, SMALLEST, House, calendar, noise, world
 from tests.support.world import DAY, World
 

@@ -22,10 +22,10 @@ from hub.memory_store import MemoryStore
 from hub.relay import Group, Result
 from hub.sqlite_store import SqliteStore
 from hub.store import Store, transaction
-from protocol.envelope import AttestationData
-from protocol.items import SubmitItem, Window
+from protocol.messages.envelope import AttestationData
 from protocol.names import EnvelopeId
-from protocol.statements import Limits
+from protocol.session.items import SubmitItem, Window
+from protocol.trust.statements import Limits
 from tests.hub.house import ALBA, BERTA, CARLA, House, world
 from tests.support.world import DAY
 

@@ -12,7 +12,7 @@ from hub.memory_store import MemoryStore
 from hub.rounds import Delivery, Demand, Desk, Round
 from hub.store import transaction
 from protocol.errors import StoreError
-from protocol.items import Window
+from protocol.session.items import Window
 from tests.hub.house import ALBA, BERTA, CARLA, House
 
 WIDE = Window(100, 1 << 20)

@@ -19,14 +19,14 @@ import trustme
 from hub.config import Tls
 from hub.sqlite_store import SqliteStore, SqliteTransaction
 from protocol.codec import encode
-from protocol.envelope import AttestationData
 from protocol.errors import DrainingError
-from protocol.frames import Calendars, Close, Lookup, Publish, Published, Recall, Recalled, Submit, encode_frame
-from protocol.frames import Registry as Grown
-from protocol.items import Window
 from protocol.limits import MAX_FRAME_BYTES
-from protocol.session import Source
-from protocol.statements import Limits
+from protocol.messages.envelope import AttestationData
+from protocol.session.frames import Calendars, Close, Lookup, Publish, Published, Recall, Recalled, Submit, encode_frame
+from protocol.session.frames import Registry as Grown
+from protocol.session.items import Window
+from protocol.session.machine import Source
+from protocol.trust.statements import Limits
 from tests.support.hub_client import Ended, HubClient, calendar, connected, line, machine, mirror
 from tests.support.hub_home import Running, make_home, running, young_world
 from tests.support.world import DAY, World

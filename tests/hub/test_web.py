@@ -18,7 +18,7 @@ from hub.web import _STATUS, operator_app, public_app
 from protocol import errors
 from protocol.errors import LimitError, ValijaError
 from protocol.limits import MAX_STATEMENT_BYTES
-from protocol.statements import Role
+from protocol.trust.statements import Role
 from tests.support.hub_client import connected, line, mirror
 from tests.support.hub_home import Running, make_home, running, young_world
 from tests.support.world import World

@@ -13,7 +13,7 @@ from keys.kinds import Kind
 from keys.locks import Cost, Passphrase
 from keys.papers import public_paper, read_statement
 from keys.vault import Vault
-from protocol.statements import SignedStatement
+from protocol.trust.statements import SignedStatement
 
 CHEAP = Cost(passes=1, memory_kib=8)
 WORDS = "una frase larga y secreta"

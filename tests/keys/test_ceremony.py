@@ -14,8 +14,8 @@ from keys.times import read_time, show_time
 from keys.words import facts, headline, lines_of, warnings
 from protocol.errors import StaleError, UsageError
 from protocol.names import show_id
-from protocol.registry import Registry, entry_bytes
-from protocol.statements import (
+from protocol.trust.registry import Registry, entry_bytes
+from protocol.trust.statements import (
     Admission,
     Certificate,
     Charter,

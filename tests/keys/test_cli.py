@@ -15,7 +15,7 @@ from keys.kinds import Kind, hex_groups
 from keys.locks import Passphrase
 from keys.papers import read_part
 from protocol.codec import encode
-from protocol.statements import SignedStatement
+from protocol.trust.statements import SignedStatement
 from tests.keys.office import PLAN, WORDS, Office
 
 NEW = ("--memory-kib", "8", "--passes", "1")

@@ -16,9 +16,9 @@ from protocol.codec import decode, encode
 from protocol.errors import ClockSkewError, KeyAccessError, KeyDamagedError, OpenError, PassphraseError
 from protocol.limits import CALENDAR_EPOCHS, EPOCH_SECONDS
 from protocol.names import AssociationId, Incarnation, Party
-from protocol.prekeys import SignedCalendar, check_successor, epoch_at, prekey_hash
 from protocol.sealing import Prekey
 from protocol.signing import PrivateKey
+from protocol.trust.prekeys import SignedCalendar, check_successor, epoch_at, prekey_hash
 
 SECRET = Secret(bytes(32))
 PARTY = Party(AssociationId(bytes(32)), "ar-mpf")

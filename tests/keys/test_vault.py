@@ -15,7 +15,6 @@ from keys.kinds import Kind, OpenKey, PublicPart, hex_groups, spoken
 from keys.locks import Box, Cost, Passphrase, Secret
 from keys.signer import LogSigner, Signer
 from keys.vault import Vault, read_entry
-from protocol.checkpoint import Checkpoint
 from protocol.codec import decode, encode
 from protocol.errors import (
     ExistsError,
@@ -29,6 +28,7 @@ from protocol.errors import (
     ValijaError,
 )
 from protocol.signing import Label, Signature
+from protocol.trust.checkpoint import Checkpoint
 
 CHEAP = Cost(passes=1, memory_kib=8)
 WORDS = Passphrase("una frase larga y secreta")

@@ -27,18 +27,18 @@ from node.store import Transaction
 from node.tables import inbox, links, peers, state
 from node.tables.links import LinkRow
 from protocol.batch import Verified
-from protocol.content import to_json
-from protocol.envelope import Attestation, AttestationData, Core, Event, Slot, Submission, attest
 from protocol.errors import OpenError
-from protocol.frames import Welcome
-from protocol.items import DeliverItem, ResultItem, SubmitItem, Window
-from protocol.message import Kind
+from protocol.messages.content import to_json
+from protocol.messages.envelope import Attestation, AttestationData, Core, Event, Slot, Submission, attest
+from protocol.messages.message import Kind
 from protocol.names import Digest, Incarnation, MessageId, Party
-from protocol.prekeys import PrekeyCalendar, epoch_at, prekey_hash
-from protocol.registry import Registry
 from protocol.sealing import Prekey
+from protocol.session.frames import Welcome
+from protocol.session.items import DeliverItem, ResultItem, SubmitItem, Window
 from protocol.signing import PrivateKey, fresh_salts
-from protocol.statements import Cause, Role
+from protocol.trust.prekeys import PrekeyCalendar, epoch_at, prekey_hash
+from protocol.trust.registry import Registry
+from protocol.trust.statements import Cause, Role
 from tests.support.letters import content, log_key
 from tests.support.world import DAY, World, seed
 

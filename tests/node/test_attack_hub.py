@@ -17,11 +17,11 @@ from node.hubline import HubLine
 from node.memory_store import MemoryStore
 from node.mirror import Extension, Leaves
 from node.uplink import Uplink
-from protocol.envelope import Submission
 from protocol.errors import LimitError, StoreError, ValijaError
+from protocol.messages.envelope import Submission
 from protocol.names import Incarnation
-from protocol.session import Closed, Source
-from protocol.statements import Role
+from protocol.session.machine import Closed, Source
+from protocol.trust.statements import Role
 from tests.node.lab import Lab
 from tests.node.test_mirror import mirrored, note
 from tests.support.world import DAY, World

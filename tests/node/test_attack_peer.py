@@ -15,11 +15,11 @@ from node.tables import inbox, owed
 from node.tables.links import LinkRow
 from node.upkeep import message_ids
 from protocol.errors import MalformedError
-from protocol.message import Kind, Link, Manifest
+from protocol.messages.message import Kind, Link, Manifest
+from protocol.messages.receipts import Action, Consigned, Exceptional, LinkRef, Notice, Outcome
 from protocol.names import Digest, Incarnation, MessageId
-from protocol.prekeys import PrekeyCalendar, epoch_at, sign_calendar
-from protocol.receipts import Action, Consigned, Exceptional, LinkRef, Notice, Outcome
-from protocol.statements import Cause, Role
+from protocol.trust.prekeys import PrekeyCalendar, epoch_at, sign_calendar
+from protocol.trust.statements import Cause, Role
 from tests.node.lab import DESK, Lab, Node
 from tests.node.test_exchange import deliver, submit
 from tests.node.test_reception import Hand, set_aside

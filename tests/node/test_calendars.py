@@ -15,9 +15,9 @@ from node.tables import calendars as table
 from node.tables import state
 from protocol.batch import Verified
 from protocol.names import StatementId
-from protocol.prekeys import PrekeyCalendar, epoch_at, sign_calendar
 from protocol.sealing import generate_prekey
-from protocol.statements import Cause
+from protocol.trust.prekeys import PrekeyCalendar, epoch_at, sign_calendar
+from protocol.trust.statements import Cause
 from tests.support.world import DAY, World
 
 ME, PEER, OTHER = "ar-mpf", "co-fgn", "br-mpf"

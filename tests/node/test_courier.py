@@ -12,8 +12,6 @@ from node.model import LinkState
 from node.posting import RETRY_SECONDS
 from node.status import State
 from node.tables import evidence, links, outbox, owed, state
-from protocol.content import Urgency
-from protocol.envelope import Core
 from protocol.errors import (
     ConflictError,
     RecipientSuspendedError,
@@ -25,14 +23,16 @@ from protocol.errors import (
     UsageError,
     ValijaError,
 )
-from protocol.frames import Welcome
-from protocol.items import Window
 from protocol.merkle import verify_inclusion
-from protocol.message import Header, Kind, Link, Manifest
+from protocol.messages.content import Urgency
+from protocol.messages.envelope import Core
+from protocol.messages.message import Header, Kind, Link, Manifest
+from protocol.messages.receipts import Action, Actor, HandedOver, Unopened, VoidReason
 from protocol.names import Incarnation, MessageId
-from protocol.receipts import Action, Actor, HandedOver, Unopened, VoidReason
+from protocol.session.frames import Welcome
+from protocol.session.items import Window
 from protocol.signing import Label
-from protocol.statements import Cause
+from protocol.trust.statements import Cause
 from tests.node.lab import DESK, Lab, Node, tampered
 from tests.node.test_exchange import deliver, submit
 from tests.support.world import DAY

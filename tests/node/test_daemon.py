@@ -98,7 +98,7 @@ def test_a_charter_that_is_none_makes_no_home(association: Association, tmp_path
     unsigned = tmp_path / "unsigned.txt"
     from keys.papers import statement_paper
     from protocol.codec import encode
-    from protocol.statements import SignedStatement
+    from protocol.trust.statements import SignedStatement
 
     draft = SignedStatement.from_bytes(encode([association.charter.body, []]))
     unsigned.write_bytes(statement_paper(draft, "nobody signed"))

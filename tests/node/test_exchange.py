@@ -15,8 +15,8 @@ from node.model import LinkState
 from node.status import State
 from node.tables import inbox, links, peers, state
 from protocol.errors import ConflictError, TooLateError
-from protocol.message import Ack, Kind, Link
-from protocol.statements import Cause
+from protocol.messages.message import Ack, Kind, Link
+from protocol.trust.statements import Cause
 from tests.models.delivery import RULES
 from tests.node.lab import Lab, Node, tampered
 from tests.support.world import DAY

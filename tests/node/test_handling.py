@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from node.handling import check_forward
-from protocol.content import EuropolCode, Handling, Tlp
 from protocol.errors import HandlingError
+from protocol.messages.content import EuropolCode, Handling, Tlp
 from protocol.names import AssociationId, Party
 
 AR, BR, CO = (Party(AssociationId(bytes(32)), name) for name in ("ar-mpf", "br-mpf", "co-fgn"))

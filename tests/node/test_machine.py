@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from node.memory_store import MemoryStore
 from node.status import State
-from protocol.content import Urgency
 from protocol.errors import TooLateError, UnknownMessageError
+from protocol.messages.content import Urgency
 from tests.node.lab import HubMemory, Lab, tampered
 from tests.support.world import DAY
 

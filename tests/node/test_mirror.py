@@ -11,7 +11,6 @@ from node.memory_store import MemoryStore
 from node.mirror import MAX_NEGATIVES_BYTES, Extension, Leaves, Mirror, forks
 from node.store import Transaction
 from node.tables import state
-from protocol.checkpoint import LogPrivateKey
 from protocol.errors import (
     LogError,
     ProofError,
@@ -21,8 +20,9 @@ from protocol.errors import (
     UsageError,
     VerificationError,
 )
-from protocol.registry import entry_bytes
-from protocol.statements import Continues, SignedStatement
+from protocol.trust.checkpoint import LogPrivateKey
+from protocol.trust.registry import entry_bytes
+from protocol.trust.statements import Continues, SignedStatement
 from tests.support.letters import log_key
 from tests.support.world import ORIGIN, World, private_key, seed
 

@@ -17,11 +17,9 @@ from node.reach import Audience, Reach, Target
 from node.status import State
 from node.tables import inbox, links, outbox, peers, state
 from protocol.codec import encode
-from protocol.envelope import Attestation, Core, Event, Slot, Submission
-from protocol.items import DeliverItem
-from protocol.message import Ack, Header, Kind
-from protocol.names import EnvelopeId, Incarnation, MessageId, Party
-from protocol.receipts import (
+from protocol.messages.envelope import Attestation, Core, Event, Slot, Submission
+from protocol.messages.message import Ack, Header, Kind
+from protocol.messages.receipts import (
     Consigned,
     Exceptional,
     LinkRef,
@@ -33,7 +31,9 @@ from protocol.receipts import (
     VoidReason,
     read_receipt,
 )
-from protocol.statements import Cause
+from protocol.names import EnvelopeId, Incarnation, MessageId, Party
+from protocol.session.items import DeliverItem
+from protocol.trust.statements import Cause
 from tests.node.lab import DESK, Lab, Node, digest, tampered
 from tests.node.test_exchange import deliver, submit
 from tests.support.world import DAY, private_key

@@ -41,10 +41,10 @@ from protocol.errors import (
     ValijaError,
     WrongHubError,
 )
-from protocol.frames import Published, Recalled, Results
-from protocol.items import ResultItem
 from protocol.names import EnvelopeId
-from protocol.session import Closed, Source
+from protocol.session.frames import Published, Recalled, Results
+from protocol.session.items import ResultItem
+from protocol.session.machine import Closed, Source
 from tests.support.association import Association, found
 from tests.support.hub_home import running as hub
 from tests.support.node_home import connected, eventually, node, stuck

@@ -6,18 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from protocol import envelope
 from protocol.batch import BatchSignature
 from protocol.bodies import Role
-from protocol.channel import Ephemeral
-from protocol.envelope import Attestation, AttestationData, Slot, attest
 from protocol.errors import StandingError, UnknownMemberError
-from protocol.frames import Acknowledge, Welcome
-from protocol.items import DeliverItem, SubmitItem, Window
+from protocol.messages import envelope
+from protocol.messages.envelope import Attestation, AttestationData, Slot, attest
 from protocol.names import AssociationId, EnvelopeId, Incarnation, Party, StatementId
-from protocol.session import Answer, Authenticated, Event, HubIdentity, HubSession, NodeIdentity, NodeSession, Opened
+from protocol.session.channel import Ephemeral
+from protocol.session.frames import Acknowledge, Welcome
+from protocol.session.items import DeliverItem, SubmitItem, Window
+from protocol.session.machine import (
+    Answer,
+    Authenticated,
+    Event,
+    HubIdentity,
+    HubSession,
+    NodeIdentity,
+    NodeSession,
+    Opened,
+)
 from protocol.signing import PrivateKey
-from protocol.standing import CertificateRecord
+from protocol.trust.standing import CertificateRecord
 
 NOW = 1_800_000_000
 ASSOCIATION = AssociationId(bytes([0xA5]) * 32)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from protocol.names import AssociationId, StatementId
-from protocol.statements import (
+from protocol.trust.statements import (
     Admission,
     Body,
     Certificate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocol.limits import MAX_VIEW_NEGATIVES
-from protocol.statements import Role
+from protocol.trust.statements import Role
 from tests.support.world import World, private_key
 
 

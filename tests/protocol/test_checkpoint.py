@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol import checkpoint as module
 from protocol import merkle
-from protocol.checkpoint import (
+from protocol.codec import decode, encode
+from protocol.errors import LimitError, MalformedError, ProofError, SignatureError, UsageError, ValijaError
+from protocol.trust import checkpoint as module
+from protocol.trust.checkpoint import (
     Checkpoint,
     Cosignature,
     Cosigner,
@@ -24,10 +26,8 @@ from protocol.checkpoint import (
     LogKey,
     LogPrivateKey,
 )
-from protocol.codec import decode, encode
-from protocol.errors import LimitError, MalformedError, ProofError, SignatureError, UsageError, ValijaError
-from protocol.notes import KeyType, Note, NoteSignature, VerifierKey
-from protocol.tlog_proof import MAX_PROOF_BYTES, TlogProof
+from protocol.trust.notes import KeyType, Note, NoteSignature, VerifierKey
+from protocol.trust.tlog_proof import MAX_PROOF_BYTES, TlogProof
 from tests.protocol.vectors_primitives import flip, load, seed
 
 # c2sp.org/tlog-checkpoint, example.

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import protocol
-from protocol.content import (
+from protocol.errors import LimitError, MalformedError, UsageError
+from protocol.messages.content import (
     Author,
     BodyFormat,
     Content,
@@ -31,7 +32,6 @@ from protocol.content import (
     schema,
     to_json,
 )
-from protocol.errors import LimitError, MalformedError, UsageError
 from tests.support.letters import content
 from tests.support.mangling import mangled
 

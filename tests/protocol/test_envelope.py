@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from protocol.batch import Verified
 from protocol.codec import decode, encode
-from protocol.envelope import Attestation, AttestationData, Blob, Core, Envelope, Event, Slot, Submission, attest
 from protocol.errors import (
     LimitError,
     MalformedError,
@@ -22,6 +21,17 @@ from protocol.errors import (
     UsageError,
     VerificationError,
     VersionError,
+)
+from protocol.messages.envelope import (
+    Attestation,
+    AttestationData,
+    Blob,
+    Core,
+    Envelope,
+    Event,
+    Slot,
+    Submission,
+    attest,
 )
 from protocol.names import Incarnation, Party
 from protocol.signing import fresh_salts

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from protocol.errors import LimitError, MalformedError, PeerError, ReplayError
-from protocol.flow import Flow
-from protocol.frames import (
+from protocol.limits import MAX_REQUESTS
+from protocol.names import EnvelopeId
+from protocol.session.flow import Flow
+from protocol.session.frames import (
     Acknowledge,
     Calendars,
     Close,
@@ -22,9 +24,7 @@ from protocol.frames import (
     Submit,
     Welcome,
 )
-from protocol.items import ResultItem, SubmitItem, Window
-from protocol.limits import MAX_REQUESTS
-from protocol.names import EnvelopeId
+from protocol.session.items import ResultItem, SubmitItem, Window
 from tests.protocol.pair import ATTESTED, PEER, delivery, item
 
 SIZE = item(1).size

@@ -10,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.codec import encode
-from protocol.envelope import Submission
 from protocol.errors import (
     ClockSkewError,
     LimitError,
@@ -20,7 +19,10 @@ from protocol.errors import (
     UsageError,
     ValijaError,
 )
-from protocol.frames import (
+from protocol.limits import MAX_DETAIL_BYTES, MAX_ENVELOPES_PER_FRAME
+from protocol.messages.envelope import Submission
+from protocol.names import EnvelopeId, Incarnation
+from protocol.session.frames import (
     SHAPES,
     Acknowledge,
     Calendars,
@@ -40,9 +42,7 @@ from protocol.frames import (
     decode_frame,
     encode_frame,
 )
-from protocol.items import MAX_PLAINTEXT_BYTES, DeliverItem, ResultItem, SubmitItem, Window, fitting
-from protocol.limits import MAX_DETAIL_BYTES, MAX_ENVELOPES_PER_FRAME
-from protocol.names import EnvelopeId, Incarnation
+from protocol.session.items import MAX_PLAINTEXT_BYTES, DeliverItem, ResultItem, SubmitItem, Window, fitting
 from protocol.signing import Signature
 from tests.protocol.pair import ATTESTED, PEER, attestations, delivery, item
 from tests.protocol.vectors_primitives import FOLDER, from_json, load, render

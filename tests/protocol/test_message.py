@@ -9,11 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.checkpoint import Cosignature
 from protocol.codec import decode, encode
 from protocol.errors import LimitError, MalformedError, NonCanonicalError, VersionError
-from protocol.message import Ack, Attachment, Body, Header, Kind, Link, Manifest, View, body_root, message_id_of
+from protocol.messages.message import (
+    Ack,
+    Attachment,
+    Body,
+    Header,
+    Kind,
+    Link,
+    Manifest,
+    View,
+    body_root,
+    message_id_of,
+)
 from protocol.names import Incarnation, MessageId, Party
+from protocol.trust.checkpoint import Cosignature
 from tests.support.mangling import check_reader
 
 A: Any = bytes([1]) * 32

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import LimitError, MalformedError, NonCanonicalError, UsageError, ValijaError
 from protocol.limits import MAX_NOTE_BYTES, MAX_NOTE_SIGNATURES
-from protocol.notes import KeyType, Note, NoteSignature, VerifierKey, decode_base64, encode_base64, key_name
+from protocol.trust.notes import KeyType, Note, NoteSignature, VerifierKey, decode_base64, encode_base64, key_name
 from tests.protocol.vectors_primitives import NOTE_EXAMPLE, NOTE_VKEY
 
 names = st.from_regex(r"[a-z0-9./—ñ-]{1,30}", fullmatch=True)

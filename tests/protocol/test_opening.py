@@ -11,10 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.batch import Verified
-from protocol.checkpoint import Cosignature, LogPrivateKey
 from protocol.codec import decode, encode
-from protocol.content import to_json
-from protocol.envelope import AttestationData, Core, Event, Slot, attest
 from protocol.errors import (
     AudienceError,
     ForkedViewError,
@@ -32,14 +29,17 @@ from protocol.errors import (
     WrongAssociationError,
     WrongRecipientError,
 )
-from protocol.message import Attachment, Body, Header, Kind, Link, Manifest, View
+from protocol.messages.content import to_json
+from protocol.messages.envelope import AttestationData, Core, Event, Slot, attest
+from protocol.messages.message import Attachment, Body, Header, Kind, Link, Manifest, View
+from protocol.messages.receipts import Void, VoidReason
 from protocol.names import Digest, EnvelopeId, MessageId
 from protocol.opening import receive, verify
 from protocol.padding import pad
-from protocol.receipts import Void, VoidReason
 from protocol.sealing import open_envelope
 from protocol.signing import Label, PublicKey, fresh_salts
-from protocol.statements import Role
+from protocol.trust.checkpoint import Cosignature, LogPrivateKey
+from protocol.trust.statements import Role
 from tests.support.letters import RECIPIENT, SENDER, content, letter, log_key, message, prekey, view
 from tests.support.mangling import flip
 from tests.support.world import DAY, World, private_key, seed

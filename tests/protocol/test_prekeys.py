@@ -21,7 +21,8 @@ from protocol.errors import (
     VersionError,
 )
 from protocol.names import AssociationId, Party
-from protocol.prekeys import (
+from protocol.signing import Label
+from protocol.trust.prekeys import (
     PrekeyCalendar,
     SignedCalendar,
     check_successor,
@@ -29,7 +30,6 @@ from protocol.prekeys import (
     prekey_hash,
     sign_calendar,
 )
-from protocol.signing import Label
 from tests.protocol.vectors_primitives import load, seed
 from tests.protocol.vectors_registry import CALENDAR_KEY, ERRORS, calendar_value
 

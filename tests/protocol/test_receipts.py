@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from protocol.codec import encode
 from protocol.errors import LimitError, MalformedError, VersionError
-from protocol.message import Kind, Link, Manifest
-from protocol.names import Incarnation
-from protocol.receipts import (
+from protocol.messages.message import Kind, Link, Manifest
+from protocol.messages.receipts import (
     Action,
     Actor,
     Consigned,
@@ -29,6 +28,7 @@ from protocol.receipts import (
     read_receipt,
     read_void,
 )
+from protocol.names import Incarnation
 from tests.protocol.test_message import DIGEST, FIELDS, LAST, YOU
 from tests.support.mangling import check_reader
 

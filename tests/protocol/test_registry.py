@@ -31,8 +31,8 @@ from protocol.errors import (
 )
 from protocol.limits import MAX_VIEW_NEGATIVES
 from protocol.names import AssociationId, Incarnation, StatementId
-from protocol.registry import Entry, Outcome, Registry, entry_bytes
-from protocol.statements import Role, SignedStatement, statement_hash
+from protocol.trust.registry import Entry, Outcome, Registry, entry_bytes
+from protocol.trust.statements import Role, SignedStatement, statement_hash
 from tests.protocol.vectors_primitives import flip, load
 from tests.protocol.vectors_registry import ERRORS
 from tests.support.world import DAY, START, YEAR, World, private_key

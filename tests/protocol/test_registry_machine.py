@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from protocol.errors import StandingError, ThresholdError, ValijaError
-from protocol.registry import Outcome
 from protocol.signing import PrivateKey
-from protocol.statements import (
+from protocol.trust.registry import Outcome
+from protocol.trust.statements import (
     NEGATIVES,
     Certificate,
     Charter,

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from protocol.batch import sign_batch
 from protocol.codec import encode
-from protocol.envelope import Core, Slot, Submission
 from protocol.errors import LimitError, MalformedError, OpenError, PeerError, UsageError
-from protocol.message import Body, Kind, Link, Manifest
+from protocol.messages.envelope import Core, Slot, Submission
+from protocol.messages.message import Body, Kind, Link, Manifest
+from protocol.messages.receipts import Consigned, LinkRef, Notice, Void, VoidReason
 from protocol.names import Digest, Incarnation, MessageId
-from protocol.prekeys import epoch_at, prekey_hash
-from protocol.receipts import Consigned, LinkRef, Notice, Void, VoidReason
 from protocol.sealing import Prekey, PreparedLink, Recipient, generate_prekey, open_envelope, seal
 from protocol.signing import HashLabel, Label, fresh_salts
+from protocol.trust.prekeys import epoch_at, prekey_hash
 from tests.support.letters import RECIPIENT, SENDER, letter, message, prekey, view
 from tests.support.mangling import flip
 from tests.support.world import DAY, World

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.bodies import Role
-from protocol.channel import Channel, Ephemeral, channel_of, session_keys
 from protocol.codec import decode, encode
 from protocol.errors import (
     DrainingError,
@@ -21,7 +20,9 @@ from protocol.errors import (
     TransportError,
     UsageError,
 )
-from protocol.frames import (
+from protocol.limits import CLOCK_REFUSE_SECONDS, MAX_FRAME_BYTES, MAX_HELLO_BYTES
+from protocol.session.channel import Channel, Ephemeral, channel_of, session_keys
+from protocol.session.frames import (
     SHAPES,
     Acknowledge,
     Close,
@@ -37,10 +38,9 @@ from protocol.frames import (
     decode_frame,
     encode_frame,
 )
-from protocol.handshake import ClientHello, KnownRegistry, RegistryFacts, ServerHello, transcript
-from protocol.items import ResultItem, Window
-from protocol.limits import CLOCK_REFUSE_SECONDS, MAX_FRAME_BYTES, MAX_HELLO_BYTES
-from protocol.session import (
+from protocol.session.handshake import ClientHello, KnownRegistry, RegistryFacts, ServerHello, transcript
+from protocol.session.items import ResultItem, Window
+from protocol.session.machine import (
     HUB_RECEIVES,
     HUB_SENDS,
     NODE_RECEIVES,

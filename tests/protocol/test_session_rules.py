@@ -14,10 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from protocol.channel import Ephemeral
-from protocol.envelope import Submission
 from protocol.errors import UsageError
-from protocol.frames import (
+from protocol.messages.envelope import Submission
+from protocol.names import EnvelopeId
+from protocol.session.channel import Ephemeral
+from protocol.session.frames import (
     Acknowledge,
     Calendars,
     Deliver,
@@ -32,9 +33,8 @@ from protocol.frames import (
     Submit,
     Welcome,
 )
-from protocol.items import ResultItem, SubmitItem, Window, fitting
-from protocol.names import EnvelopeId
-from protocol.session import Answer, Authenticated, Closed, FrameReceived, Opened, State
+from protocol.session.items import ResultItem, SubmitItem, Window, fitting
+from protocol.session.machine import Answer, Authenticated, Closed, FrameReceived, Opened, State
 from tests.protocol.pair import ATTESTED, LIFE, NOW, PEER, delivery, hub_session, item, node_session
 
 SIZES = st.sampled_from([0, 100, 8192, 50_000])

@@ -22,7 +22,7 @@ from protocol.errors import (
 from protocol.limits import MAX_STATEMENT_BYTES
 from protocol.names import AssociationId
 from protocol.signing import Label, PublicKey
-from protocol.statements import (
+from protocol.trust.statements import (
     Charter,
     SignedStatement,
     Witnesses,

@@ -10,16 +10,16 @@ import pytest
 
 from protocol.batch import BatchSignature, LeafProof, check_leaf, leaf
 from protocol.codec import Value, decode, encode
-from protocol.content import from_json
-from protocol.envelope import Attestation, AttestationData, Core, Slot, check_ciphertext_size
 from protocol.errors import OpenError, ValijaError
-from protocol.message import Body, Header, Link, Manifest, body_root
+from protocol.messages.content import from_json
+from protocol.messages.envelope import Attestation, AttestationData, Core, Slot, check_ciphertext_size
+from protocol.messages.message import Body, Header, Link, Manifest, body_root
+from protocol.messages.receipts import read_notice, read_receipt, read_void
 from protocol.names import AssociationId, Party
 from protocol.opening import receive
-from protocol.receipts import read_notice, read_receipt, read_void
-from protocol.registry import Registry
 from protocol.sealing import Prekey
 from protocol.signing import HashLabel, Label, PublicKey
+from protocol.trust.registry import Registry
 from tests.protocol.vectors_messages import DETERMINISTIC, RANDOMIZED
 from tests.protocol.vectors_opening import expected
 from tests.protocol.vectors_primitives import FOLDER, load, render

@@ -7,7 +7,7 @@ from typing import Any
 
 from protocol.batch import leaf, sign_batch
 from protocol.codec import Value, decode, encode
-from protocol.envelope import Attestation, AttestationData, Blob, Core, Event, Slot, Submission, attest
+from protocol.messages.envelope import Attestation, AttestationData, Blob, Core, Event, Slot, Submission, attest
 from protocol.names import AssociationId, Digest, EnvelopeId, Incarnation, MessageId, Party
 from protocol.signing import HashLabel, Label
 from tests.protocol.vectors_primitives import Vectors, flip, seed

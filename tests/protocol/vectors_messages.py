@@ -9,9 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from protocol.checkpoint import Cosignature
 from protocol.codec import Value, decode, encode
-from protocol.content import (
+from protocol.messages.content import (
     EuropolCode,
     Formality,
     FormalityKind,
@@ -24,9 +23,8 @@ from protocol.content import (
     Urgency,
     to_json,
 )
-from protocol.message import Ack, Attachment, Body, Header, Kind, Link, Manifest, View, body_root
-from protocol.names import AssociationId, EnvelopeId, Party, StatementId
-from protocol.receipts import (
+from protocol.messages.message import Ack, Attachment, Body, Header, Kind, Link, Manifest, View, body_root
+from protocol.messages.receipts import (
     Action,
     Actor,
     Consigned,
@@ -40,6 +38,8 @@ from protocol.receipts import (
     Void,
     VoidReason,
 )
+from protocol.names import AssociationId, EnvelopeId, Party, StatementId
+from protocol.trust.checkpoint import Cosignature
 from tests.protocol import vectors_envelope, vectors_opening
 from tests.protocol.vectors_envelope import (
     FIRST,

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from protocol.codec import decode, encode
-from protocol.content import to_json
-from protocol.envelope import AttestationData, Core, Event, Slot, attest
-from protocol.message import Attachment, Body, Header, Kind, Link, Manifest
+from protocol.messages.content import to_json
+from protocol.messages.envelope import AttestationData, Core, Event, Slot, attest
+from protocol.messages.message import Attachment, Body, Header, Kind, Link, Manifest
+from protocol.messages.receipts import Consigned, LinkRef, Notice, Void, VoidReason
 from protocol.names import Digest, EnvelopeId, Incarnation, MessageId
 from protocol.opening import Received
 from protocol.padding import pad
-from protocol.receipts import Consigned, LinkRef, Notice, Void, VoidReason
 from protocol.signing import PrivateKey
 from tests.protocol.vectors_primitives import Vectors, flip, seed
 from tests.protocol.vectors_registry import put

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from protocol import merkle, padding
-from protocol.checkpoint import CosignerPrivateKey, LogPrivateKey
 from protocol.codec import Value, encode
-from protocol.notes import Note, NoteSignature
 from protocol.signing import HashLabel, Label, PrivateKey, digest
-from protocol.tlog_proof import TlogProof
+from protocol.trust.checkpoint import CosignerPrivateKey, LogPrivateKey
+from protocol.trust.notes import Note, NoteSignature
+from protocol.trust.tlog_proof import TlogProof
 
 FOLDER = Path(__file__).parents[2] / "protocol" / "vectors"
 Vectors = dict[str, Any]

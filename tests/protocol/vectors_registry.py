@@ -15,10 +15,10 @@ from protocol import errors
 from protocol.bodies import MAX_CERTIFICATE_SECONDS
 from protocol.codec import Value, decode, encode
 from protocol.names import AssociationId, message_id, show_id
-from protocol.prekeys import PrekeyCalendar, SignedCalendar, sign_calendar
-from protocol.registry import Registry, entry_bytes
 from protocol.signing import Label, PrivateKey
-from protocol.statements import (
+from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, sign_calendar
+from protocol.trust.registry import Registry, entry_bytes
+from protocol.trust.statements import (
     Admission,
     Cause,
     Charter,

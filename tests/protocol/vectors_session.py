@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from protocol.batch import BatchSignature, LeafProof
-from protocol.channel import Channel, Ephemeral, session_keys
 from protocol.codec import Value, decode, encode
-from protocol.envelope import Attestation, Submission
 from protocol.errors import (
     BadExpiryError,
     LimitError,
@@ -20,7 +18,11 @@ from protocol.errors import (
     NonCanonicalError,
     ValijaError,
 )
-from protocol.frames import (
+from protocol.limits import MAX_CALENDAR_BYTES, MAX_FRAME_BYTES, MAX_HELLO_BYTES
+from protocol.messages.envelope import Attestation, Submission
+from protocol.names import EnvelopeId
+from protocol.session.channel import Channel, Ephemeral, session_keys
+from protocol.session.frames import (
     Acknowledge,
     Calendars,
     Close,
@@ -38,10 +40,8 @@ from protocol.frames import (
     Welcome,
     encode_frame,
 )
-from protocol.handshake import ClientHello, RegistryFacts, ServerHello, transcript
-from protocol.items import DeliverItem, ResultItem, SubmitItem, Window
-from protocol.limits import MAX_CALENDAR_BYTES, MAX_FRAME_BYTES, MAX_HELLO_BYTES
-from protocol.names import EnvelopeId
+from protocol.session.handshake import ClientHello, RegistryFacts, ServerHello, transcript
+from protocol.session.items import DeliverItem, ResultItem, SubmitItem, Window
 from protocol.signing import HashLabel, Label, Signature, digest
 from tests.protocol import pair
 from tests.protocol.vectors_primitives import FOLDER, Vectors, flip, render, seed, to_json

@@ -34,7 +34,7 @@ from node import desks
 from node import founding as node_founding
 from node.archive import Archive
 from node.store import Transaction
-from protocol.statements import Admission, SignedStatement, Statement
+from protocol.trust.statements import Admission, SignedStatement, Statement
 
 NAME: Final = "aiamp"
 STEWARDS: Final = ("ana", "bruno", "carmen")

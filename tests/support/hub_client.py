@@ -13,17 +13,17 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from protocol.channel import Ephemeral
-from protocol.checkpoint import LogKey
-from protocol.envelope import Core, Slot, Submission
-from protocol.frames import Acknowledge, Deliver, Frame, Publish, Published, Results, Submit, Welcome
-from protocol.items import DeliverItem, ResultItem, SubmitItem, Window, fitting
+from protocol.messages.envelope import Core, Slot, Submission
 from protocol.names import Incarnation
-from protocol.notes import Note
-from protocol.prekeys import PrekeyCalendar, SignedCalendar, epoch_at, sign_calendar
-from protocol.registry import Entry, Registry
-from protocol.session import Answer, Closed, Event, FrameReceived, NodeIdentity, NodeSession, Opened
-from protocol.statements import Role
+from protocol.session.channel import Ephemeral
+from protocol.session.frames import Acknowledge, Deliver, Frame, Publish, Published, Results, Submit, Welcome
+from protocol.session.items import DeliverItem, ResultItem, SubmitItem, Window, fitting
+from protocol.session.machine import Answer, Closed, Event, FrameReceived, NodeIdentity, NodeSession, Opened
+from protocol.trust.checkpoint import LogKey
+from protocol.trust.notes import Note
+from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, epoch_at, sign_calendar
+from protocol.trust.registry import Entry, Registry
+from protocol.trust.statements import Role
 from tests.hub.house import noise
 from tests.support.world import DAY, World
 

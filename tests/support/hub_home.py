@@ -26,7 +26,7 @@ from keys.locks import Box
 from keys.logs import configure
 from keys.vault import Secret, Vault
 from protocol.codec import encode
-from protocol.statements import Opening, Role
+from protocol.trust.statements import Opening, Role
 from tests.support.world import LIMITS, World
 
 

@@ -16,18 +16,18 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 
 from protocol.batch import LeafProof, sign_batch
-from protocol.checkpoint import LogPrivateKey
 from protocol.codec import encode
-from protocol.content import Author, BodyFormat, Content, MessageType, Origin, Text, Urgency, to_json
-from protocol.envelope import Attestation, AttestationData, Core, Event, Slot, Submission, attest
-from protocol.message import Body, Header, Kind, Link, Manifest, View
+from protocol.messages.content import Author, BodyFormat, Content, MessageType, Origin, Text, Urgency, to_json
+from protocol.messages.envelope import Attestation, AttestationData, Core, Event, Slot, Submission, attest
+from protocol.messages.message import Body, Header, Kind, Link, Manifest, View
 from protocol.names import Digest, Party, message_id
 from protocol.opening import Received, receive
 from protocol.padding import pad
-from protocol.prekeys import epoch_at, prekey_hash
-from protocol.registry import Registry
 from protocol.sealing import Prekey, encrypt
 from protocol.signing import HashLabel, Label, PrivateKey
+from protocol.trust.checkpoint import LogPrivateKey
+from protocol.trust.prekeys import epoch_at, prekey_hash
+from protocol.trust.registry import Registry
 from tests.support.world import DAY, ORIGIN, World, seed
 
 SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
@@ -58,7 +58,7 @@ def message(world: World, text: str, member: str = SENDER, document: bytes | Non
 
 
 def log_key(world: World) -> LogPrivateKey:
-    """The hub's log key, as `protocol.checkpoint` wants it."""
+    """The hub's log key, as `protocol.trust.checkpoint` wants it."""
     return LogPrivateKey(ORIGIN, world.log_seed, world.log_ed25519_seed)
 
 

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from nacl.bindings import crypto_sign_seed_keypair
 
 from protocol.names import AssociationId, Incarnation, Party, StatementId
-from protocol.registry import Outcome, Registry, entry_bytes
 from protocol.signing import PrivateKey
-from protocol.statements import (
+from protocol.trust.registry import Outcome, Registry, entry_bytes
+from protocol.trust.statements import (
     NO_ASSOCIATION,
     Admission,
     Body,

@@ -23,7 +23,7 @@ from urllib.parse import quote, urlencode
 from node.client import NodeClient
 from node.sockets import connected
 from protocol.errors import ValijaError
-from protocol.statements import SignedStatement
+from protocol.trust.statements import SignedStatement
 from tests.support.association import Association, found
 from tests.support.processes import Daemon, Daemons
 from tests.system.forked import COMMAND_SECONDS, PROGRAMS, ForkedDaemon

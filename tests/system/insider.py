@@ -9,7 +9,7 @@ from node import config as node_config
 from node import founding as node_founding
 from protocol.names import AssociationId, Party, StatementId
 from protocol.signing import PrivateKey
-from protocol.statements import Certificate, Charter, Role
+from protocol.trust.statements import Certificate, Charter, Role
 from tests.support.association import Association
 
 

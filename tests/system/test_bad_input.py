@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from protocol.statements import Expulsion, Revocation, Suspension
+from protocol.trust.statements import Expulsion, Revocation, Suspension
 from tests.support.processes import Daemon
 from tests.system.forked import Command, Done, run
 from tests.system.house import Answer, Api, House, eventually

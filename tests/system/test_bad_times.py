@@ -16,7 +16,7 @@ from keys.files import PUBLIC, write_new
 from keys.kinds import Kind
 from keys.papers import read_part, statement_paper
 from keys.words import headline
-from protocol.statements import SignedStatement
+from protocol.trust.statements import SignedStatement
 from tests.support.processes import Daemon
 from tests.system.forked import ForkedDaemon, run
 from tests.system.house import Api, House, eventually

@@ -13,10 +13,10 @@ import pytest
 
 from keys import drafts
 from protocol.codec import encode
-from protocol.envelope import AttestationData
-from protocol.frames import Acknowledge, Close, decode_frame, encode_frame
 from protocol.limits import MAX_FRAME_BYTES, MAX_STATEMENT_BYTES
-from protocol.statements import Suspension, sign_statement
+from protocol.messages.envelope import AttestationData
+from protocol.session.frames import Acknowledge, Close, decode_frame, encode_frame
+from protocol.trust.statements import Suspension, sign_statement
 from tests.support.hub_client import WIDE, Ended, HubClient, connected
 from tests.system.house import House, post
 from tests.system.insider import Insider

@@ -20,8 +20,8 @@ import pytest
 import trustme
 
 from hub.config import Home, Tls
-from protocol.envelope import AttestationData
-from protocol.items import SubmitItem
+from protocol.messages.envelope import AttestationData
+from protocol.session.items import SubmitItem
 from tests.support.hub_client import HubClient, connected
 from tests.support.hub_home import make_home, young_world
 from tests.support.world import World

@@ -19,7 +19,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from protocol.errors import LimitError, MalformedError, ReplayError
-from protocol.frames import (
+from protocol.limits import MAX_REQUESTS
+from protocol.names import EnvelopeId
+from protocol.session.frames import (
     Acknowledge,
     Calendars,
     Deliver,
@@ -33,9 +35,7 @@ from protocol.frames import (
     Submit,
     Welcome,
 )
-from protocol.items import DeliverItem, ResultItem, SubmitItem, Window
-from protocol.limits import MAX_REQUESTS
-from protocol.names import EnvelopeId
+from protocol.session.items import DeliverItem, ResultItem, SubmitItem, Window
 
 _CLOSED: Final = Window(0, 0)
 _ANSWERS: Final[dict[type[Frame], type[Frame]]] = {Recall: Recalled, Publish: Published, Lookup: Calendars}

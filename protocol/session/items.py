@@ -14,9 +14,9 @@ from typing import Final
 
 from protocol.batch import BatchSignature, LeafProof
 from protocol.codec import Value, array, binary, fields, uint
-from protocol.envelope import Attestation
 from protocol.errors import LimitError, MalformedError, NonCanonicalError
 from protocol.limits import MAX_ARRAY_ITEMS, MAX_AUDIENCE, MAX_ENVELOPES_PER_FRAME, MAX_FRAME_BYTES
+from protocol.messages.envelope import Attestation
 from protocol.names import EnvelopeId
 from protocol.signing import HashLabel, digest
 

@@ -15,8 +15,8 @@ from protocol.codec import Value, array, binary, fields, optional, text, uint
 from protocol.errors import MalformedError
 from protocol.limits import ENVELOPE_LIFETIME_SECONDS
 from protocol.names import AssociationId, StatementId, read_digest, read_name
-from protocol.notes import key_name
 from protocol.signing import DIGEST_BYTES, ED25519_PUBLIC_BYTES, PublicKey
+from protocol.trust.notes import key_name
 
 NO_ASSOCIATION: Final = AssociationId(bytes(DIGEST_BYTES))
 MAX_STEWARDS: Final = 32

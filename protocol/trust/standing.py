@@ -17,7 +17,7 @@ from typing import Final
 from protocol.errors import RecipientSuspendedError, StandingError, UnknownMemberError
 from protocol.names import Party, StatementId
 from protocol.signing import PublicKey
-from protocol.statements import Expulsion, Negative, Revocation, Role, Suspension, Titles
+from protocol.trust.statements import Expulsion, Negative, Revocation, Role, Suspension, Titles
 
 FOREVER: Final = (1 << 64) - 1
 

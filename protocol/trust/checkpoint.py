@@ -22,8 +22,8 @@ from nacl.exceptions import BadSignatureError
 from protocol.codec import Value, binary, fields, uint
 from protocol.errors import MalformedError, SignatureError, UsageError, VerificationError
 from protocol.merkle import HASH_BYTES
-from protocol.notes import KeyType, Note, NoteSignature, VerifierKey, decode_base64, encode_base64, key_name
 from protocol.signing import ED25519_SIGNATURE_BYTES, SEED_BYTES, ed25519_public, new_seed
+from protocol.trust.notes import KeyType, Note, NoteSignature, VerifierKey, decode_base64, encode_base64, key_name
 
 MLDSA44_SIGNATURE_BYTES: Final = 2420
 TIMESTAMP_BYTES: Final = 8

@@ -23,8 +23,8 @@ from protocol.errors import (
 from protocol.limits import CLOCK_REFUSE_SECONDS
 from protocol.names import AssociationId, Incarnation, Party, StatementId
 from protocol.signing import PublicKey
-from protocol.standing import CertificateRecord, MemberRecord, Negatives, Roll
-from protocol.statements import (
+from protocol.trust.standing import CertificateRecord, MemberRecord, Negatives, Roll
+from protocol.trust.statements import (
     NEGATIVES,
     Admission,
     Certificate,

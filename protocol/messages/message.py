@@ -15,7 +15,6 @@ from typing import Final
 
 from protocol.batch import SALT_BYTES, leaf
 from protocol.bodies import require_ascending
-from protocol.checkpoint import Cosignature
 from protocol.codec import (
     VERSION,
     Value,
@@ -55,6 +54,7 @@ from protocol.names import (
     read_name,
 )
 from protocol.signing import HashLabel, digest
+from protocol.trust.checkpoint import Cosignature
 
 SUITE: Final = 1
 FILE_KEY_BYTES: Final = 32

@@ -3,7 +3,7 @@
     — <key name> base64(key id (4) || signature)
 
 A note is only parsed here; what its signatures say is judged where the keys are known
-(`protocol.checkpoint`).  Verifier keys ("vkeys") are the textual form of a name and a public key.
+(`protocol.trust.checkpoint`).  Verifier keys ("vkeys") are the textual form of a name and a public key.
 """
 
 from __future__ import annotations

@@ -28,7 +28,12 @@ from protocol.bodies import (
     Titles,
     require_ascending,
 )
-from protocol.charter import (
+from protocol.codec import Value, array, binary, decode, encode, fields, uint
+from protocol.errors import MalformedError, PeerError, UsageError, VersionError
+from protocol.limits import MAX_STATEMENT_BYTES
+from protocol.names import AssociationId, Digest, StatementId, read_digest
+from protocol.signing import HashLabel, Label, PrivateKey, PublicKey, Signature, digest
+from protocol.trust.charter import (
     NO_ASSOCIATION,
     Charter,
     CharterHub,
@@ -38,11 +43,6 @@ from protocol.charter import (
     Witnesses,
     association_id,
 )
-from protocol.codec import Value, array, binary, decode, encode, fields, uint
-from protocol.errors import MalformedError, PeerError, UsageError, VersionError
-from protocol.limits import MAX_STATEMENT_BYTES
-from protocol.names import AssociationId, Digest, StatementId, read_digest
-from protocol.signing import HashLabel, Label, PrivateKey, PublicKey, Signature, digest
 
 Statement: TypeAlias = Charter | Admission | Certificate | Roster | Revocation | Suspension | Lift | Expulsion | Opening
 Negative: TypeAlias = Revocation | Suspension | Expulsion

@@ -10,7 +10,7 @@ and the registry.  Theory first:
 - PROVEN means that this side has all it needs, and Welcome is still missing: the node has proved the hub by its
   hello, the hub has proved the node by its Finish and looks up what Welcome must say.
 - What may be sent and received in a state is in the two tables below; nothing else is.  One end's sending table
-  is the other's receiving table, and `protocol.flow` counts at both ends alike: what one end may not receive, the
+  is the other's receiving table, and `protocol.session.flow` counts at both ends alike: what one end may not receive, the
   other can not send.  An error in sending is our caller's (`UsageError`) and changes nothing; an error in
   receiving is the peer's and closes the session for good, with its code, in one last Close frame if the channel
   is up (or plain, from a hub before that).
@@ -29,7 +29,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Final, TypeAlias
 
-from protocol.channel import Channel, Ephemeral, channel_of
 from protocol.codec import decode
 from protocol.errors import (
     LimitError,
@@ -40,9 +39,12 @@ from protocol.errors import (
     UsageError,
     ValijaError,
 )
-from protocol.flow import Flow
-from protocol.frames import SHAPES, Close, Direction, Finish, Frame, Welcome, decode_frame, encode_frame
-from protocol.handshake import (
+from protocol.limits import MAX_HELLO_BYTES
+from protocol.names import AssociationId, Incarnation, Party, StatementId
+from protocol.session.channel import Channel, Ephemeral, channel_of
+from protocol.session.flow import Flow
+from protocol.session.frames import SHAPES, Close, Direction, Finish, Frame, Welcome, decode_frame, encode_frame
+from protocol.session.handshake import (
     ClientHello,
     KnownRegistry,
     RegistryFacts,
@@ -52,8 +54,6 @@ from protocol.handshake import (
     check_server,
     transcript,
 )
-from protocol.limits import MAX_HELLO_BYTES
-from protocol.names import AssociationId, Incarnation, Party, StatementId
 from protocol.signing import Label, PublicKey
 
 

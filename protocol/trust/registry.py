@@ -25,9 +25,9 @@ from protocol.errors import (
 from protocol.limits import CHARTER_GRACE_SECONDS, MAX_ENTRY_BYTES, MAX_VIEW_NEGATIVES
 from protocol.merkle import Frontier, leaf_hash
 from protocol.names import AssociationId, Digest, Incarnation, Party, StatementId, read_digest
-from protocol.replay import Replay
-from protocol.standing import FOREVER, CertificateRecord, MemberRecord, Negatives
-from protocol.statements import (
+from protocol.trust.replay import Replay
+from protocol.trust.standing import FOREVER, CertificateRecord, MemberRecord, Negatives
+from protocol.trust.statements import (
     NEGATIVES,
     Charter,
     Negative,

@@ -12,9 +12,11 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from protocol.codec import Value, array, binary, decode, encode, fields, optional, text, uint
-from protocol.envelope import Attestation, Submission, read_code
 from protocol.errors import LimitError, MalformedError, UsageError, ValijaError
-from protocol.items import (
+from protocol.limits import MAX_CALENDAR_BYTES, MAX_DETAIL_BYTES, MAX_ENVELOPES_PER_FRAME, MAX_LOOKUP_MEMBERS
+from protocol.messages.envelope import Attestation, Submission, read_code
+from protocol.names import EnvelopeId, Party, read_digest, read_name
+from protocol.session.items import (
     MAX_PLAINTEXT_BYTES,
     DeliverItem,
     ResultItem,
@@ -24,8 +26,6 @@ from protocol.items import (
     Window,
     check_count,
 )
-from protocol.limits import MAX_CALENDAR_BYTES, MAX_DETAIL_BYTES, MAX_ENVELOPES_PER_FRAME, MAX_LOOKUP_MEMBERS
-from protocol.names import EnvelopeId, Party, read_digest, read_name
 from protocol.signing import Signature
 
 

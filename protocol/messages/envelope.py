@@ -40,8 +40,8 @@ from protocol.limits import (
     MIN_CIPHERTEXT_BYTES,
 )
 from protocol.names import AssociationId, Digest, EnvelopeId, Incarnation, Party, StatementId, read_digest
-from protocol.registry import Registry
 from protocol.signing import HashLabel, Label, PrivateKey, digest
+from protocol.trust.registry import Registry
 
 WRAP_BYTES: Final = 1_843
 MAX_CODE_BYTES: Final = 64

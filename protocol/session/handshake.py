@@ -17,7 +17,6 @@ from enum import IntEnum
 from typing import Protocol
 
 from protocol.bodies import Role
-from protocol.channel import NONCE_BYTES, SHARE_BYTES, Ephemeral
 from protocol.codec import VERSION, Value, binary, decode, encode, fields, optional, uint, versioned
 from protocol.errors import (
     ClockSkewError,
@@ -29,8 +28,9 @@ from protocol.errors import (
 )
 from protocol.limits import CLOCK_REFUSE_SECONDS, MAX_HELLO_BYTES
 from protocol.names import AssociationId, Incarnation, Party, StatementId, read_digest, read_name
+from protocol.session.channel import NONCE_BYTES, SHARE_BYTES, Ephemeral
 from protocol.signing import HashLabel, Label, PublicKey, Signature, digest
-from protocol.standing import CertificateRecord
+from protocol.trust.standing import CertificateRecord
 
 
 class Part(IntEnum):
@@ -51,7 +51,7 @@ class Sign(Protocol):
 
 
 class KnownRegistry(Protocol):
-    """The registry as one side holds it (`protocol.registry.Registry`)."""
+    """The registry as one side holds it (`protocol.trust.registry.Registry`)."""
 
     @property
     def charter_id(self) -> StatementId:

@@ -13,11 +13,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.checkpoint import LogKey, SignedCheckpoint
 from protocol.errors import LimitError, MalformedError
 from protocol.limits import KIB, MAX_NOTE_BYTES
 from protocol.merkle import HASH_BYTES, verify_inclusion
-from protocol.notes import Note, decode_base64, encode_base64
+from protocol.trust.checkpoint import LogKey, SignedCheckpoint
+from protocol.trust.notes import Note, decode_base64, encode_base64
 
 MAX_PROOF_BYTES: Final = MAX_NOTE_BYTES + 16 * KIB
 MAX_PATH: Final = 63

@@ -26,7 +26,6 @@ from protocol.codec import (
     uint,
     versioned,
 )
-from protocol.envelope import read_code
 from protocol.errors import MalformedError
 from protocol.limits import (
     MAX_ACTOR_BYTES,
@@ -35,7 +34,8 @@ from protocol.limits import (
     MAX_NOTICE_INCARNATIONS,
     MAX_SIGNED_PART_BYTES,
 )
-from protocol.message import Kind, Link, read_message_id
+from protocol.messages.envelope import read_code
+from protocol.messages.message import Kind, Link, read_message_id
 from protocol.names import Digest, EnvelopeId, Incarnation, MessageId, read_digest, read_name
 
 
