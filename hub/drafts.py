@@ -20,6 +20,7 @@ class Draft:
     """A slot that was accepted in this group and waits at `position` once it is written."""
 
     ref: int
+    sender: str
     recipient: str
     position: int
     slot: bytes = field(repr=False)
@@ -91,9 +92,7 @@ class Drafts:
 
     def release(self, member: str, freed: Freed, tx: Transaction) -> None:
         """What was erased counts no longer against the member's quota."""
-        account = self.account(member, tx)
-        messages, size = account.messages - len(freed.sizes), account.waiting_bytes - sum(freed.sizes)
-        self.put(member, replace(account, messages=messages, waiting_bytes=size))
+        self.put(member, self.account(member, tx).without(freed))
 
     # -- writing
     @property

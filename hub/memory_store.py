@@ -268,7 +268,7 @@ class MemoryTransaction:
         places = self._tables.places.get(member, [])
         removed = [self._remove(member, each) for each in places[: bisect_right(places, position)]]
         slots = [item for item in removed if isinstance(item, NewItem)]
-        return Freed(tuple(slot.size_bytes for slot in slots), tuple(slot.queued_at_ms for slot in slots))
+        return self._freed(slots)
 
     def remove_at(self, member: str, position: int) -> Freed | None:
         """See `Transaction.remove_at`."""
@@ -276,7 +276,14 @@ class MemoryTransaction:
         if not isinstance(item, NewItem):
             return None
         self._remove(member, position)
-        return Freed((item.size_bytes,), (item.queued_at_ms,))
+        return self._freed([item])
+
+    def _freed(self, slots: list[NewItem]) -> Freed:
+        return Freed(
+            tuple(slot.size_bytes for slot in slots),
+            tuple(slot.queued_at_ms for slot in slots),
+            tuple(self._tables.envelopes[slot.ref].record.sender for slot in slots),
+        )
 
     def _remove(self, member: str, position: int) -> NewItem | NewNotice:
         item = self._tables.items[member, position]

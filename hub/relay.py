@@ -21,7 +21,8 @@ from hub.attesting import Attestor, Promise, fulfil, recall_attestation
 from hub.drafts import Draft, DraftNotice, Drafts, Tally
 from hub.intake import Sender, Terms, examine, read_submission_key, refusal_of_recipient, submission_key
 from hub.prekeys import PrekeyBook
-from hub.store import Acceptance, EnvelopeRecord, Queue, Transaction
+from hub.shares import NOTHING
+from hub.store import Acceptance, EnvelopeRecord, Freed, Queue, Transaction
 from protocol.errors import ConflictError, MailboxFullError, PeerError, ReplayError, StandingError
 from protocol.limits import MAX_ENVELOPES_PER_FRAME, MAX_FRAME_BYTES
 from protocol.messages.envelope import (
@@ -137,6 +138,9 @@ class Group:
         answers = [self._answer(ref, envelope_id, envelope, slot, is_new=is_new) for slot in envelope.slots]
         if any(isinstance(each, Promise) and each.keep_until is not None for each in answers):
             self.tx.keep_content(ref, envelope.core.raw, envelope.ciphertext)
+        elif is_new:
+            # Refused slots are judged anew, so nothing of them has to be remembered.
+            self.tx.forget(ref)
         return Result(envelope_id, None, tuple(answers))
 
     def _remember(self, envelope_id: EnvelopeId, core: Core) -> tuple[int, bool]:
@@ -160,12 +164,12 @@ class Group:
         if held is not None and held.slot_digest == slot_digest:
             return held.promise if isinstance(held, Draft) else recall_attestation(held.attestation, self.tx)
         size = len(envelope.core.raw) + len(envelope.ciphertext) + len(slot.raw)
-        code = ConflictError.code if held is not None else self._refusal(slot, size)
+        code = ConflictError.code if held is not None else self._refusal(slot, envelope.core.sender.member, size)
         if code is not None:
             self.tally.refusals[code] += 1
             return self._promise(Event.REJECTED, envelope_id, slot, code)
         promise = self._promise(Event.ACCEPTED, envelope_id, slot, RESULT_ACCEPTED, envelope.core.expires_at)
-        self._accept(ref, slot, slot_digest, size, promise)
+        self._accept(ref, envelope.core.sender.member, slot, slot_digest, size, promise)
         return promise
 
     def _held(self, ref: int, recipient: Party) -> Draft | Acceptance | None:
@@ -174,25 +178,28 @@ class Group:
             return None
         return self._drafts.slots.get((ref, recipient.member)) or self.tx.acceptance(ref, recipient.member)
 
-    def _refusal(self, slot: Slot, size: int) -> str | None:
+    def _refusal(self, slot: Slot, sender: str, size: int) -> str | None:
         recipient = slot.recipient
         if recipient not in self._recipients:
             self._recipients[recipient] = refusal_of_recipient(recipient, self.registry, self._at)
         code = self._recipients[recipient] or self._relay.prekeys.refusal(slot, self.tx, self._at)
-        return code or self._refusal_of_room(recipient.member, size)
+        return code or self._refusal_of_room(recipient.member, sender, size)
 
-    def _refusal_of_room(self, member: str, size: int) -> str | None:
+    def _refusal_of_room(self, member: str, sender: str, size: int) -> str | None:
         limits = self.registry.charter.limits
         account = self._drafts.account(member, self.tx)
-        is_full = account.messages >= limits.mailbox_messages or account.waiting_bytes + size > limits.mailbox_bytes
-        return MailboxFullError.code if is_full else None
+        free_messages = limits.mailbox_messages - account.messages
+        free_bytes = limits.mailbox_bytes - account.waiting_bytes
+        share = account.shares.get(sender, NOTHING)
+        has_room = free_messages > share.messages and free_bytes > share.size_bytes and free_bytes >= size
+        return None if has_room else MailboxFullError.code
 
-    def _accept(self, ref: int, slot: Slot, slot_digest: bytes, size: int, promise: Promise) -> None:
+    def _accept(self, ref: int, sender: str, slot: Slot, slot_digest: bytes, size: int, promise: Promise) -> None:
         member = slot.recipient.member
         account = self._drafts.account(member, self.tx)
         position = account.last_position + 1
-        self._drafts.put(member, account.with_slot(position, size))
-        self._drafts.slots[ref, member] = Draft(ref, member, position, slot.raw, slot_digest, size, promise)
+        self._drafts.put(member, account.with_slot(position, size, sender))
+        self._drafts.slots[ref, member] = Draft(ref, sender, member, position, slot.raw, slot_digest, size, promise)
         self.tally.accepted += 1
 
     def _promise(
@@ -263,8 +270,8 @@ class Group:
             if key in self._drafts.recalled:
                 return False
             self._drafts.recalled.add(key)
-            size = account.waiting_bytes - held.size_bytes
-            self._drafts.put(held.recipient, replace(account, messages=account.messages - 1, waiting_bytes=size))
+            freed = Freed((held.size_bytes,), senders=(held.sender,))
+            self._drafts.put(held.recipient, account.without(freed))
             return True
         if held.position <= account.handed_over:
             return False

@@ -10,6 +10,8 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from hub.shares import Share, encode_shares
+
 POSITION_BITS: Final = 40
 
 migrations: Final = Migrations("valija-hub")
@@ -114,3 +116,20 @@ def log(db: Database) -> None:
             charter_version INTEGER NOT NULL,
             leaf_index INTEGER NOT NULL
         ) STRICT""")
+
+
+@migrations()
+def shares(db: Database) -> None:
+    """How much of each mailbox every sender has taken; what waits already is counted."""
+    db.execute("ALTER TABLE member ADD COLUMN shares BLOB NOT NULL DEFAULT x''")
+    rows = db.execute(
+        "SELECT m.id, e.sender, count(*), sum(i.size_bytes) FROM member m "
+        "JOIN item i ON i.place BETWEEN m.id << ?1 AND (m.id << ?1) + ?2 JOIN envelope e ON e.ref = i.ref "
+        "GROUP BY m.id, e.sender",
+        (POSITION_BITS, (1 << POSITION_BITS) - 1),
+    ).fetchall()
+    found: dict[int, dict[str, Share]] = {}
+    for member, sender, messages, size_bytes in rows:
+        found.setdefault(member, {})[sender] = Share(messages, size_bytes)
+    for member, each in found.items():
+        db.execute("UPDATE member SET shares = ? WHERE id = ?", (encode_shares(each), member))

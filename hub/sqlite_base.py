@@ -108,7 +108,7 @@ class SqliteBase:
             return known
         row = self._one("SELECT id FROM member WHERE name = ?", member)
         if row is None:
-            sql = "INSERT INTO member VALUES (NULL, ?, 0, 0, 0, 0, 0, x'') RETURNING id"
+            sql = "INSERT INTO member VALUES (NULL, ?, 0, 0, 0, 0, 0, x'', x'') RETURNING id"
             row = self._one(sql, member)
         number: int = row[0]
         self._member_ids[member] = number

@@ -145,16 +145,20 @@ class SqliteMailboxes(SqliteBase):
 
     def _remove(self, first: int, last: int) -> Freed:
         rows = self._execute(
-            "DELETE FROM item WHERE place BETWEEN ? AND ? RETURNING place, ref, size_bytes, queued_at_ms", first, last
+            "DELETE FROM item WHERE place BETWEEN ? AND ? RETURNING place, ref, size_bytes, queued_at_ms, "
+            "(SELECT sender FROM envelope WHERE envelope.ref = item.ref)",
+            first,
+            last,
         ).fetchall()
         slots = [row for row in rows if row[1] is not None]
-        counts = Counter(ref for _, ref, _, _ in slots)
+        counts = Counter(row[1] for row in slots)
         self._many("UPDATE envelope SET waiting = waiting - ? WHERE ref = ?", [(n, ref) for ref, n in counts.items()])
         self._many(
             "DELETE FROM content WHERE ref = ?1 AND (SELECT waiting FROM envelope WHERE ref = ?1) = 0",
             [(ref,) for ref in counts],
         )
-        return Freed(tuple(row[2] for row in slots), tuple(row[3] for row in slots))
+        sizes, queued_at_ms, senders = (tuple([row[column] for row in slots]) for column in (2, 3, 4))
+        return Freed(sizes, queued_at_ms, senders)
 
     @translated
     def queues(self) -> list[Queue]:

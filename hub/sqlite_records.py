@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hub.shares import decode_shares, encode_shares
 from hub.sqlite_base import SqliteBase, translated
 from hub.store import Account
 from protocol.errors import ConflictError
@@ -17,16 +18,19 @@ class SqliteRecords(SqliteBase):
     @translated
     def account(self, member: str) -> Account:
         """See `Transaction.account`."""
-        columns = "last_position, handed_over, acknowledged, messages, waiting_bytes, highest_submission"
+        columns = "last_position, handed_over, acknowledged, messages, waiting_bytes, highest_submission, shares"
         row = self._one(f"SELECT {columns} FROM member WHERE name = ?", member)  # noqa: S608 - constant columns
-        return Account() if row is None else Account(*row)
+        if row is None:
+            return Account()
+        last, handed_over, acknowledged, messages, waiting_bytes, submission, shares = row
+        return Account(last, handed_over, acknowledged, messages, waiting_bytes, submission, decode_shares(shares))
 
     @translated
     def put_accounts(self, accounts: Mapping[str, Account]) -> None:
         """See `Transaction.put_accounts`."""
         self._many(
             "UPDATE member SET last_position = ?, handed_over = ?, acknowledged = ?, messages = ?, waiting_bytes = ?, "
-            "highest_submission = ? WHERE id = ?",
+            "highest_submission = ?, shares = ? WHERE id = ?",
             [
                 (
                     account.last_position,
@@ -35,6 +39,7 @@ class SqliteRecords(SqliteBase):
                     account.messages,
                     account.waiting_bytes,
                     account.highest_submission,
+                    encode_shares(account.shares),
                     self._member_id(member),
                 )
                 for member, account in accounts.items()

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from hub.shares import Shares, with_slot, without_slots
 from protocol.names import Incarnation
 
 
@@ -26,7 +27,7 @@ class Account:
 
     `last_position` was given out last, `handed_over` sent to its node at least once, `acknowledged` is its cursor.
     `messages` and `waiting_bytes` count the slots in its mailbox, never notices.  `highest_submission` is empty, or
-    24 bytes that order as submissions do.
+    24 bytes that order as submissions do.  `shares` divides the first two by the slots' senders.
     """
 
     last_position: int = 0
@@ -35,12 +36,22 @@ class Account:
     messages: int = 0
     waiting_bytes: int = 0
     highest_submission: bytes = b""
+    shares: Shares = field(default_factory=dict)
 
-    def with_slot(self, position: int, size_bytes: int) -> Account:
-        """The account after a slot was put at `position`."""
+    def with_slot(self, position: int, size_bytes: int, sender: str) -> Account:
+        """The account after a slot of `sender` was put at `position`."""
         messages, waiting_bytes = self.messages + 1, self.waiting_bytes + size_bytes
+        shares = with_slot(self.shares, sender, size_bytes)
         # Once for every slot that passes: `replace` takes several times as long.
-        return Account(position, self.handed_over, self.acknowledged, messages, waiting_bytes, self.highest_submission)
+        return Account(
+            position, self.handed_over, self.acknowledged, messages, waiting_bytes, self.highest_submission, shares
+        )
+
+    def without(self, freed: Freed) -> Account:
+        """The account after these slots left."""
+        messages, waiting_bytes = self.messages - len(freed.sizes), self.waiting_bytes - sum(freed.sizes)
+        shares = without_slots(self.shares, zip(freed.senders, freed.sizes, strict=True))
+        return replace(self, messages=messages, waiting_bytes=waiting_bytes, shares=shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +124,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """What left a mailbox: each removed slot's size in bytes and the time at which it was queued; notices count not."""
+    """What left a mailbox: each removed slot's size in bytes, when it was queued, and by whom; notices count not."""
 
     sizes: tuple[int, ...] = ()
     queued_at_ms: tuple[int, ...] = ()
+    senders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,7 +206,7 @@ class PrekeyExpiredError(HeldError):
 
 
 class MailboxFullError(HeldError):
-    """The recipient's mailbox at the hub is full; the message waits until there is room."""
+    """The recipient's mailbox at the hub, or this sender's share of it, is full; the message waits until there is room."""
 
     code = "mailbox_full"
 

@@ -332,8 +332,8 @@ def test_a_full_mailbox_refuses_its_own_slots_alone(store: Store, limit: str) ->
     (queue,) = queues(measured)
     most_bytes = 2 * queue.waiting_bytes if limit == "bytes" else 1 << 30
     house = House(store, world(Limits(14 * DAY, most_bytes, 2 if limit == "messages" else 99, DAY, DAY)))
-    house.send(ALBA, BERTA, CARLA)
     house.send(ALBA, BERTA)
+    house.send(DORA, BERTA)
     item = house.envelope(ALBA, [BERTA, CARLA])
     assert codes(house, item) == ["mailbox_full", "accepted"]
     read(house, BERTA)
@@ -343,16 +343,78 @@ def test_a_full_mailbox_refuses_its_own_slots_alone(store: Store, limit: str) ->
     assert codes(house, house.envelope(CARLA, [BERTA]), CARLA) == ["mailbox_full"]
 
 
-def test_a_refused_slot_alone_keeps_nothing(store: Store) -> None:
+def most(house: House, sender: str, recipient: str, tries: int = 40) -> int:
+    """How many of so many envelopes the hub takes."""
+    answers = [codes(house, house.envelope(sender, [recipient]), sender) for _ in range(tries)]
+    assert {code for each in answers for code in each} <= {"accepted", "mailbox_full"}
+    return answers.count(["accepted"])
+
+
+@pytest.mark.parametrize("limit", ["messages", "bytes"])
+def test_no_sender_and_no_two_together_fill_a_mailbox(store: Store, limit: str) -> None:
+    measured = House(MemoryStore())
+    one(measured, measured.envelope(ALBA, [BERTA]))
+    size = queues(measured)[0].waiting_bytes
+    limits = (
+        Limits(14 * DAY, 1 << 30, 12, DAY, DAY) if limit == "messages" else Limits(14 * DAY, 12 * size, 99, DAY, DAY)
+    )
+    house = House(store, world(limits))
+    assert most(house, ALBA, BERTA) == 6, "half of it"
+    house.restart()
+    assert most(house, ALBA, BERTA) == 0
+    assert most(house, CARLA, BERTA) == 3, "half of what was free"
+    assert codes(house, house.envelope(DORA, [BERTA]), DORA) == ["accepted"], "who has nothing in it finds room"
+    assert codes(house, house.envelope(ALBA, [CARLA])) == ["accepted"], "another mailbox is another matter"
+    read(house, BERTA)
+    acknowledge(house, BERTA, 6)
+    assert most(house, ALBA, BERTA) == 4, "what was fetched is free again"
+
+
+def test_what_was_recalled_or_expired_is_no_longer_a_share(store: Store) -> None:
+    house = House(store, world(Limits(14 * DAY, 1 << 30, 4, DAY, DAY)))
+    berta = house.world.party(BERTA)
+    items = [house.envelope(ALBA, [BERTA], lifetime=50) for _ in range(3)]
+
+    def submit_and_recall(group: Group) -> list[str | None]:
+        (first,) = group.submit(house.sender(ALBA), items[:1])
+        group.recall(ALBA, items[0].id, berta)
+        return [first.code]
+
+    assert house.run(submit_and_recall) == [None]
+    assert [codes(house, item) for item in items[1:]] == [["accepted"]] * 2
+    assert codes(house, house.envelope(ALBA, [BERTA])) == ["mailbox_full"]
+    house.run(lambda group: group.recall(ALBA, items[1].id, berta))
+    assert house.run(lambda group: dict(group.tx.account(BERTA).shares)) == {ALBA: (1, queues(house)[0].waiting_bytes)}
+    house.now += 50
+    house.run(lambda group: group.expire())
+    assert house.run(lambda group: dict(group.tx.account(BERTA).shares)) == {}
+
+
+@pytest.mark.parametrize("again", ["same group", "later"])
+def test_a_refused_slot_alone_keeps_nothing(store: Store, again: str) -> None:
     house = House(store, members=[])
     item = house.envelope(ALBA, [BERTA])
-    assert codes(house, item) == ["prekey_unknown"]
+    if again == "same group":
+        results = house.submit(ALBA, item, item)
+        assert [attested(each) for each in results] == [[(Event.REJECTED, BERTA, "prekey_unknown")]] * 2
+    else:
+        assert codes(house, item) == ["prekey_unknown"]
     assert waits(house) == {}
     with transaction(store) as tx:
-        assert tx.envelope(item.id) is not None, "its submission is taken"
-        assert tx.next_expiry() == int(house.now) + DAY
+        assert tx.envelope(item.id) is None
+        assert tx.next_expiry() is None, "an idle hub has nothing to wake for"
         with pytest.raises(StoreError):
             tx.batch(1)
+    assert house.run(lambda group: group.welcome(ALBA))[1] == Submission(Incarnation(1, 5), house.counter)
+
+
+def test_a_refused_slot_leaves_what_was_accepted_of_its_envelope(store: Store) -> None:
+    house = House(store, members=[BERTA])
+    item = house.envelope(ALBA, [BERTA, CARLA])
+    part = replace(item, slots=item.slots[:1])
+    assert codes(house, part) == ["accepted"]
+    assert codes(house, replace(item, slots=item.slots[1:])) == ["prekey_unknown"]
+    assert [each.core for each in read(house, BERTA)] == [item.core]
 
 
 # -- retries -------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from tests.hub.house import ALBA, BERTA, CARLA, House, world
 from tests.support.world import DAY
 
 MEMBERS = (ALBA, BERTA, CARLA)
-MOST = 3
+MOST = 4
 LIMITS = Limits(14 * DAY, 1 << 30, MOST, DAY, DAY)
 EVERYTHING = Window(1_000, 1 << 30)
 
@@ -61,8 +62,18 @@ class Model:
     attested: dict[tuple[EnvelopeId, str], bytes] = field(default_factory=dict)
     remembered: dict[EnvelopeId, Sent] = field(default_factory=dict)
 
+    def shares(self, member: str) -> dict[str, int]:
+        slots = [envelope_id for envelope_id, slot in self.mailboxes[member].values() if slot is not None]
+        return dict(Counter(self.remembered[each].sender for each in slots))
+
     def slots(self, member: str) -> int:
         return sum(slot is not None for _id, slot in self.mailboxes[member].values())
+
+    def has_room(self, member: str, sender: str) -> bool:
+        """Who has as much in a mailbox as is free in it gets no more."""
+        slots = [envelope_id for envelope_id, slot in self.mailboxes[member].values() if slot is not None]
+        held = sum(self.remembered[each].sender == sender for each in slots)
+        return MOST - len(slots) > held
 
     def put(self, member: str, envelope_id: EnvelopeId, slot: bytes | None) -> int:
         self.last[member] += 1
@@ -72,16 +83,19 @@ class Model:
     def submit(self, sent: Sent, item: SubmitItem, recipients: tuple[str, ...], now: int) -> str | list[str]:
         if sent.expires_at <= now:
             return "bad_expiry"
+        held = item.id in self.remembered
         self.remembered[item.id] = sent
         answers = []
         for member, slot in zip(recipients, item.slots, strict=True):
             if (item.id, member) in self.accepted:
                 answers.append("accepted")
-            elif self.slots(member) >= MOST:
+            elif not self.has_room(member, sent.sender):
                 answers.append("mailbox_full")
             else:
                 self.accepted[item.id, member] = self.put(member, item.id, slot)
                 answers.append("accepted")
+        if not held and "accepted" not in answers:
+            del self.remembered[item.id]
         return answers
 
     def recall(self, sent: Sent, member: str) -> bool:
@@ -273,6 +287,7 @@ class RelayMachine(RuleBasedStateMachine):
                 assert account.handed_over == self.model.handed[member]
                 assert account.acknowledged == self.model.acknowledged[member]
                 assert account.messages == self.model.slots(member)
+                assert {name: share.messages for name, share in account.shares.items()} == self.model.shares(member)
                 assert account.waiting_bytes == sum(each.size_bytes for each in found.values())
                 counter = int.from_bytes(account.highest_submission[-8:], "big")
                 assert counter == self.highest.get(member, 0)

@@ -190,7 +190,7 @@ async def test_an_expired_envelope_comes_back_as_a_notice(tmp_path: Path, world:
 
 # -- one slows nobody else -------------------------------------------------------------------------------
 async def test_one_full_mailbox_refuses_its_own_senders_alone(tmp_path: Path) -> None:
-    world = young_world(limits=Limits(14 * DAY, 1 << 20, 2, DAY, 3 * DAY))
+    world = young_world(limits=Limits(14 * DAY, 1 << 20, 3, DAY, 3 * DAY))
     async with running(make_home(tmp_path / "hub", world)) as hub, connected(hub.url, world, ALBA) as alba:
         for member in (BERTA, CARLA):
             async with connected(hub.url, world, member) as reader:

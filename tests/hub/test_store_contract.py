@@ -331,7 +331,7 @@ def test_nobody_waits_for_content_that_is_not_kept(tx: Transaction) -> None:
 def test_content_is_kept_once_and_as_long_as_somebody_waits(tx: Transaction) -> None:
     ref = put_envelope(tx, {"berta": 1, "carla": 1, "dora": 4})
     tx.keep_content(ref, b"core of id", b"ciphertext of id")
-    assert tx.remove_up_to("berta", 1) == Freed((10,), (1_001,))
+    assert tx.remove_up_to("berta", 1) == Freed((10,), (1_001,), ("alba",))
     assert content(tx, "berta") == []
     assert content(tx, "carla") == content(tx, "dora") == [b"ciphertext of id"]
     tx.remove_at("carla", 1)
@@ -351,7 +351,7 @@ def test_removing_up_to_a_position(tx: Transaction) -> None:
     for number in (1, 3, 4):
         put_envelope(tx, {"berta": number, "carla": number}, name=bytes([number]), submission=bytes([number]) * 24)
     tx.add_notices([notice("berta", 2)])
-    assert tx.remove_up_to("berta", 3) == Freed((10, 10), (1_001, 1_003))
+    assert tx.remove_up_to("berta", 3) == Freed((10, 10), (1_001, 1_003), ("alba", "alba"))
     assert [each.position for each in tx.waiting("berta", 0, 9, 99)] == [4]
     assert tx.remove_up_to("berta", 3) == Freed()
     assert len(tx.waiting("carla", 0, 9, 99)) == 3
@@ -361,7 +361,7 @@ def test_removing_up_to_a_position(tx: Transaction) -> None:
 def test_removing_at_a_position(tx: Transaction) -> None:
     put_envelope(tx, {"berta": 1})
     tx.add_notices([notice("berta", 2)])
-    assert tx.remove_at("berta", 1) == Freed((10,), (1_001,))
+    assert tx.remove_at("berta", 1) == Freed((10,), (1_001,), ("alba",))
     assert tx.remove_at("berta", 1) is None
     assert tx.remove_at("berta", 2) is None, "a notice is not recalled"
     assert tx.remove_at("dora", 1) is None
