@@ -1,0 +1,78 @@
+"""Which works there are, how much of each is measured, and on what they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from bench import backlog, mesh, works
+from bench.figures import Run
+from bench.house import House
+from tests.support.association import found
+from tests.support.processes import Daemons
+
+SENDER, RECIPIENT = "ar-mpf", "br-mpf"
+MEMBERS: Final = (SENDER, RECIPIENT, *(f"member-{number:02}" for number in range(2, 22)))
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Which works are measured unless others are chosen, how much of each, and how long all of it may take."""
+
+    works: tuple[str, ...]
+    one_to_one: int
+    latency: int
+    backlog: int
+    fan_out: int
+    mesh: int
+    limit_seconds: int
+
+
+Work = Callable[[House, Size], Coroutine[Any, Any, Run]]
+
+# In this order: those of two members run before there are 22.
+PAIRS: Final[Mapping[str, Work]] = {
+    "one_to_one": lambda house, size: works.one_to_one(house, SENDER, RECIPIENT, size.one_to_one),
+    "latency": lambda house, size: works.latency(house, SENDER, RECIPIENT, size.latency),
+    "backlog": lambda house, size: backlog.backlog(house, SENDER, RECIPIENT, size.backlog),
+}
+CROWDS: Final[Mapping[str, Work]] = {
+    "fan_out_21": lambda house, size: works.fan_out(house, SENDER, MEMBERS[1:], size.fan_out),
+    "mesh_22": lambda house, size: mesh.mesh(house, MEMBERS, size.mesh),
+}
+WORKS: Final = (*PAIRS, *CROWDS)
+
+FULL: Final = Size(WORKS, 60_000, 1_200, 20_000, 4_000, 44_000, 900)
+QUICK: Final = Size(("one_to_one", "latency", "fan_out_21"), 8_000, 100, 4_000, 256, 2_200, 120)
+
+
+def measure(folder: Path, size: Size, chosen: Sequence[str]) -> list[Run]:
+    """The runs of the chosen works."""
+    return _together(folder, size, [name for name in WORKS if name in chosen])
+
+
+def _together(folder: Path, size: Size, chosen: Sequence[str]) -> list[Run]:
+    """These works one after the other over one association."""
+    is_crowded = not CROWDS.keys().isdisjoint(chosen)
+    association = found(folder / "association", MEMBERS if is_crowded else MEMBERS[:2])
+
+    async def all_of() -> list[Run]:
+        async with asyncio.timeout(size.limit_seconds):
+            return [await _one(house, size, name) for name in chosen]
+
+    with Daemons(folder / "logs", ["node"]) as daemons, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        house = House(association, daemons)
+        house.start(MEMBERS[:2])
+        return runner.run(all_of())
+
+
+async def _one(house: House, size: Size, name: str) -> Run:
+    if name in PAIRS:
+        return await PAIRS[name](house, size)
+    house.start(MEMBERS)
+    return await CROWDS[name](house, size)
