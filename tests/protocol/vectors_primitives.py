@@ -196,6 +196,7 @@ def merkle_trees() -> Vectors:
             _consistency(leaves, 11, name="equal sizes, a proof", proof=[wrong], error=bad),
             _consistency(leaves, 0, name="from nothing, another empty root", old_root=wrong, error=bad),
             _consistency(leaves, 0, name="from nothing, a proof", proof=[wrong], error=bad),
+            _consistency([], 0, name="from nothing to nothing, another root", new_root=wrong, error=bad),
         ],
     }
 

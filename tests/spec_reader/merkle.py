@@ -51,7 +51,8 @@ def check_consistency(old: tuple[int, bytes], new: tuple[int, bytes], proof: Seq
     require(0 <= old_size <= new_size, "bad_proof", "sizes")
     if old_size in {0, new_size}:
         require(not proof, "bad_proof", "a proof where none is needed")
-        require(old_root == (EMPTY if old_size == 0 else new_root), "bad_proof", "another root")
+        require(old_size != 0 or old_root == EMPTY, "bad_proof", "a root of nothing")
+        require(old_size != new_size or old_root == new_root, "bad_proof", "another root")
         return
     require(_two_roots(old_size, new_size, list(proof), old_root) == (old_root, new_root), "bad_proof", "another root")
 
