@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from hub.store import Transaction
 from protocol.bodies import Role
 from protocol.errors import ClockSkewError, PrekeyExpiredError, PrekeyUnknownError, StandingError, WrongSenderError
 from protocol.limits import CLOCK_REFUSE_SECONDS, EPOCH_GRACE_SECONDS, EPOCH_SECONDS
 from protocol.messages.envelope import Slot
-from protocol.names import Party
+from protocol.names import Party, StatementId
 from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, check_successor
 from protocol.trust.registry import Registry
 
 
-class PrekeyBook:
-    """The prekey hashes of the calendars in the store, read once each; `forget` what may have been undone."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What counts of one calendar here: the certificate that it stands under, and the hash of each epoch's key."""
 
-    __slots__ = ("_hashes",)
+    certificate: StatementId
+    hashes: Mapping[int, bytes]
+
+
+class PrekeyBook:
+    """The calendars in the store, read once each; `forget` what may have been undone."""
+
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
         """Nothing read yet."""
-        self._hashes: dict[str, dict[int, bytes]] = {}
+        self._known: dict[str, Known | None] = {}
 
     def forget(self) -> None:
         """Read everything again."""
-        self._hashes.clear()
+        self._known.clear()
 
-    def refusal(self, slot: Slot, tx: Transaction, now: int) -> str | None:
-        """The error code with which this slot's prekey is refused at `now` (Unix seconds); None if it may be used."""
+    def of(self, member: str, tx: Transaction, registry: Registry, now: int) -> Mapping[int, bytes]:
+        """The hash of each epoch's key that may be used for this member at `now` (Unix seconds).
+
+        None of a calendar whose certificate is out of standing: whoever holds that key may hold the prekeys too.
+        """
+        if member not in self._known:
+            self._known[member] = _read(tx.calendar(member))
+        known = self._known[member]
+        if known is None:
+            return {}
+        try:
+            registry.certificate_standing(known.certificate, now)
+        except StandingError:
+            return {}
+        return known.hashes
+
+    @staticmethod
+    def refusal(slot: Slot, hashes: Mapping[int, bytes], now: int) -> str | None:
+        """The error code with which this slot's prekey is refused at `now` (Unix seconds); None if it may be used.
+
+        `hashes` are those `of` the recipient.
+        """
         start = slot.epoch * EPOCH_SECONDS
         if start + EPOCH_SECONDS + EPOCH_GRACE_SECONDS < now:
             return PrekeyExpiredError.code
-        known = self._known(slot.recipient.member, tx).get(slot.epoch)
-        if start > now + EPOCH_GRACE_SECONDS or known != slot.prekey_hash:
+        if start > now + EPOCH_GRACE_SECONDS or hashes.get(slot.epoch) != slot.prekey_hash:
             return PrekeyUnknownError.code
         return None
-
-    def _known(self, member: str, tx: Transaction) -> dict[int, bytes]:
-        if member not in self._hashes:
-            self._hashes[member] = _hashes(tx.calendar(member))
-        return self._hashes[member]
 
     def publish(self, raw: bytes, party: Party, tx: Transaction, registry: Registry, now: int) -> None:
         """The signed calendar in `raw` is the member's from now on.
@@ -59,7 +84,7 @@ class PrekeyBook:
             raise ClockSkewError("calendar")
         self._check_held(calendar, tx, registry)
         tx.put_calendar(party.member, raw)
-        self._hashes.pop(party.member, None)
+        self._known.pop(party.member, None)
 
     def _check_held(self, calendar: PrekeyCalendar, tx: Transaction, registry: Registry) -> None:
         raw = tx.calendar(calendar.member)
@@ -71,9 +96,9 @@ class PrekeyBook:
         check_successor(held, calendar, same_incarnation=same_incarnation)
 
 
-def _hashes(raw: bytes | None) -> dict[int, bytes]:
+def _read(raw: bytes | None) -> Known | None:
     if raw is None:
-        return {}
+        return None
     calendar = SignedCalendar.from_bytes(raw).claimed
     hashes = {epoch: calendar.hash(epoch) for epoch, _public in calendar.epochs}
-    return {epoch: each for epoch, each in hashes.items() if each is not None}
+    return Known(calendar.certificate, {epoch: each for epoch, each in hashes.items() if each is not None})

@@ -12,7 +12,7 @@ it closes, because a mailbox item goes with its signed attestation; until then a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -87,6 +87,7 @@ class Group:
         self._at = int(now)
         self._drafts = Drafts()
         self._recipients: dict[Party, str | None] = {}
+        self._hashes: dict[str, Mapping[int, bytes]] = {}
 
     @property
     def tally(self) -> Tally:
@@ -108,6 +109,7 @@ class Group:
         except BaseException:
             self._drafts = before
             self._relay.prekeys.forget()
+            self._hashes.clear()
             raise
 
     def abandon(self) -> None:
@@ -182,8 +184,13 @@ class Group:
         recipient = slot.recipient
         if recipient not in self._recipients:
             self._recipients[recipient] = refusal_of_recipient(recipient, self.registry, self._at)
-        code = self._recipients[recipient] or self._relay.prekeys.refusal(slot, self.tx, self._at)
+        code = self._recipients[recipient] or PrekeyBook.refusal(slot, self._prekeys(recipient.member), self._at)
         return code or self._refusal_of_room(recipient.member, sender, size)
+
+    def _prekeys(self, member: str) -> Mapping[int, bytes]:
+        if member not in self._hashes:
+            self._hashes[member] = self._relay.prekeys.of(member, self.tx, self.registry, self._at)
+        return self._hashes[member]
 
     def _refusal_of_room(self, member: str, sender: str, size: int) -> str | None:
         limits = self.registry.charter.limits
@@ -308,6 +315,7 @@ class Group:
     def publish(self, party: Party, calendar: bytes) -> None:
         """The signed calendar is the member's from now on; raises what `PrekeyBook.publish` does."""
         self._relay.prekeys.publish(calendar, party, self.tx, self.registry, self._at)
+        self._hashes.pop(party.member, None)
 
     def lookup(self, members: Sequence[str]) -> list[tuple[str, bytes | None]]:
         """The signed calendar of each of these members, as far as there is one."""

@@ -325,6 +325,26 @@ def test_a_prekey_that_no_calendar_holds(store: Store) -> None:
     assert codes(house, with_slot(house, house.envelope(ALBA, [BERTA]), slot)) == ["prekey_unknown"]
 
 
+def test_prekeys_under_a_revoked_certificate(store: Store) -> None:
+    home = World()
+    house = House(store, home)
+    assert codes(house, house.envelope(ALBA, [BERTA, CARLA])) == ["accepted", "accepted"]
+    waits_still, revoked = house.envelope(ALBA, [BERTA, CARLA]), home.certificates[BERTA]
+    house.now += 10
+    home.log(home.revoke(revoked, int(house.now) - 5))
+    assert codes(house, waits_still) == ["prekey_unknown", "accepted"], "not what was read before the revocation"
+    house.restart()
+    assert codes(house, house.envelope(ALBA, [BERTA])) == ["prekey_unknown"]
+    with pytest.raises(StandingError):
+        house.publish(BERTA)
+    renewed = home.certify(BERTA, not_before=home.start + 1)
+    home.log(renewed, at=int(house.now))
+    home.certificates[BERTA] = renewed.id
+    house.now += 1
+    house.publish(BERTA)
+    assert codes(house, house.envelope(ALBA, [BERTA])) == ["accepted"]
+
+
 @pytest.mark.parametrize("limit", ["messages", "bytes"])
 def test_a_full_mailbox_refuses_its_own_slots_alone(store: Store, limit: str) -> None:
     measured = House(MemoryStore())

@@ -11,8 +11,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
-from hub.schema import migrations
+from hub.schema import POSITION_BITS, migrations
 from hub.sqlite_store import SqliteStore, open_database
 from hub.store import NewItem, transaction
 from hub.writer import Writer
@@ -93,6 +94,39 @@ def test_every_migration_is_applied_once(tmp_path: Path) -> None:
             applied = connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id").fetchall()
     assert [name for (name,) in applied] == ["members", "envelopes", "mailboxes", "log", "shares"]
     assert migrations.name == "valija-hub"
+
+
+def test_what_waits_in_an_older_database_counts_as_its_senders_share(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    db = Database(path)
+    migrations.apply(db, stop_before="shares")
+    with db.conn:
+        for name in ("alba", "berta", "carla"):
+            db.execute("INSERT INTO member VALUES (NULL, ?, 0, 0, 0, 0, 0, x'')", (name,))
+        for ref, sender, recipient, position in (
+            (1, "alba", 2, 1),
+            (2, "alba", 2, 2),
+            (3, "carla", 2, 3),
+            (4, "berta", 1, 1),
+        ):
+            number = ref.to_bytes(24, "big")
+            db.execute("INSERT INTO envelope VALUES (?, ?, ?, ?, 100, 1)", (ref, number, sender, number))
+            place = (recipient << POSITION_BITS) + position
+            db.execute(
+                "INSERT INTO item (place, ref, slot, size_bytes, queued_at_ms) VALUES (?, ?, x'00', 10, 1)",
+                (place, ref),
+            )
+        db.execute(
+            "INSERT INTO item (place, size_bytes, queued_at_ms, expires_at) VALUES (?, 0, 1, 100)",
+            ((2 << POSITION_BITS) + 9,),
+        )
+    db.close()
+    with closing(SqliteStore(path)) as store, transaction(store) as tx:
+        assert [dict(tx.account(name).shares) for name in ("alba", "berta", "carla")] == [
+            {"berta": (1, 10)},
+            {"alba": (2, 20), "carla": (1, 10)},
+            {},
+        ]
 
 
 def fill(store: SqliteStore) -> None:
