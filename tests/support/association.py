@@ -166,7 +166,7 @@ def found(
     papers = folder / "papers"
     papers.mkdir(parents=True)
     began = int(time.time() if now is None else now) - _EARLIER_SECONDS
-    made = Association(folder, port or free_port(), _authority(papers) if tls else None, began)
+    made = Association(folder, port or free_port(), authority(papers) if tls else None, began)
     made.stewards = [made.keystore(name).create(Kind.STEWARD, name, PASSPHRASE, began) for name in STEWARDS]
     made.roots[""] = made.keystore(NAME).create(Kind.HUB_ROOT, NAME, PASSPHRASE, began)
     _found_hub(made)
@@ -204,14 +204,15 @@ def _charter(made: Association, hub: hub_founding.Founded) -> SignedStatement:
     return made.signed_by_stewards(charter)
 
 
-def _authority(folder: Path) -> Tls:
-    authority = trustme.CA()
-    shown = authority.issue_cert(_HOST, "localhost")
+def authority(folder: Path) -> Tls:
+    """Certificate, key and authority for loopback, written to `folder`."""
+    issuer = trustme.CA()
+    shown = issuer.issue_cert(_HOST, "localhost")
     tls = Tls(folder / "hub-tls.pem", folder / "hub-tls.key", folder / "authority.pem")
     tls.certificate.write_bytes(b"".join(part.bytes() for part in shown.cert_chain_pems))
     tls.key.touch(mode=0o600)
     tls.key.write_bytes(shown.private_key_pem.bytes())
-    tls.authority.write_bytes(authority.cert_pem.bytes())
+    tls.authority.write_bytes(issuer.cert_pem.bytes())
     return tls
 
 
