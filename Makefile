@@ -21,9 +21,9 @@ UNITS := tests/protocol tests/keys tests/hub tests/node
 COVER_CORE ?= 100
 COVER_REST ?= 95
 
-export ONCE FILES QUICK JSON
+export ONCE FILES QUICK JSON MINUTES RATE EVERY SEED
 
-.PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench lock clean
+.PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench soak lock clean
 
 help: ## what there is to say
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -77,6 +77,9 @@ coverage: $(READY) ## branch coverage of the unit suites
 
 bench: $(READY) ## the measured comparison (QUICK=1: under a minute, JSON=1: one object on standard output)
 	@$(PY) -m bench
+
+soak: $(READY) ## real processes under every fault for MINUTES=10 at RATE=20 messages/s, then the checker
+	@$(PY) -m tests.faults.soak
 
 UV_COMPILE := build/lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --no-config --quiet \
   --generate-hashes --no-annotate --no-emit-index-url --no-header

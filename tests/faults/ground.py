@@ -1,0 +1,250 @@
+"""An association of real processes over TLS, each node behind a line of its own that can be cut, and what is left at the end.
+
+with Ground(folder, ["ar-mpf", "br-mpf"]) as ground:
+    ground.start()
+    ground.traffic.start(); ... faults ...; verdict = ground.settle()
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from node.config import FIRST_DESK
+from tests.faults import checker, evidence
+from tests.faults.checker import Verdict
+from tests.faults.cutting import Cutter
+from tests.faults.traffic import Traffic
+from tests.support.association import Association, found
+from tests.support.processes import Daemon, Daemons
+from tests.system.forked import PROGRAMS
+from tests.system.house import Api
+
+NETWORK: Final = "todos"
+_POLL_SECONDS: Final = 0.1
+_ENDS: Final = frozenset({"fail_stop", "failed"})
+
+
+class NotSettledError(Exception):
+    """Faults are over, and something is still neither delivered nor closed; what, is the message."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """A process that ended by itself: its name, exit status, and the code that its log gives for it, if any."""
+
+    name: str
+    status: int
+    code: str
+
+
+class Ground:
+    """Below `folder`: association, homes, logs, journals.  `forked`: processes forked from a prepared server."""
+
+    def __init__(
+        self,
+        folder: Path,
+        members: Sequence[str],
+        *,
+        rate: float = 20.0,
+        seed: int = 0,
+        forked: bool = False,
+        tls: bool = True,
+    ) -> None:
+        """Founded; nothing runs."""
+        self.folder, self.members = folder, tuple(members)
+        self.association: Association = found(folder / "a", members, {NETWORK: members}, tls=tls)
+        self.daemons = Daemons(folder / "logs", PROGRAMS if forked else ())
+        self.journals = folder / "journals"
+        self.cutters: dict[str, Cutter] = {}
+        self.deaths: list[Death] = []
+        self._rate, self._seed, self._tls = rate, seed, tls
+        self._stack = ExitStack()
+        self.traffic: Traffic
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.daemons)
+        for member in self.members:
+            self.cutters[member] = self._stack.enter_context(Cutter(self.association.port))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as rest:
+            rest.push(self._stack)
+            if hasattr(self, "traffic"):
+                rest.callback(self.traffic.end)
+                # Readers end with the streams they read.
+                for daemon in self.daemons.all:
+                    daemon.kill()
+
+    # -- processes -------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Hub and nodes run, every node has a session, and case systems are ready to begin."""
+        self.daemons.hub(self.association)
+        scheme = "https" if self._tls else "http"
+        for member, cutter in self.cutters.items():
+            url = f"{scheme}://127.0.0.1:{cutter.port}"
+            self.daemons.node(self.association, member, VALIJA_NODE_HUB_URL=url)
+        self.daemons.ready()
+        apis = {
+            member: Api(
+                member,
+                self.association.homes[member].socket,
+                self.daemons.apis[member],
+                self.association.tokens[member],
+            )
+            for member in self.members
+        }
+        self.traffic = Traffic.between(apis, self._rate, self._seed, self.journals)
+
+    @property
+    def hub(self) -> Daemon:
+        """The hub's process."""
+        return next(iter(self.daemons.hubs.values()))
+
+    def daemon(self, name: str) -> Daemon:
+        """The process of this member's node, or of the hub."""
+        return self.hub if name == "hub" else self.daemons.nodes[name]
+
+    @property
+    def names(self) -> list[str]:
+        """The hub and every member."""
+        return ["hub", *self.members]
+
+    def supervise(self) -> list[Death]:
+        """Start what ended by itself, as a service manager does; how each ended."""
+        found = [self._death(each) for each in self.daemons.all if not each.is_running()]
+        for death in found:
+            self.daemon(death.name).start()
+        self.deaths += found
+        return found
+
+    def _death(self, daemon: Daemon) -> Death:
+        status = daemon.process.poll() if daemon.process else None
+        return Death(daemon.name, -1 if status is None else status, last_code(daemon.log))
+
+    def unexplained(self) -> list[Death]:
+        """Ends that no log explains."""
+        return [each for each in self.deaths if not each.code]
+
+    # -- the end ---------------------------------------------------------------------------------------
+    def heal(self) -> None:
+        """Every line is whole, everything runs, and every node has a session."""
+        for cutter in self.cutters.values():
+            cutter.heal()
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            self.supervise()
+            if all(_is_ready(daemon) for daemon in self.daemons.all):
+                return
+            time.sleep(_POLL_SECONDS)
+        unready = {each.name: each.last_words() for each in self.daemons.all if not _is_ready(each)}
+        raise NotSettledError(f"not ready: {unready}")
+
+    def settle(self, seconds: float = 300) -> Verdict:
+        """What became of everything, once nothing is under way any more; every process has ended well.
+
+        Raises `NotSettledError` if something is still under way after so many seconds.
+        """
+        self.heal()
+        self.traffic.end_writing(seconds)
+        deadline = time.monotonic() + seconds
+        while waiting := self.under_way():
+            if time.monotonic() > deadline:
+                raise NotSettledError(json.dumps(waiting))
+            self.supervise()
+            time.sleep(_POLL_SECONDS)
+        self._catch_up(deadline)
+        self.stop()
+        return self.judge()
+
+    def under_way(self) -> dict[str, Any]:
+        """What is neither delivered nor closed, by member; a node that does not answer is under way too."""
+        found: dict[str, Any] = {}
+        for member in self.members:
+            try:
+                counts = self.traffic.authors[member].api_operator().status()["messages"]
+            except (OSError, http.client.HTTPException, ValueError, AssertionError) as error:
+                found[member] = repr(error)
+                continue
+            open_ = {name: counts[name] for name in ("under_way", "waiting", "held") if counts[name]}
+            if open_ or counts["held_for"]:
+                found[member] = open_ | counts["held_for"]
+        return found
+
+    def _catch_up(self, deadline: float) -> None:
+        # Whoever reads has seen all that is there once nothing was added behind its cursor.
+        for reader in self.traffic.readers.values():
+            while not reader.is_at_end():
+                if time.monotonic() > deadline:
+                    raise NotSettledError(f"{reader.member} still reads")
+                time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """SIGTERM for all, one after the other; `NotSettledError` for one that does not end well."""
+        for daemon in self.daemons.all:
+            status = daemon.stop()
+            if status != 0:
+                raise NotSettledError(f"{daemon.name} ended with {status}\n{daemon.last_words()}")
+        self.traffic.end()
+
+    def judge(self) -> Verdict:
+        """What journals and archives say; nothing runs."""
+        charter = self.association.charter
+        archived = [
+            evidence.read_archive(self.association.homes[member], member, charter.raw) for member in self.members
+        ]
+        accounts = [checker.account(self.journals, each.member, each.proofs, each.kept) for each in archived]
+        verdict = checker.check(accounts, evidence.id_of(self.association.charter.association, FIRST_DESK))
+        longest = max((each.leaves for each in archived), key=len)
+        for each in archived:
+            if each.leaves != longest[: len(each.leaves)]:
+                verdict.strange.append(f"{each.member} mirrors another log")
+        verdict.strange += self.traffic.clock.errors
+        verdict.strange += [f"{each.name} ended with {each.status}, unexplained" for each in self.unexplained()]
+        return verdict
+
+
+def _is_ready(daemon: Daemon) -> bool:
+    if not daemon.is_running():
+        return False
+    try:
+        return daemon.is_ready(daemon)
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+
+
+def last_code(log: Path) -> str:
+    """The code with which a daemon's log says that it ended, if that is the last thing it says."""
+    for line in reversed(_tail(log)):
+        with suppress(ValueError):
+            told = json.loads(line)
+            return str(told.get("code", "")) if told.get("event") in _ENDS else ""
+        if line.startswith("valija-"):
+            return line
+    return ""
+
+
+def _tail(log: Path, size: int = 16_384) -> list[str]:
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+        return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+
+
+def table(counts: Counter[str] | Iterable[tuple[str, int]]) -> str:
+    """Names with their numbers, one a line."""
+    pairs = dict(counts.items() if isinstance(counts, Counter) else counts)
+    return "\n".join(f"  {name:<28} {number:>6}" for name, number in sorted(pairs.items()))

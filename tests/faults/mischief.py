@@ -1,0 +1,179 @@
+"""Faults by name: each is suffered by running processes, and leaves behind what only restarts and time put right."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.faults.cutting import Way
+from tests.faults.ground import Ground, NotSettledError
+
+Fault = Callable[["Mischief"], None]
+
+
+@dataclass
+class Mischief:
+    """Does one fault after the other, chosen by the seed; `suffered` counts them by name, `diary` keeps their order."""
+
+    ground: Ground
+    seed: int
+    suffered: Counter[str] = field(default_factory=Counter)
+    diary: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Nothing happened yet."""
+        self.random = random.Random(self.seed)
+
+    def once(self, faults: Mapping[str, tuple[int, Fault]]) -> str:
+        """Do one of these, each with its weight; gives its name."""
+        names = list(faults)
+        name = self.random.choices(names, [faults[each][0] for each in names])[0]
+        self.diary.append(f"{time.strftime('%H:%M:%S')} {name}")
+        faults[name][1](self)
+        self.suffered[name] += 1
+        self.ground.supervise()
+        return name
+
+    # -- choosing
+    def member(self) -> str:
+        """One of the nodes."""
+        chosen = self.random.choice(self.ground.members)
+        self.diary[-1] += f" {chosen}"
+        return chosen
+
+    def pause(self, least: float, most: float) -> None:
+        """The moment is what varies here; nothing is waited for."""
+        time.sleep(self.random.uniform(least, most))
+
+    # -- doing
+    def kill(self, name: str, down: float) -> None:
+        """SIGKILL; it lies for at most so many seconds, then starts again."""
+        daemon = self.ground.daemon(name)
+        daemon.kill()
+        self.pause(0, down)
+        daemon.start()
+
+    def end(self, name: str) -> None:
+        """SIGTERM under load; it must drain and end well."""
+        daemon = self.ground.daemon(name)
+        if not daemon.is_running():
+            return
+        status = daemon.stop()
+        # Between its start and the moment at which it listens to signals, the system's answer to one is to end it.
+        if status not in {0, -signal.SIGTERM}:
+            raise NotSettledError(f"{name} ended with {status} on SIGTERM\n{daemon.last_words()}")
+        daemon.start()
+
+
+def _kill_node(mischief: Mischief) -> None:
+    mischief.kill(mischief.member(), 1.0)
+
+
+def _kill_hub(mischief: Mischief) -> None:
+    mischief.kill("hub", 1.0)
+
+
+def _end_node(mischief: Mischief) -> None:
+    mischief.end(mischief.member())
+
+
+def _end_hub(mischief: Mischief) -> None:
+    mischief.end("hub")
+
+
+def _kill_hub_in_a_loop(mischief: Mischief) -> None:
+    for _ in range(mischief.random.randint(3, 6)):
+        mischief.kill("hub", 0.1)
+        mischief.pause(0.1, 2.5)
+
+
+def _kill_node_in_a_loop(mischief: Mischief) -> None:
+    name = mischief.member()
+    for _ in range(mischief.random.randint(3, 6)):
+        mischief.kill(name, 0.1)
+        mischief.pause(0.1, 2.5)
+
+
+def _kill_everything(mischief: Mischief) -> None:
+    daemons = mischief.ground.daemons.all
+    for daemon in daemons:
+        if daemon.is_running() and daemon.process is not None:
+            daemon.process.send_signal(signal.SIGKILL)
+    for daemon in daemons:
+        daemon.kill()
+    mischief.pause(0, 1)
+    mischief.random.shuffle(daemons)
+    for daemon in daemons:
+        daemon.start()
+
+
+def _node_is_away(mischief: Mischief) -> None:
+    mischief.kill(mischief.member(), 25.0)
+
+
+def _freeze(mischief: Mischief) -> None:
+    daemon = mischief.ground.daemon(mischief.random.choice(mischief.ground.names))
+    mischief.diary[-1] += f" {daemon.name}"
+    if not daemon.is_running():
+        return
+    os.kill(daemon.pid, signal.SIGSTOP)
+    mischief.pause(0.5, 8)
+    os.kill(daemon.pid, signal.SIGCONT)
+
+
+# -- lines -----------------------------------------------------------------------------------------------
+def _interrupt(mischief: Mischief) -> None:
+    mischief.ground.cutters[mischief.member()].interrupt()
+
+
+def _cut(mischief: Mischief) -> None:
+    cutter = mischief.ground.cutters[mischief.member()]
+    cutter.cut()
+    mischief.pause(0.5, 10)
+    cutter.heal()
+
+
+def _silence(way: Way) -> Fault:
+    def fault(mischief: Mischief) -> None:
+        cutter = mischief.ground.cutters[mischief.member()]
+        cutter.silence(way)
+        mischief.pause(0.5, 30 if mischief.random.random() < 0.2 else 6)
+        # What waited may pass after all, or be lost with its line.
+        if mischief.random.random() < 0.5:
+            cutter.interrupt()
+        cutter.heal()
+
+    return fault
+
+
+def _cut_everybody(mischief: Mischief) -> None:
+    for cutter in mischief.ground.cutters.values():
+        cutter.cut()
+    mischief.pause(0.5, 8)
+    for cutter in mischief.ground.cutters.values():
+        cutter.heal()
+
+
+FAULTS: Final[Mapping[str, tuple[int, Fault]]] = {
+    "kill -9 node": (12, _kill_node),
+    "kill -9 hub": (8, _kill_hub),
+    "kill -9 everything": (2, _kill_everything),
+    "kill -9 hub in a loop": (3, _kill_hub_in_a_loop),
+    "kill -9 node in a loop": (3, _kill_node_in_a_loop),
+    "SIGTERM node": (4, _end_node),
+    "SIGTERM hub": (3, _end_hub),
+    "SIGSTOP": (3, _freeze),
+    "node away": (2, _node_is_away),
+    "line interrupted": (6, _interrupt),
+    "line cut": (4, _cut),
+    "silent to the hub": (2, _silence(Way.TO_HUB)),
+    "silent from the hub": (2, _silence(Way.FROM_HUB)),
+    "silent both ways": (2, _silence(Way.BOTH)),
+    "all lines cut": (2, _cut_everybody),
+}
