@@ -81,7 +81,7 @@ class Round:
     def close(self) -> None:
         """See `hub.writer.JobGroup`."""
         self.group.close()
-        self._deliver([*self._asked, *(self.group.woken - self._asked.keys())])
+        self._deliver([*self._asked, *sorted(self.group.woken - self._asked.keys())])
 
     def abandon(self) -> None:
         """See `hub.writer.JobGroup`."""

@@ -1,0 +1,27 @@
+"""The simulator itself: what it drives is whole, and a seed is the same in every run."""
+
+from __future__ import annotations
+
+from tests.simulator.town import town
+
+
+def _day(seed: int, *, real: bool = False) -> str:
+    with town(seed, real=real) as here:
+        here.start()
+        here.run(30)
+        for number in range(5):
+            here.people.write("ar-mpf", f"k{number}", "co-fgn")
+        here.people.write("br-mpf", "to the network")
+        here.run(30)
+        assert here.judge.unsettled() == []
+        here.judge.check()
+        return here.trace.digest
+
+
+def test_a_quiet_day_ends_with_everything_delivered_receipted_and_forgotten_by_the_hub() -> None:
+    assert _day(1) == _day(1)
+    assert _day(1) != _day(2)
+
+
+def test_the_doubles_of_the_cryptography_change_nothing_that_happens() -> None:
+    assert _day(3) == _day(3, real=True)
