@@ -72,6 +72,7 @@ class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_seconds: int = 30
     strangers: int = 64
     strangers_per_address: int = 16
+    connections_per_minute: int = 60
     drain_seconds: int = 10
 
 
@@ -252,6 +253,8 @@ port = {port}
 # Connections that have not yet proved who they are.
 # strangers = 64
 # strangers_per_address = 16
+# How often one address may connect.  Neither of the two binds this machine itself: a proxy here speaks for everybody.
+# connections_per_minute = 60
 # How long a stopping hub waits for readers to take what is under way.
 # drain_seconds = 10
 

@@ -14,10 +14,11 @@ from aiohttp import web
 from hub.config import Sessions as Settings
 from hub.door import Door
 from hub.line import Line, Socket, websocket
+from hub.porch import STRANGER_BYTES, Porch
 from hub.rounds import Demand, Desk, Round
 from hub.sessions import Session
 from hub.writer import Writer
-from protocol.errors import DrainingError, FencedError, StandingError, TransportError, ValijaError
+from protocol.errors import DrainingError, FencedError, LimitError, StandingError, TransportError, ValijaError
 from protocol.names import StatementId
 from protocol.session.items import Window
 from protocol.session.machine import Closed, HubSession, Source
@@ -56,7 +57,7 @@ class Hall:
         self.settings = settings
         self.sessions: dict[str, Session] = {}
         self.last_seen: dict[str, int] = {}
-        self.door = Door(settings.strangers, settings.strangers_per_address)
+        self.door = Door(settings.strangers, settings.strangers_per_address, settings.connections_per_minute)
         self.submit_window = Window(settings.submit_envelopes, settings.submit_bytes)
         self.is_draining = False
         self.grown_to = 0
@@ -71,14 +72,14 @@ class Hall:
     async def receive(self, request: web.Request) -> web.StreamResponse:
         """The whole life of one connection to `/session`.
 
-        Raises `LimitError` if too many strangers stand at the door, `DrainingError` while the hub stops.
+        Raises `LimitError` if too many strangers stand at the door or one comes too often, `DrainingError` while the hub stops.
         """
         if self.is_draining:
             raise DrainingError
         with self.door.place(request.remote or ""):
-            session, ws = await self._admit(request)
+            session, transport, ws = await self._admit(request)
             try:
-                is_open = await self._opened(session)
+                is_open = await self._opened(session, transport)
             except BaseException:
                 await session.close()
                 raise
@@ -89,7 +90,7 @@ class Hall:
             await session.close()
         return ws
 
-    async def _admit(self, request: web.Request) -> tuple[Session, Socket]:
+    async def _admit(self, request: web.Request) -> tuple[Session, asyncio.Transport, Socket]:
         ws = websocket()
         await ws.prepare(request)
         transport = request.transport
@@ -98,15 +99,21 @@ class Hall:
         line = Line(ws, transport, self.settings.pending_bytes, self._keep)
         session = Session(self._greet(), line, self)
         line.on_room = session.catch_up
-        return session, ws
+        return session, transport, ws
 
-    async def _opened(self, session: Session) -> bool:
+    async def _opened(self, session: Session, transport: asyncio.Transport) -> bool:
+        loop, seconds = asyncio.get_running_loop(), self.settings.handshake_seconds
+        limit = asyncio.timeout(seconds)
+        porch = Porch(transport, lambda: limit.reschedule(loop.time()))
         try:
-            async with asyncio.timeout(self.settings.handshake_seconds):
+            async with limit:
                 return await session.open()
         except TimeoutError:
-            session.end(TransportError(f"not opened within {self.settings.handshake_seconds} seconds"))
+            flood = LimitError(f"over {STRANGER_BYTES} bytes from who has not proved itself")
+            session.end(flood if porch.is_flooded else TransportError(f"not opened within {seconds} seconds"))
             return False
+        finally:
+            porch.leave()
 
     # -- what a session finds around it
     @property

@@ -114,12 +114,14 @@ def _problem(error: ValijaError, fixed: int | None = None) -> web.Response:
 
 # -- sessions and the log ------------------------------------------------------------------------------
 async def session(request: web.Request) -> web.StreamResponse:
-    """GET /session; 429 while too many strangers stand at the door."""
+    """GET /session; 429 while too many strangers stand at the door, or when one comes too often."""
     try:
         return await request.app[HALL].receive(request)
     except LimitError as error:
         request.app[CORE].refused(error.code)
-        return _problem(error, 429)
+        response = _problem(error, 429)
+        response.headers["Retry-After"] = str(request.app[HALL].door.wait_seconds)
+        return response
 
 
 async def checkpoint(request: web.Request) -> web.Response:

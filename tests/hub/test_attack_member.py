@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,19 @@ from hub import daemon as daemons
 from hub import log as logs
 from hub.log import Log
 from hub.memory_store import MemoryStore
+from hub.porch import STRANGER_BYTES
 from hub.store import transaction
 from protocol.errors import LimitError
-from protocol.limits import MAX_LOOKUP_MEMBERS, MIB
+from protocol.limits import MAX_FRAME_BYTES, MAX_LOOKUP_MEMBERS, MIB
 from protocol.merkle import leaf_hash, root
 from protocol.session.frames import Acknowledge, Calendars, Lookup
 from protocol.session.items import Window
+from protocol.session.machine import Source
 from protocol.trust.checkpoint import LogPrivateKey
 from protocol.trust.registry import entry_bytes
 from protocol.trust.statements import Cause, Role, SignedStatement, statement_hash
-from tests.support.hub_client import connected
+from tests.hub.test_sessions import until
+from tests.support.hub_client import HubClient, connected, line, machine
 from tests.support.hub_home import Running, make_home, running, young_world
 from tests.support.world import DAY, ORIGIN, World
 
@@ -174,6 +179,38 @@ async def test_figures_are_not_told_to_a_page_of_another_site(hub: Running, host
 
 
 # -- strangers -------------------------------------------------------------------------------------------
+async def flood(client: HubClient, how: str) -> None:
+    with suppress(ConnectionError):
+        if how == "a whole frame":
+            await client.socket.send_bytes(bytes(MAX_FRAME_BYTES))
+        elif how == "pings":
+            for _ in range(STRANGER_BYTES // 100):
+                await client.socket.ping(bytes(125))
+        else:
+            # One message of 1 MiB is announced, and never ends.
+            client.transport.write(b"\x82\xff" + MIB.to_bytes(8, "big") + bytes(4) + bytes(STRANGER_BYTES))
+
+
+@pytest.mark.parametrize("how", ["a whole frame", "pings", "a message without end"])
+async def test_a_stranger_sends_no_more_than_two_hellos(hub: Running, world: World, how: str) -> None:
+    async with line(hub.url) as opened:
+        client = HubClient(world, ALBA, opened, machine(world, ALBA, world.registry))
+        client.machine.start(int(time.time()))
+        await flood(client, how)
+        end = await client.ended()
+        assert (end.code, end.closed and end.closed.source) == ("limit_exceeded", Source.HINT)
+    await until(lambda: hub.daemon.hall.door.strangers == 0)
+    assert hub.core.totals.refusals["limit_exceeded"] == 1
+
+
+async def test_a_member_is_counted_no_more(hub: Running, world: World) -> None:
+    async with connected(hub.url, world, ALBA) as alba:
+        await alba.publish()
+        for _ in range(3):
+            (answered,) = await alba.submit(alba.envelope([ALBA], size=65_536))
+            assert answered.code is None
+
+
 async def test_who_never_ends_a_request_is_hung_up_on(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.door import Door
+from hub.door import MOST_ADDRESSES, Door
 from hub.web import _STATUS, operator_app, public_app
 from protocol import errors
 from protocol.errors import LimitError, ValijaError
@@ -226,7 +227,7 @@ async def test_strangers_wait_outside_when_the_door_is_full(tmp_path: Path, worl
 
 
 def test_the_door_counts_by_address() -> None:
-    door = Door(total=4, per_address=2)
+    door = Door(total=4, per_address=2, per_minute=60)
     with door.place("192.0.2.1"), door.place("::ffff:192.0.2.1"):
         with pytest.raises(LimitError), door.place("192.0.2.1"):
             raise AssertionError
@@ -243,6 +244,54 @@ def test_the_door_counts_by_address() -> None:
     assert door.strangers == 0
     with door.place("127.0.0.1"), door.place("::1"), door.place("127.0.0.1"):
         assert door.strangers == 3
+
+
+def knocks(door: Door, address: str, times: int) -> int:
+    """How often the door opened."""
+    opened = 0
+    for _ in range(times):
+        with suppress(LimitError), door.place(address):
+            opened += 1
+    return opened
+
+
+def test_one_address_knocks_only_so_often() -> None:
+    now = [1_000.0]
+    door = Door(total=99, per_address=99, per_minute=6, clock=lambda: now[0])
+    assert knocks(door, "192.0.2.1", 9) == 6
+    with pytest.raises(LimitError, match="wait 10 seconds"), door.place("::ffff:192.0.2.1"):
+        raise AssertionError
+    assert knocks(door, "192.0.2.2", 1) == 1, "another address is another matter"
+    assert knocks(door, "127.0.0.1", 99) == 99, "a proxy here speaks for everybody"
+    now[0] += 20
+    assert knocks(door, "192.0.2.1", 9) == 2
+    now[0] += 10_000
+    assert knocks(door, "192.0.2.1", 9) == 6
+
+
+def test_no_crowd_of_addresses_fills_the_memory() -> None:
+    now = [1_000.0]
+    door = Door(total=9, per_address=9, per_minute=1, clock=lambda: now[0])
+    for number in range(MOST_ADDRESSES + 9):
+        assert knocks(door, f"10.0.{number >> 8}.{number & 255}", 1) == 1
+    assert len(door._knocks._spent) == MOST_ADDRESSES
+    assert knocks(door, f"10.0.{number >> 8}.{number & 255}", 1) == 0, "the newest are remembered"
+
+
+async def test_who_comes_too_often_is_told_when_to_come_again(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.door._key", lambda address: address)
+    home = make_home(tmp_path / "hub", world, extra="[sessions]\nconnections_per_minute = 4\n")
+    async with running(home) as hub, connected(hub.url, world, ALBA) as alba:
+        for _ in range(3):
+            async with line(hub.url):
+                pass
+        async with aiohttp.ClientSession() as client, client.get(f"{hub.url}/session") as response:
+            told = await response.json(content_type=None)
+            assert (response.status, told["code"], response.headers["Retry-After"]) == (429, "limit_exceeded", "15")
+        # Who is in stays in.
+        await alba.publish()
 
 
 def test_every_refusal_has_a_status() -> None:
