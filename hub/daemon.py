@@ -33,6 +33,7 @@ from hub.sqlite_store import SqliteStore
 from hub.web import admin_app, operator_app, public_app
 from keys.lock import locked
 from keys.logs import configure
+from keys.migrating import Migrated
 from keys.notify import notify
 from protocol.errors import ConfigError, ValijaError
 
@@ -67,11 +68,15 @@ def _core(home: Home, config: HubConfig, environment: Mapping[str, str]) -> Iter
     if not home.database.exists():
         raise ConfigError(NOT_INSTALLED)
     with locked(home.lock):
-        store = SqliteStore(home.database)
+        store = SqliteStore(home.database, _tell_migrated)
         try:
             yield Core(config, store, keys, fatal=fail_stop)
         finally:
             store.close()
+
+
+def _tell_migrated(done: Migrated) -> None:
+    _log.info("migrated", before=done.before, after=done.after, backup=str(done.backup))
 
 
 def fail_stop(error: BaseException) -> None:

@@ -6,14 +6,14 @@ All SQL of the hub stands in `hub.schema` and the `hub.sqlite_*` modules.  A con
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
-
-from sqlite_utils import Database
 
 from hub.schema import migrations
 from hub.sqlite_mailboxes import SqliteMailboxes
 from hub.sqlite_records import SqliteRecords
+from keys.migrating import Connection, Migrated, Schema, bring_up_to_date
 from protocol.errors import StoreError
 
 _PRAGMAS: Final = (
@@ -32,24 +32,39 @@ _PRAGMAS: Final = (
 )
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """The database at `path`, made and brought to the newest schema if need be; `StoreError` if it cannot be used."""
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+def _copy(connection: Connection, target: Path) -> None:
+    connection.execute("VACUUM INTO ?", (str(target),))
+
+
+SCHEMA: Final = Schema(migrations, _open, _copy)
+
+
+def open_database(path: Path, on_migrated: Callable[[Migrated], None] = lambda _done: None) -> sqlite3.Connection:
+    """The database at `path`, made or brought to the newest schema if need be; what was done to an older one is told.
+
+    Raises `NewerHomeError`, `StoreError` if it cannot be used.
+    """
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        migrations.apply(Database(connection))
+        if migrated := bring_up_to_date(path, SCHEMA):
+            on_migrated(migrated)
+        return _open(path)
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
-    return connection
 
 
 class SqliteStore:
     """A hub's memory in the file at `path`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open it; `StoreError` if it cannot be used."""
-        self._connection = open_database(path)
+    def __init__(self, path: Path, on_migrated: Callable[[Migrated], None] = lambda _done: None) -> None:
+        """Open it as `open_database` does, and raise what that does."""
+        self._connection = open_database(path, on_migrated)
         self._member_ids: dict[str, int] = {}
 
     def begin(self) -> SqliteTransaction:

@@ -21,7 +21,7 @@ PART: Final = ".part"
 PRIVATE: Final = 0o600
 PUBLIC: Final = 0o644
 
-_NO_LINKS: Final = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
+NO_LINKS: Final = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
 
 
 def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
@@ -56,12 +56,21 @@ def _name(part: Path, path: Path) -> None:
     try:
         os.link(part, path)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         # Memory sticks know no links.  What stands there is still not replaced, short of a race with oneself.
         if path.exists():
             raise FileExistsError from None
         part.rename(path)
+
+
+def sync(path: Path) -> None:
+    """Afterwards what was written into the file at `path`, by whomever, is durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:

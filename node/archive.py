@@ -19,17 +19,21 @@ from typing import Any, Final, TypeVar
 
 from sqlcipher3 import dbapi2
 
-from node.schema import migrate
+from keys.migrating import Connection, Migrated, Schema, bring_up_to_date
+from node.schema import steps
 from node.sql import SqlTransaction, guarded, store_errors
 from node.store import Transaction
-from protocol.errors import StoreError, ValijaError
+from protocol.errors import StoreError
 
 T = TypeVar("T")
 
 KEY_BYTES: Final = 32
 MAX_GROUP: Final = 256
 PAGE_BYTES: Final = 8_192
-"""Messages of a kilobyte fill a page of this size well; an archive keeps the size that it was made with."""
+"""Messages of a kilobyte fill a page of this size well.  Another one needs an empty step in `node.schema`."""
+
+EARLIER_PAGE_BYTES: Final[tuple[int, ...]] = ()
+"""The sizes that archives of earlier versions may have."""
 
 CACHE_KIB: Final = 32 * 1024
 CHECKPOINT_PAGES: Final = 2_000
@@ -44,19 +48,28 @@ class _Task:
 class Archive:
     """See `node.store.Store`; the file is unreadable without the 32-byte key, its log and journal too."""
 
-    def __init__(self, path: Path, key: bytes, on_failure: Callable[[StoreError], None] = lambda _error: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: bytes,
+        on_failure: Callable[[StoreError], None] = lambda _error: None,
+        on_migrated: Callable[[Migrated], None] = lambda _done: None,
+    ) -> None:
         """Open or make the archive at `path`, brought to the newest schema.
 
-        Raises `StoreError` for a wrong key (which cannot be told from a damaged file), a newer schema than this
-        program knows, or a disk that fails.  `on_failure` is called once, on the writer's thread.
+        Raises `StoreError` for a wrong key (which cannot be told from a damaged file) or a disk that fails,
+        `NewerHomeError` for an archive that a newer program wrote.  `on_failure` is called once, on the writer's
+        thread; `on_migrated` is told what was done to an older archive.
         """
         if len(key) != KEY_BYTES:
             raise StoreError("the archive's key has another size")
         self._path, self._key, self._on_failure = path, key, on_failure
         self._failed: StoreError | None = None
         self._closed = False
+        with store_errors():
+            if migrated := bring_up_to_date(path, schema(key)):
+                on_migrated(migrated)
         connection = _connect(path, key)
-        _migrate(connection)
         self._reader = _connect(path, key)
         self._reader.execute("PRAGMA query_only = ON")
         self._reader_lock = threading.Lock()
@@ -160,32 +173,51 @@ def _refuse(group: list[_Task], error: StoreError) -> None:
         task.future.set_exception(error)
 
 
+# -- the file ------------------------------------------------------------------------------------------
+def schema(key: bytes) -> Schema:
+    """How the archive that opens with the 32-byte `key` is brought up to date."""
+
+    def copy(connection: Connection, target: Path) -> None:
+        connection.execute("ATTACH ? AS copy KEY ?", (str(target), _literal(key)))
+        connection.execute(f"PRAGMA copy.cipher_page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA copy.synchronous = OFF")
+        connection.execute("SELECT sqlcipher_export('copy')").fetchall()
+        connection.execute("DETACH copy")
+
+    return Schema(steps, lambda path: _connect(path, key), copy)
+
+
 def _connect(path: Path, key: bytes) -> Any:
     with store_errors():
-        connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=30)
-        try:
-            connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
-            connection.execute(f"PRAGMA cipher_page_size = {PAGE_BYTES}")
-            for pragma in (
-                "journal_mode = WAL",
-                "synchronous = FULL",
-                "temp_store = MEMORY",
-                f"cache_size = -{CACHE_KIB}",
-                f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-            ):
-                connection.execute(f"PRAGMA {pragma}").fetchall()
-        except dbapi2.Error:
-            connection.close()
-            raise
-        return connection
+        for page_bytes in (PAGE_BYTES, *EARLIER_PAGE_BYTES):
+            try:
+                return _connect_as(path, key, page_bytes)
+            except dbapi2.DatabaseError as error:
+                # A page of another size looks like one under another key.
+                if "not a database" not in str(error):
+                    raise
+                failure = error
+        raise failure
 
 
-def _migrate(connection: Any) -> None:
-    tx = SqlTransaction(connection)
+def _connect_as(path: Path, key: bytes, page_bytes: int) -> Any:
+    connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=30)
     try:
-        tx.run("BEGIN IMMEDIATE")
-        migrate(tx)
-        tx.run("COMMIT")
-    except ValijaError:
+        connection.execute(f'PRAGMA key = "{_literal(key)}"')
+        connection.execute(f"PRAGMA cipher_page_size = {page_bytes}")
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "temp_store = MEMORY",
+            f"cache_size = -{CACHE_KIB}",
+            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except dbapi2.Error:
         connection.close()
         raise
+    return connection
+
+
+def _literal(key: bytes) -> str:
+    return f"x'{key.hex()}'"

@@ -27,6 +27,7 @@ from structlog.typing import FilteringBoundLogger
 
 from keys.lock import locked
 from keys.logs import configure
+from keys.migrating import Migrated
 from keys.notify import notify
 from node import api, api_messages, api_node
 from node import config as settings
@@ -130,7 +131,12 @@ async def running(
             daemon.fail(error)
 
     async with AsyncExitStack() as parts:
-        store = Archive(home.archive, custody.archive_key, lambda error: _tell(loop, failed, error))
+        store = Archive(
+            home.archive,
+            custody.archive_key,
+            lambda error: _tell(loop, failed, error),
+            lambda done: _tell_migrated(log, done),
+        )
         parts.push_async_callback(asyncio.to_thread, store.close)
         service, rounds, line = await _assemble(home, config, custody, environment, log, now, store, failed, parts)
         daemon = Daemon(service, log)
@@ -147,6 +153,10 @@ async def running(
 
 def _tell(loop: asyncio.AbstractEventLoop, failed: Callable[[Exception], None], error: StoreError) -> None:
     loop.call_soon_threadsafe(failed, error)
+
+
+def _tell_migrated(log: FilteringBoundLogger, done: Migrated) -> None:
+    log.info("migrated", before=done.before, after=done.after, backup=str(done.backup))
 
 
 async def _assemble(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlcipher3 import dbapi2
+from sqlite_utils import Database
 
-from node.schema import migrate
+from node.schema import steps
 from node.sql import SqlTransaction, store_errors
 from node.store import Transaction
 from protocol.errors import StoreError
@@ -23,8 +25,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         """Hold a new, empty archive."""
-        self._connection: Any = _connect()
-        self.run(migrate)
+        self._connection: Any = _copy(_empty())
 
     def submit(self, job: Callable[[Transaction], T]) -> Future[T]:
         """See `Store.submit`."""
@@ -56,9 +57,7 @@ class MemoryStore:
     def snapshot(self) -> MemoryStore:
         """A copy of what is committed, as a backup would hold it."""
         copy = object.__new__(MemoryStore)
-        copy._connection = _connect()
-        with store_errors():
-            self._connection.backup(copy._connection)
+        copy._connection = _copy(self._connection)
         return copy
 
     def close(self) -> None:
@@ -66,6 +65,22 @@ class MemoryStore:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+@cache
+def _empty() -> Any:
+    """An archive without anything in it: to take all steps anew costs as much as many a simulated exchange."""
+    connection = _connect()
+    with store_errors():
+        steps.apply(Database(connection))
+    return connection
+
+
+def _copy(connection: Any) -> Any:
+    copy = _connect()
+    with store_errors():
+        connection.backup(copy)
+    return copy
 
 
 def _connect() -> Any:

@@ -1,4 +1,4 @@
-"""The archive's tables, and how an older archive becomes a newer one.
+"""The archive's tables, as steps (`keys.migrating`): once released, one is never edited, another is added.
 
 Outgoing.  A *message* (`outbox`) waits until it is *placed* in a manifest; each recipient of the manifest gets a
 *link*, which carries the state of all of its numbers; a number that differs from its link has a row in `number_out`.
@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from node.store import Transaction
-from protocol.errors import StoreError
+from sqlite_utils import Database, Migrations
 
-_V1: Final = (
+_FIRST: Final = (
     # -- what there is one of -------------------------------------------------------------------------
     "CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     """CREATE TABLE peer (
@@ -124,23 +123,11 @@ _V1: Final = (
     "CREATE TABLE thread (root BLOB NOT NULL, item INTEGER NOT NULL, PRIMARY KEY (root, item)) WITHOUT ROWID",
 )
 
-MIGRATIONS: Final = (_V1,)
-VERSION: Final = len(MIGRATIONS)
+steps: Final = Migrations("valija-node")
 
 
-def schema_version(tx: Transaction) -> int:
-    """The version of the schema that these tables have; 0 for an empty file."""
-    row = tx.one("PRAGMA user_version")
-    return int(row[0]) if row else 0
-
-
-def migrate(tx: Transaction) -> None:
-    """Afterwards the tables are of the newest version; `StoreError` if they are newer than this program."""
-    version = schema_version(tx)
-    if version > VERSION:
-        raise StoreError(
-            f"this archive has schema {version}, this program knows up to {VERSION}: use the newer program"
-        )
-    for statement in (statement for step in MIGRATIONS[version:] for statement in step):
-        tx.run(statement)
-    tx.run(f"PRAGMA user_version = {VERSION}")
+@steps()
+def first(db: Database) -> None:
+    """The archive of release 0.1."""
+    for statement in _FIRST:
+        db.execute(statement)

@@ -308,6 +308,12 @@ class HomeMissingError(UsageError):
     code = "home_missing"
 
 
+class NewerHomeError(UsageError):
+    """A newer program wrote this home; start that one, or put back the backup that it left here."""
+
+    code = "home_newer"
+
+
 class WithdrawnError(UsageError):
     """The author withdrew the message before it was delivered."""
 

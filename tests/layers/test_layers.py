@@ -21,7 +21,10 @@ MAY_IMPORT = {
     "keys": {"protocol", "keys"},
     "hub": {
         *("protocol", "hub", "keys"),
-        *(f"keys.{each}" for each in "console files kinds lock logs notify papers settings signer times vault".split()),
+        *(
+            f"keys.{each}"
+            for each in "console files kinds lock logs migrating notify papers settings signer times vault".split()
+        ),
     },
     "node": {"protocol", "keys", "node"},
 }

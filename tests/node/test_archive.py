@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils import Database, Migrations
 
-from node.archive import Archive
+from keys.migrating import Migrated
+from node import archive
+from node import schema as node_schema
+from node.archive import Archive, schema
 from node.context import Context
-from node.schema import VERSION
 from node.sql import SqlTransaction
 from node.store import Transaction
 from node.tables import evidence, state
-from protocol.errors import DamagedError, StoreError
+from protocol.errors import DamagedError, NewerHomeError, StoreError
 from protocol.names import Incarnation
 from tests.node.lab import Lab
 from tests.node.test_store_contract import adding, names
@@ -77,10 +80,45 @@ def test_a_flipped_bit_is_noticed(path: Path, from_end: int, capfd: pytest.Captu
 
 def test_an_archive_of_a_newer_program_is_left_alone(path: Path) -> None:
     store = Archive(path, KEY)
-    store.run(lambda tx: tx.run(f"PRAGMA user_version = {VERSION + 1}"))
+    store.run(lambda tx: tx.run(f"PRAGMA user_version = {len(schema(KEY).names) + 1}"))
     store.close()
-    with pytest.raises(StoreError, match="newer program"):
+    before = path.read_bytes()
+    with pytest.raises(NewerHomeError, match="this program knows up to"):
         Archive(path, KEY)
+    assert [each.name for each in path.parent.iterdir()] == ["archive.db"]
+    assert path.read_bytes() == before
+
+
+def test_an_archive_of_another_page_size_is_written_anew_and_stays_unreadable(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Archive(path, KEY)
+    store.run(lambda tx: tx.run("INSERT INTO state VALUES ('note', ?)", ("lancha " * 4000,)))
+    store.run(lambda tx: tx.run("INSERT INTO words (rowid, subject, body) VALUES (7, 'Ñandú', 'lancha')"))
+    store.close()
+    later = Migrations("valija-node")
+    later(name="first")(node_schema.first)
+
+    @later()
+    def smaller_pages(_db: Database) -> None:
+        """The copy is written with them."""
+
+    monkeypatch.setattr(archive, "steps", later)
+    monkeypatch.setattr(archive, "PAGE_BYTES", 4_096)
+    monkeypatch.setattr(archive, "EARLIER_PAGE_BYTES", (8_192,))
+    told: list[Migrated] = []
+    again = Archive(path, KEY, on_migrated=told.append)
+    backup = path.with_name("archive.db.version-1.backup")
+    assert told == [Migrated(1, 2, backup)]
+    assert again.read(lambda tx: tx.one("PRAGMA page_size")) == ("4096",)
+    assert again.read(lambda tx: tx.all("SELECT rowid FROM words WHERE words MATCH 'nandu'")) == [(7,)]
+    assert again.read(lambda tx: tx.one("SELECT length(value) FROM state")) == (28_000,)
+    for each in path.parent.iterdir():
+        assert b"lancha" not in each.read_bytes()
+        assert each.stat().st_mode & 0o077 == 0
+    again.close()
+    with pytest.raises(StoreError):
+        Archive(path, b"x" * 32)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

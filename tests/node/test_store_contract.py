@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from node.archive import Archive
+from node.archive import Archive, schema
 from node.memory_store import MemoryStore
-from node.schema import MIGRATIONS, VERSION, migrate, schema_version
 from node.sql import guarded
 from node.store import Column, Store, Transaction
 from protocol.errors import ConflictError, StoreError
@@ -107,18 +106,10 @@ def test_closed_it_takes_nothing_more_and_closing_twice_is_closing(store: Store)
         store.read(names)
 
 
-def test_the_schema_is_of_the_newest_version_and_migrates_once(store: Store) -> None:
-    assert store.run(schema_version) == VERSION == len(MIGRATIONS)
-    store.run(adding("a"))
-    store.run(migrate)
-    assert store.read(names) == ["a"]
-
-
-def test_a_newer_schema_is_refused(store: Store) -> None:
-    if isinstance(store, MemoryStore):
-        store.run(lambda tx: tx.run(f"PRAGMA user_version = {VERSION + 1}"))
-        with pytest.raises(StoreError, match="newer program"):
-            store.run(migrate)
+def test_the_tables_took_every_step(store: Store) -> None:
+    taken = store.read(lambda tx: tx.all("SELECT migration_set, name FROM _sqlite_migrations ORDER BY id"))
+    assert taken[0] == ("valija-node", "first")
+    assert len(taken) == len(schema(b"k" * 32).names)
 
 
 def test_a_snapshot_is_what_was_committed_and_lives_apart() -> None:
