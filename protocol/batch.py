@@ -8,18 +8,20 @@ signature many times, once for each leaf; `Verified` lets it pay for the check o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.codec import Value, array, binary, fields, uint
 from protocol.errors import MalformedError, UsageError
 from protocol.limits import MAX_BATCH_LEAVES, MAX_BATCH_PATH
-from protocol.merkle import HASH_BYTES, all_paths, leaf_hash, verify_inclusion
+from protocol.merkle import HASH_BYTES, LEAF_START, all_paths, verify_inclusion
 from protocol.signing import HashLabel, Label, PrivateKey, PublicKey, Signature, label_prefix
 
 SALT_BYTES: Final = 32
 _COUNT_BYTES: Final = 4
+_LEAF_STARTS: Final = {label: LEAF_START + label_prefix(label) for label in HashLabel}
 
 
 class Verified:
@@ -110,7 +112,13 @@ class LeafProof:
 
 def leaf(label: HashLabel, salt: bytes, data: bytes) -> bytes:
     """The 32-byte leaf that stands for `data` under this 32-byte `salt`."""
-    return leaf_hash(label_prefix(label) + salt + data)
+    return hashlib.sha256(_LEAF_STARTS[label] + salt + data).digest()
+
+
+def leaves(label: HashLabel, salted: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """The leaf of each (salt, data), in order."""
+    start, sha256 = _LEAF_STARTS[label], hashlib.sha256
+    return [sha256(start + salt + data).digest() for salt, data in salted]
 
 
 def check_leaf(leaf: bytes, proof: LeafProof, batch: BatchSignature) -> None:
@@ -132,7 +140,7 @@ def sign_batch(
     """
     if not 1 <= len(datas) <= MAX_BATCH_LEAVES or len(salts) != len(datas):
         raise UsageError(f"a batch of {len(datas)} with {len(salts)} salts")
-    root, paths = all_paths([leaf(leaf_label, salt, data) for salt, data in zip(salts, datas, strict=True)])
+    root, paths = all_paths(leaves(leaf_label, zip(salts, datas, strict=True)))
     signature = key.sign(label, association, _signed(root, len(datas)))
     proofs = [LeafProof(salt, index, tuple(path)) for index, (salt, path) in enumerate(zip(salts, paths, strict=True))]
     return BatchSignature(root, len(datas), signature), proofs

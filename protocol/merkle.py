@@ -17,16 +17,18 @@ from protocol.errors import ProofError, UsageError
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
+LEAF_START: Final = b"\x00"
+NODE_START: Final = b"\x01"
 
 
 def leaf_hash(data: bytes) -> bytes:
     """The hash of one leaf's bytes."""
-    return hashlib.sha256(b"\x00" + data).digest()
+    return hashlib.sha256(LEAF_START + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash over two subtrees."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return hashlib.sha256(NODE_START + left + right).digest()
 
 
 # -- building ----------------------------------------------------------------------------------------
@@ -69,10 +71,10 @@ def consistency(leaf_hashes: Sequence[bytes], old_size: int) -> list[bytes]:
 
 
 def _levels(leaf_hashes: Sequence[bytes]) -> list[Sequence[bytes]]:
-    levels = [leaf_hashes]
+    levels, sha256 = [leaf_hashes], hashlib.sha256
     while (width := len(levels[-1])) > 1:
         below = levels[-1]
-        level = [node_hash(below[at], below[at + 1]) for at in range(0, width - 1, 2)]
+        level = [sha256(NODE_START + below[at] + below[at + 1]).digest() for at in range(0, width - 1, 2)]
         levels.append([*level, below[-1]] if width % 2 else level)
     return levels
 

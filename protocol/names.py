@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NewType
 
 from protocol.codec import Value, binary, encode, fields, text, uint
@@ -66,11 +67,17 @@ class Party:
     def parse(cls, value: Value) -> Party:
         """The party that [association id, member] holds; else `MalformedError`."""
         association, member = fields(value, 2)
-        return cls(AssociationId(read_digest(association)), read_name(member))
+        return _party(read_digest(association), text(member, MAX_NAME_BYTES))
 
     def value(self) -> tuple[bytes, str]:
         """What `parse` reads, ready to encode."""
         return (self.association, self.member)
+
+
+# The same few dozen members are named over and over.
+@lru_cache(maxsize=4096)
+def _party(association: bytes, member: str) -> Party:
+    return Party(AssociationId(association), check_name(member))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -142,8 +149,14 @@ def message_id(association: AssociationId, member: str, desk: str, key: str) -> 
             raise UsageError("idempotency key of 1 to 255 bytes")
     except UnicodeEncodeError:
         raise UsageError("idempotency key is not text") from None
-    encoded = encode([association, _check_typed(member), _check_typed(desk), key])
-    return MessageId(digest(HashLabel.MESSAGE_ID, encoded)[:MESSAGE_ID_BYTES])
+    return MessageId(digest(HashLabel.MESSAGE_ID, _id_start(association, member, desk), encode(key))[:MESSAGE_ID_BYTES])
+
+
+# An array's encoding is its header and the encodings of its items, one after the other; a desk writes many messages.
+@lru_cache(maxsize=1024)
+def _id_start(association: AssociationId, member: str, desk: str) -> bytes:
+    header = encode([None] * 4)[:1]
+    return header + encode([association, _check_typed(member), _check_typed(desk)])[1:]
 
 
 def show_id(prefix: str, raw: bytes) -> str:

@@ -71,11 +71,14 @@ def digest(label: HashLabel, *parts: bytes) -> bytes:
     return hashlib.sha256(b"".join((label_prefix(label), *parts))).digest()
 
 
-@lru_cache(maxsize=64)
 def label_prefix(label: Label | HashLabel) -> bytes:
     """u8(len(label)) || label: what every digest, and every string under Ed25519, begins with."""
-    encoded = label.encode("ascii")
-    return bytes([len(encoded)]) + encoded
+    return _PREFIXES[label]
+
+
+_PREFIXES: Final[dict[str, bytes]] = {
+    label: bytes([len(label)]) + label.encode("ascii") for label in (*Label, *HashLabel)
+}
 
 
 def new_seed() -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.codec import decode, encode
-from protocol.errors import LimitError, MalformedError, NonCanonicalError, VersionError
+from protocol.errors import LimitError, MalformedError, NonCanonicalError, PeerError, VersionError
 from protocol.messages.message import (
     Ack,
     Attachment,
@@ -25,7 +25,7 @@ from protocol.messages.message import (
 )
 from protocol.names import Incarnation, MessageId, Party
 from protocol.trust.checkpoint import Cosignature
-from tests.support.mangling import check_reader
+from tests.support.mangling import check_reader, mangled
 
 A: Any = bytes([1]) * 32
 B: Any = bytes([2]) * 32
@@ -84,6 +84,23 @@ def test_no_header_is_built_that_nobody_would_read(
 def test_a_damaged_header_is_refused_or_another() -> None:
     raw = Header.build(MessageId(bytes(16)), 5, DIGEST, [Attachment(DIGEST, DIGEST, 10)]).raw
     check_reader(Header.from_bytes, lambda header: header.raw, raw)
+
+
+@pytest.mark.parametrize("created_at", [0, 2**16 - 1, 2**16, 1_795_000_000, 2**32 - 1, 2**32])
+def test_a_header_without_files_is_written_and_read_as_the_codec_does(created_at: int) -> None:
+    written = Header.build(MessageId(bytes(range(16))), created_at, DIGEST).raw
+    assert written == encode([0, bytes(range(16)), created_at, DIGEST, []])
+    for raw in (written, *mangled(written)):
+        try:
+            header = Header.from_bytes(raw)
+        except PeerError:
+            continue
+        assert encode([0, header.message_id, header.created_at, header.content_digest, []]) == raw
+
+
+def test_a_time_of_32_bits_that_16_could_hold_is_refused() -> None:
+    with pytest.raises(NonCanonicalError):
+        Header.from_bytes(encode([0, bytes(16), 2**16, DIGEST, []]).replace(b"\xce\0\1\0\0", b"\xce\0\0\xff\xff"))
 
 
 @pytest.mark.parametrize(
