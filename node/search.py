@@ -52,8 +52,8 @@ class Hit:
 
 # -- following ---------------------------------------------------------------------------------------
 _SOURCES: Final = {
-    Box.INBOX: "SELECT id, message_id, content FROM inbox WHERE id > ? ORDER BY id LIMIT ?",
-    Box.OUTBOX: "SELECT id, message_id, content FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
+    Box.INBOX: "SELECT id, message_id, content FROM inbox WHERE id > ? ORDER BY id LIMIT +?",
+    Box.OUTBOX: "SELECT id, message_id, content FROM outbox WHERE id > ? ORDER BY id LIMIT +?",
 }
 
 
@@ -137,7 +137,7 @@ def _visible(tx: Transaction, index: str, match: str, desks: Sequence[str] | Non
             f"WHERE d.desk IN ({marks}) AND d.inbox = {index}.rowid / 2) "
             f"ELSE EXISTS (SELECT 1 FROM outbox o WHERE o.id = {index}.rowid / 2 AND o.desk IN ({marks})) END "
         )
-    sql = f"SELECT rowid FROM {index} WHERE {index} MATCH ? {wall}ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+    sql = f"SELECT rowid FROM {index} WHERE {index} MATCH ? {wall}ORDER BY rowid DESC LIMIT +?"  # noqa: S608
     return [Hit.of(row[0]) for row in tx.all(sql, (match, *seen, *(seen if wall else ()), limit))]
 
 

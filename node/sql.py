@@ -13,6 +13,10 @@ from protocol.errors import ConflictError, StoreError, ValijaError
 
 T = TypeVar("T")
 
+# Without an adapter of its own every `bytes` is asked for a protocol that it does not have, which costs more than a
+# small statement; `bytes` of `bytes` is the same object.
+dbapi2.register_adapter(bytes, bytes)
+
 
 @contextmanager
 def store_errors() -> Iterator[None]:
@@ -30,14 +34,19 @@ def _translated(error: dbapi2.Error) -> ValijaError:
 class SqlTransaction:
     """See `node.store.Transaction`; the connection commits when told, never by itself."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_cursor", "memo")
 
     def __init__(self, connection: Any) -> None:
         """Speak through this connection, which must be in autocommit mode (`isolation_level=None`)."""
         self._connection = connection
+        # One for all: a statement that was not read to its end is reset by the next, the COMMIT at the latest.
+        self._cursor = connection.cursor()
+        self.memo: dict[str, Any] = {}
 
     def run(self, sql: str, parameters: Sequence[Column] = ()) -> int:
         """See `Transaction.run`."""
+        if sql.startswith("ROLLBACK"):
+            self.memo.clear()
         return int(self._execute(sql, parameters).rowcount)
 
     def add(self, sql: str, parameters: Sequence[Column] = ()) -> int:
@@ -51,19 +60,24 @@ class SqlTransaction:
 
     def one(self, sql: str, parameters: Sequence[Column] = ()) -> Row | None:
         """See `Transaction.one`."""
-        row: Row | None = self._execute(sql, parameters).fetchone()
+        try:
+            row: Row | None = self._cursor.execute(sql, parameters).fetchone()
+        except dbapi2.Error as error:
+            raise _translated(error) from error
         return row
 
     def all(self, sql: str, parameters: Sequence[Column] = ()) -> list[Row]:
         """See `Transaction.all`."""
-        with store_errors():
-            rows: list[Row] = self._connection.execute(sql, parameters).fetchall()
-            return rows
+        try:
+            rows: list[Row] = self._cursor.execute(sql, parameters).fetchall()
+        except dbapi2.Error as error:
+            raise _translated(error) from error
+        return rows
 
     def _execute(self, sql: str, parameters: Sequence[Column]) -> Any:
         # Without `store_errors`, whose machinery costs as much as a small statement.
         try:
-            return self._connection.execute(sql, parameters)
+            return self._cursor.execute(sql, parameters)
         except dbapi2.Error as error:
             raise _translated(error) from error
 

@@ -20,7 +20,11 @@ class Transaction(Protocol):
     """One transaction under way: its reads see its own writes, and all of it holds afterwards or nothing does.
 
     Every method raises `StoreError` when the store fails, `ConflictError` where a row would break a unique key.
+    In the SQL a limit is `LIMIT +?`: for a bare parameter SQLite plans the statement anew with each value.
+    `memo` is for what was read and is read again by the next: it is emptied whenever anything is undone.
     """
+
+    memo: dict[str, Any]
 
     def run(self, sql: str, parameters: Sequence[Column] = ()) -> int:
         """Run one statement; gives the number of rows that it changed."""

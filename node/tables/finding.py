@@ -37,10 +37,10 @@ class Arrival:
 
 def ids_between(tx: Transaction, low: bytes, high: bytes, limit: int) -> list[MessageId]:
     """At most `limit` ids of messages, sent or received, from `low` to `high`, both included."""
-    sent = tx.all("SELECT message_id FROM outbox WHERE message_id BETWEEN ? AND ? LIMIT ?", (low, high, limit))
+    sent = tx.all("SELECT message_id FROM outbox WHERE message_id BETWEEN ? AND ? LIMIT +?", (low, high, limit))
     received = tx.all(
         "SELECT r.message_id FROM peer p JOIN received r ON r.peer = p.id AND r.message_id BETWEEN ? AND ? "
-        "WHERE r.inbox IS NOT NULL LIMIT ?",
+        "WHERE r.inbox IS NOT NULL LIMIT +?",
         (low, high, limit),
     )
     return sorted({MessageId(row[0]) for row in (*sent, *received)})[:limit]
@@ -62,12 +62,12 @@ def arrivals(
     """
     order = "DESC" if newest_first else "ASC"
     if desks is None:
-        rows = tx.all(f"{_ARRIVAL} WHERE i.id > ? AND i.id < ? ORDER BY i.id {order} LIMIT ?", (after, before, limit))
+        rows = tx.all(f"{_ARRIVAL} WHERE i.id > ? AND i.id < ? ORDER BY i.id {order} LIMIT +?", (after, before, limit))
     else:
         marks = ", ".join("?" * len(desks))
         chosen = (
             f"SELECT DISTINCT inbox FROM inbox_desk WHERE desk IN ({marks}) AND inbox > ? AND inbox < ? "  # noqa: S608
-            f"ORDER BY inbox {order} LIMIT ?"
+            f"ORDER BY inbox {order} LIMIT +?"
         )
         sql = f"{_ARRIVAL} WHERE i.id IN ({chosen}) ORDER BY i.id {order}"
         rows = tx.all(sql, (*desks, after, before, limit))
@@ -105,9 +105,9 @@ def sent(
     order = "DESC" if newest_first else "ASC"
     where, parameters = "id > ? AND id < ?", [after, before]
     if desk is None:
-        rows = tx.all(f"{_SENT} WHERE {where} ORDER BY id {order} LIMIT ?", (*parameters, limit))
+        rows = tx.all(f"{_SENT} WHERE {where} ORDER BY id {order} LIMIT +?", (*parameters, limit))
     else:
-        sql = f"{_SENT} WHERE {where} AND desk = ? ORDER BY id {order} LIMIT ?"
+        sql = f"{_SENT} WHERE {where} AND desk = ? ORDER BY id {order} LIMIT +?"
         rows = tx.all(sql, (*parameters, desk, limit))
     return [_sent(row) for row in rows]
 

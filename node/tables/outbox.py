@@ -87,7 +87,7 @@ def contents(tx: Transaction, message_ids: Sequence[MessageId]) -> list[bytes]:
 # -- placement ---------------------------------------------------------------------------------------
 def unplaced(tx: Transaction, limit: int) -> list[Written]:
     """At most `limit` messages that were not looked at yet, oldest first."""
-    sql = f"SELECT {_COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+    sql = f"SELECT {_COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT +?"  # noqa: S608
     return [_written(row) for row in tx.all(sql, (state.placed_upto(tx), limit))]
 
 
@@ -116,7 +116,7 @@ def awaited(tx: Transaction) -> list[int]:
 
 def waiting_for(tx: Transaction, peer: int, limit: int) -> list[tuple[int, bytes, str]]:
     """At most `limit` of (message, audience, reason) that wait for this peer, oldest first."""
-    sql = "SELECT message, audience, reason FROM waiting WHERE peer = ? ORDER BY message LIMIT ?"
+    sql = "SELECT message, audience, reason FROM waiting WHERE peer = ? ORDER BY message LIMIT +?"
     return [(row[0], row[1], row[2]) for row in tx.all(sql, (peer, limit))]
 
 

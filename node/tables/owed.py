@@ -34,7 +34,7 @@ def totals(tx: Transaction) -> list[tuple[int, int, float]]:
 
 def to_peer(tx: Transaction, peer: int, limit: int) -> list[Owed]:
     """At most `limit` receipts owed to this peer, oldest first."""
-    rows = tx.all("SELECT id, body, numbers FROM owed WHERE peer = ? ORDER BY id LIMIT ?", (peer, limit))
+    rows = tx.all("SELECT id, body, numbers FROM owed WHERE peer = ? ORDER BY id LIMIT +?", (peer, limit))
     return [Owed(*row) for row in rows]
 
 

@@ -13,13 +13,17 @@ from protocol.names import Incarnation
 
 def get(tx: Transaction, name: str) -> Any:
     """The value of this name, None if it was never set."""
+    if name in tx.memo:
+        return tx.memo[name]
     row = tx.one("SELECT value FROM state WHERE name = ?", (name,))
-    return row[0] if row else None
+    value = tx.memo[name] = row[0] if row else None
+    return value
 
 
 def put(tx: Transaction, name: str, value: int | bytes | str | None) -> None:
     """Afterwards this name has this value."""
     tx.run("INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)", (name, value))
+    tx.memo[name] = value
 
 
 # -- incarnations ------------------------------------------------------------------------------------
@@ -111,5 +115,5 @@ class Event:
 
 def events(tx: Transaction, after: int, limit: int = 1000) -> list[Event]:
     """At most `limit` events with ids above `after`, oldest first."""
-    rows = tx.all("SELECT id, at, kind, subject, place FROM event WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    rows = tx.all("SELECT id, at, kind, subject, place FROM event WHERE id > ? ORDER BY id LIMIT +?", (after, limit))
     return [Event(row[0], row[1], EventKind(row[2]), row[3], row[4]) for row in rows]
