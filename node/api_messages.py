@@ -117,10 +117,10 @@ def _single(request: web.Request, names: Sequence[str]) -> dict[str, str]:
 
 # -- one message ---------------------------------------------------------------------------------------
 async def show(request: web.Request) -> web.Response:
-    """One message in full, by its id or the start of it."""
+    """One message in full, by its id or the start of it; `from` names its sender where several used the id."""
     service, caller = request.app[SERVICE], caller_of(request)
     message_id = await service.identify(request.match_info["id"], caller)
-    return answer(await service.message(message_id, caller))
+    return answer(await service.message(message_id, caller, parameter(request, "from")))
 
 
 async def withdraw(request: web.Request) -> web.Response:
@@ -128,13 +128,13 @@ async def withdraw(request: web.Request) -> web.Response:
     service, caller = request.app[SERVICE], caller_of(request)
     message_id = await service.identify(request.match_info["id"], caller)
     await service.withdraw(message_id, caller)
-    return answer(await service.message(message_id, caller), _ACCEPTED)
+    return answer(await service.message(message_id, caller, service.writer.member), _ACCEPTED)
 
 
 async def acknowledge(request: web.Request) -> web.Response:
-    """Tell the sender by a signed receipt that a desk took the message in hand."""
+    """Tell the sender by a signed receipt that a desk took the message in hand; `from` as for showing it."""
     service, caller = request.app[SERVICE], caller_of(request)
     asked = api_requests.read_acknowledge(await body_of(request, _LARGE))
     message_id = await service.identify(request.match_info["id"], caller)
-    action = await service.acknowledge(message_id, asked, caller)
+    action = await service.acknowledge(message_id, asked, caller, parameter(request, "from"))
     return answer({"id": api_views.show_message_id(message_id), "action": action}, _ACCEPTED)

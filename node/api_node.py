@@ -107,10 +107,10 @@ async def search(request: web.Request) -> web.Response:
 
 
 async def thread(request: web.Request) -> web.Response:
-    """The messages of the thread in which this message stands, oldest first."""
+    """The messages of the thread in which this message stands, oldest first; `from` as for showing it."""
     service, caller = request.app[SERVICE], caller_of(request)
     message_id = await service.identify(request.match_info["id"], caller)
-    return answer(await service.thread(message_id, caller))
+    return answer(await service.thread(message_id, caller, parameter(request, "from")))
 
 
 # -- desks ---------------------------------------------------------------------------------------------

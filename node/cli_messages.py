@@ -65,6 +65,9 @@ def _due(written: str | None) -> str | None:
     return None if written is None else show_time(read_time(written, now()))
 
 
+_FROM: Final = click.option("--from", "sender", help="The sender, where messages of several have this ID.")
+
+
 def _writing(command: Any) -> Any:
     options = (
         click.option("--body", type=_BODY, default="-", show_default=True, help="File with the text; - reads it here."),
@@ -135,12 +138,14 @@ def send(
 @click.option("--all", "everybody", is_flag=True, help="Answer everybody who could read it, not the sender alone.")
 @click.option("--type", "kind", type=click.Choice(_TYPES), help="Default: a response to a request, else the same.")
 @click.option("--subject", help="Default: that of the message answered.")
+@_FROM
 @_writing
 @with_client
 def reply(
     client: NodeClient,
     message_id: str,
     *,
+    sender: str | None,
     everybody: bool,
     kind: str | None,
     subject: str | None,
@@ -154,7 +159,7 @@ def reply(
     dry_run: bool,
 ) -> None:
     """Answer the message ID, in its thread, under its handling code."""
-    original = client.get(f"messages/{segment(message_id)}")
+    original = client.get(f"messages/{segment(message_id)}", **_of(sender))
     content = original["content"]
     request = {
         "to": _answered(client, original, everybody=everybody),
@@ -170,6 +175,10 @@ def reply(
         "body": _read_body(body),
     }
     _send(client, request, key, dry_run=dry_run)
+
+
+def _of(sender: str | None) -> dict[str, str]:
+    return {} if sender is None else {"from": sender}
 
 
 _RESPONSES: Final = {"mla-request": "mla-response"}
@@ -198,11 +207,13 @@ def _prefixed(prefix: str, subject: str) -> str:
 @click.option("--desk", help="The desk in whose name you write.")
 @click.option("--key", help="Idempotency key: the same key never sends twice.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
+@_FROM
 @with_client
 def forward(
     client: NodeClient,
     message_id: str,
     *,
+    sender: str | None,
     to: tuple[str, ...],
     comment: str,
     desk: str | None,
@@ -210,10 +221,10 @@ def forward(
     dry_run: bool,
 ) -> None:
     """Pass the message ID on, as far as its handling code allows."""
-    original = client.get(f"messages/{segment(message_id)}")
+    original = client.get(f"messages/{segment(message_id)}", **_of(sender))
     content = original["content"]
-    sender = content["from"]
-    head = f"--- {sender['member']}/{sender['desk']}, {original.get('received_at') or original.get('accepted_at')} ---"
+    origin = content["from"]
+    head = f"--- {origin['member']}/{origin['desk']}, {original.get('received_at') or original.get('accepted_at')} ---"
     parts = [comment, head, content["body"]["text"]] if comment else [head, content["body"]["text"]]
     request = {
         "to": list(to),
@@ -264,19 +275,21 @@ def _listed(client: NodeClient, path: str, desk: str | None, limit: int, after: 
 
 @click.command()
 @click.argument("message_id", metavar="ID")
+@_FROM
 @with_client
-def show(client: NodeClient, message_id: str) -> None:
+def show(client: NodeClient, message_id: str, sender: str | None) -> None:
     """Show the message ID (or the start of it) in full, with its receipts."""
-    found = client.get(f"messages/{segment(message_id)}")
+    found = client.get(f"messages/{segment(message_id)}", **_of(sender))
     answer(found, terminal.message(found))
 
 
 @click.command()
 @click.argument("message_id", metavar="ID")
+@_FROM
 @with_client
-def thread(client: NodeClient, message_id: str) -> None:
+def thread(client: NodeClient, message_id: str, sender: str | None) -> None:
     """List the thread in which the message ID stands, oldest first."""
-    found = client.get(f"threads/{segment(message_id)}")
+    found = client.get(f"threads/{segment(message_id)}", **_of(sender))
     answer(found, [terminal.either_line(each) for each in found["items"]])
 
 
@@ -306,11 +319,12 @@ def withdraw(client: NodeClient, message_id: str) -> None:
 @click.option("--action", type=click.Choice(_ACTIONS), default="acknowledged", show_default=True)
 @click.option("--note", default="", help="A few words to the sender.")
 @click.option("--desk", help="The desk in whose name you answer.")
+@_FROM
 @with_client
-def ack(client: NodeClient, message_id: str, *, action: str, note: str, desk: str | None) -> None:
+def ack(client: NodeClient, message_id: str, *, action: str, note: str, desk: str | None, sender: str | None) -> None:
     """Tell the sender of the message ID, by a signed receipt, that you have it in hand."""
     body = {"action": action, "note": note, "author": author()} | ({"desk": desk} if desk else {})
-    done = client.post(f"messages/{segment(message_id)}/acknowledge", body)
+    done = client.post(f"messages/{segment(message_id)}/acknowledge", body, **_of(sender))
     answer(done, [f"The sender will be told: {done['action']}."])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -35,14 +36,13 @@ class NodeClient:
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """The answer to GET `/api/v1/<path>`; raises the error that the daemon names, `NotRunningError`."""
-        given = {name: value for name, value in query.items() if value is not None}
-        return self._ask("GET", path + (f"?{urlencode(given)}" if given else ""), None, {})
+        return self._ask("GET", path + _query(query), None, {})
 
-    def post(self, path: str, body: Any = None, key: str | None = None) -> Any:
+    def post(self, path: str, body: Any = None, key: str | None = None, **query: str | int | None) -> Any:
         """The answer to POST with `body` as JSON, and `key` as its idempotency key; raises as `get`."""
         data = b"" if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogateescape")
         headers = {"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key})
-        return self._ask("POST", path, data, headers)
+        return self._ask("POST", path + _query(query), data, headers)
 
     def delete(self, path: str) -> Any:
         """The answer to DELETE; raises as `get`."""
@@ -61,6 +61,11 @@ class NodeClient:
         if response.status >= _REFUSED:
             raise problems.read(body, response.status)
         return json.loads(body)
+
+
+def _query(query: Mapping[str, str | int | None]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""
 
 
 def segment(text: str) -> str:

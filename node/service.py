@@ -122,13 +122,15 @@ class Service:
     def _check_forward(self, ctx: Context, asked: Asked, caller: Caller, wanted: Sequence[Party]) -> None:
         if asked.forwarded is None:
             return
-        original, readers = self._original(ctx, asked.forwarded.message_id, caller)
-        check_forward(original.handling, asked.forwarded.handling, readers, wanted)
+        # Whoever's message of this id is meant, the code of each holds.
+        for found in self._seen(ctx.tx, asked.forwarded.message_id, caller):
+            original, readers = self._original(ctx, found)
+            check_forward(original.handling, asked.forwarded.handling, readers, wanted)
 
-    def _original(self, ctx: Context, message_id: MessageId, caller: Caller) -> tuple[Content, list[Party]]:
-        found = self._find(ctx.tx, message_id, caller)
+    @staticmethod
+    def _original(ctx: Context, found: Sent | Arrival) -> tuple[Content, list[Party]]:
         if isinstance(found, Sent):
-            return from_json(found.content), [ctx.identity.me, *delivery_status.readers(ctx.tx, message_id)]
+            return from_json(found.content), [ctx.identity.me, *delivery_status.readers(ctx.tx, found.message_id)]
         manifest, _parts = evidence.manifest(ctx.tx, finding.manifest_of(ctx.tx, found.id))
         return from_json(found.content), [manifest.sender, *manifest.audience]
 
@@ -158,26 +160,50 @@ class Service:
 
     def _may_see(self, tx: Transaction, message_id: MessageId, caller: Caller) -> bool:
         try:
-            self._find(tx, message_id, caller)
+            self._seen(tx, message_id, caller)
         except UnknownMessageError:
             return False
         return True
 
-    def _find(self, tx: Transaction, message_id: MessageId, caller: Caller) -> Sent | Arrival:
-        found = finding.sent_of(tx, message_id)
-        if found is not None and (not isinstance(caller, AtDesk) or found.desk == caller.desk):
-            return found
-        desks_seen = self.sees(caller)
-        for arrived in finding.arrivals_of(tx, message_id):
-            if desks_seen is None or finding.arrivals(tx, arrived.id - 1, arrived.id + 1, 1, desks_seen):
-                return arrived
-        raise UnknownMessageError
+    def _find(self, tx: Transaction, message_id: MessageId, caller: Caller, sender: str | None) -> Sent | Arrival:
+        """The one message of this id, of this sender if one is named.
 
-    async def message(self, message_id: MessageId, caller: Caller) -> View:
-        """The message in full; `UnknownMessageError` if the caller does not see one of this id."""
+        A sender chooses the ids of its messages, another's among them: where several have one, none is guessed.
+        """
+        found = self._seen(tx, message_id, caller)
+        named = [each for each in found if sender is None or self._sender(each) == sender.partition("@")[0]]
+        if not named:
+            raise UnknownMessageError
+        if len(named) > 1:
+            senders = " or ".join(self._sender(each) for each in named)
+            raise UsageError(f"several messages have this id; say from whom (from): {senders}")
+        return named[0]
+
+    def _sender(self, found: Sent | Arrival) -> str:
+        return self.writer.member if isinstance(found, Sent) else found.sender
+
+    def _seen(self, tx: Transaction, message_id: MessageId, caller: Caller) -> list[Sent | Arrival]:
+        """Every message of this id that the caller sees; `UnknownMessageError` if there is none."""
+        desks_seen, own = self.sees(caller), finding.sent_of(tx, message_id)
+        is_own = own is not None and (not isinstance(caller, AtDesk) or own.desk == caller.desk)
+        found: list[Sent | Arrival] = [own] if own is not None and is_own else []
+        found += [
+            each
+            for each in finding.arrivals_of(tx, message_id)
+            if desks_seen is None or finding.arrivals(tx, each.id - 1, each.id + 1, 1, desks_seen)
+        ]
+        if not found:
+            raise UnknownMessageError
+        return found
+
+    async def message(self, message_id: MessageId, caller: Caller, sender: str | None = None) -> View:
+        """The message in full; `UnknownMessageError` if the caller does not see one of this id, of this sender.
+
+        Raises `UsageError` where several senders used the id and none of them is named.
+        """
 
         def job(tx: Transaction) -> View:
-            found = self._find(tx, message_id, caller)
+            found = self._find(tx, message_id, caller, sender)
             if isinstance(found, Sent):
                 return api_views.sent_in_full(tx, self.registry, found, int(self.now()))
             return api_views.arrival_in_full(tx, self.registry, found)
@@ -230,12 +256,12 @@ class Service:
 
         return await self.read(job)
 
-    async def thread(self, message_id: MessageId, caller: Caller) -> View:
-        """Every message of the thread in which this one stands, oldest first."""
+    async def thread(self, message_id: MessageId, caller: Caller, sender: str | None = None) -> View:
+        """Every message of the thread in which this one stands, oldest first; raises as `message`."""
         desks_seen = self.sees(caller)
 
         def job(tx: Transaction) -> View:
-            content = from_json(self._find(tx, message_id, caller).content)
+            content = from_json(self._find(tx, message_id, caller, sender).content)
             hits = search.thread(tx, search.thread_of(content, message_id), desks_seen)
             return {"items": sorted(self._shown(tx, hits), key=_by_time)}
 
@@ -256,21 +282,25 @@ class Service:
         """Take a message back where it is not delivered; raises what `withdrawal.withdraw` does."""
 
         def work(ctx: Context) -> list[Recalling]:
-            if not isinstance(self._find(ctx.tx, message_id, caller), Sent):
-                raise UnknownMessageError
+            self._find(ctx.tx, message_id, caller, self.writer.member)
             return withdrawal.withdraw(ctx, message_id)
 
         self.uplink.recall(await self.rounds.ask(work))
 
-    async def acknowledge(self, message_id: MessageId, asked: AcknowledgeRequest, caller: Caller) -> str:
-        """Tell the sender, by a signed receipt, what a desk does with its message; gives the action's name."""
+    async def acknowledge(
+        self, message_id: MessageId, asked: AcknowledgeRequest, caller: Caller, sender: str | None = None
+    ) -> str:
+        """Tell the sender, by a signed receipt, what a desk does with its message; gives the action's name.
+
+        Raises as `message`.
+        """
         action = action_of(asked)
         desk = self.desks.require(desk_of(caller, asked.desk, self.writer.desk))
         author = asked.author
         actor = Actor(author.name, author.role, author.login_method) if author else None
 
         def work(ctx: Context) -> None:
-            found = self._find(ctx.tx, message_id, caller)
+            found = self._find(ctx.tx, message_id, caller, sender)
             if isinstance(found, Sent):
                 raise UnknownMessageError
             handover.hand_over(ctx, found.id, desk, actor, action, asked.note)

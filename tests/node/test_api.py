@@ -7,15 +7,17 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from node import api_requests, problems
+from node import acceptance, api_requests, problems
 from node.daemon import Daemon
 from node.event_views import Place
+from protocol import names
 from tests.support.association import Association, found
 from tests.support.hub_home import running as hub
 from tests.support.node_home import case_system, connected, eventually, node, operator
@@ -372,6 +374,49 @@ async def test_threads_and_search_find_both_directions(scene: Scene) -> None:
     _status, body = await get(scene.systems[AR], f"threads/{second}")
     assert [each["id"] for each in body["items"]] == [first, second]
     await refused(scene.systems[AR], "GET", "/api/v1/search", 400, "invalid_request")
+
+
+async def thread_of_two(client: aiohttp.ClientSession, message_id: str) -> bool:
+    status, body = await get(client, f"threads/{message_id}")
+    return status == 200 and len(body["items"]) == 2
+
+
+async def test_where_two_senders_use_one_id_nobody_is_guessed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = await sent(scene.systems[BR], "collision", to=[AR], body="De Brasil", handling={"tlp": "TLP:RED"})
+    await arrived(scene, own, AR)
+    monkeypatch.setattr(
+        acceptance,
+        "message_id",
+        lambda *named: api_requests.message_id_of(own) if named[-1] == "forged" else names.message_id(*named),
+    )
+    assert await sent(scene.systems[AR], "forged", body="Con el mismo identificador") == own
+
+    async def both() -> Any:
+        status, body = await get(scene.systems[BR], f"messages/{own}")
+        return body if status == 400 else None
+
+    told = await eventually("the second of the same id", both)
+    assert (told["code"], told["detail"]) == (
+        "invalid_request",
+        f"several messages have this id; say from whom (from): {BR} or {AR}",
+    )
+    for sender, text in ((BR, "De Brasil"), (f"{AR}@aiamp", "Con el mismo identificador")):
+        status, body = await get(scene.systems[BR], f"messages/{own[:12]}?from={sender}")
+        assert (status, body["content"]["body"]["text"]) == (200, text)
+        await eventually("both in the thread", partial(thread_of_two, scene.systems[BR], f"{own}?from={sender}"))
+    await refused(scene.systems[BR], "GET", f"/api/v1/messages/{own}?from={CO}", 404, "unknown_message")
+    await refused(scene.systems[BR], "GET", f"/api/v1/threads/{own}", 400, "invalid_request")
+    act = {"action": "accepted"}
+    await refused(scene.systems[BR], "POST", f"/api/v1/messages/{own}/acknowledge", 400, "invalid_request", json=act)
+    await refused(
+        scene.systems[BR], "POST", f"/api/v1/messages/{own}/acknowledge?from={BR}", 404, "unknown_message", json=act
+    )
+    assert (await post(scene.systems[BR], f"messages/{own}/acknowledge?from={AR}", act))[0] == 202
+    # Only the own one can be taken back, and this one is delivered; neither code is got round.
+    await refused(scene.systems[BR], "POST", f"/api/v1/messages/{own}/withdraw", 409, "too_late")
+    passed = written(to=[CO], forward_of=own, handling={"tlp": "TLP:RED"})
+    await refused(scene.systems[BR], "POST", "/api/v1/messages", 403, "handling_forbids", json=passed,
+                  headers={"Idempotency-Key": "collision 2"})  # fmt: skip
 
 
 # -- walls ---------------------------------------------------------------------------------------------
