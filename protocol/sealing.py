@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
+from msgspec import Struct
+
 from protocol.batch import SALT_BYTES, BatchSignature, LeafProof
 from protocol.codec import array, binary, decode, encode, fields
 from protocol.errors import MalformedError, OpenError, UsageError
@@ -208,13 +210,12 @@ def _wrapped(content_key: bytes, link: Link, proof: LeafProof) -> bytes:
 
 
 # -- opening -------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class OpenedBody:
+class OpenedBody(Struct, frozen=True, gc=False):
     """One body as it was read: what its signed part says, and for a message its content too."""
 
     body: Body
     part: Part
-    content: Content | None = field(repr=False)
+    content: Content | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,7 @@ def open_envelope(core: Core, ciphertext: bytes, slot: Slot, prekey: Prekey, me:
         read_manifest,
         link,
         proof,
-        tuple(_read_body(read_manifest.kind, Body.parse(each)) for each in body_list),
+        tuple([_read_body(read_manifest.kind, Body.parse(each)) for each in body_list]),
         tuple(Attestation.parse(each) for each in array(acceptances, MAX_AUDIENCE)),
     )
 

@@ -226,7 +226,7 @@ def to_json(content: Content) -> bytes:
     """
     try:
         data = _ENCODER.encode(content)
-        from_json(data)
+        _read(data)
     except (PeerError, UnicodeEncodeError) as error:
         raise UsageError(getattr(error, "detail", "a text that is not Unicode")) from None
     return data
@@ -239,19 +239,32 @@ def from_json(data: bytes) -> Content:
     for what is not UTF-8 and JSON, does not fit the schema, or names a field twice: one reader would
     take the first and another the last.
     """
+    content = _read(data)
+    if _ENCODER.encode(content) != data:  # what our own encoder writes is flat, and has every field once
+        _check_shape(data)
+    return content
+
+
+def _read(data: bytes) -> Content:
     if len(data) > MAX_CONTENT_BYTES:
         raise LimitError(f"a content of {len(data)} bytes, at most {MAX_CONTENT_BYTES}")
     try:
-        content = _DECODER.decode(data)
-        if _ENCODER.encode(content) != data:  # what our own encoder writes is flat, and has every field once
-            _check_depth(json.loads(data, object_pairs_hook=_fields_once, parse_int=str, parse_float=str))
+        return _DECODER.decode(data)
     except RecursionError:
         raise LimitError(f"nested deeper than {MAX_DEPTH}") from None
     except msgspec.ValidationError as error:
         raise MalformedError(_place(error)) from None
     except (msgspec.DecodeError, ValueError):
         raise MalformedError("not UTF-8 and JSON") from None
-    return content
+
+
+def _check_shape(data: bytes) -> None:
+    try:
+        _check_depth(json.loads(data, object_pairs_hook=_fields_once, parse_int=str, parse_float=str))
+    except RecursionError:
+        raise LimitError(f"nested deeper than {MAX_DEPTH}") from None
+    except ValueError:
+        raise MalformedError("not UTF-8 and JSON") from None
 
 
 def _fields_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

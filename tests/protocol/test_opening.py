@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as altered
 
 from protocol.batch import Verified
 from protocol.codec import decode, encode
@@ -269,8 +270,8 @@ def test_a_missing_file_key_is_refused(world: Any) -> None:
         header.message_id, 1, header.content_digest, [Attachment(Digest(bytes(32)), Digest(bytes(32)), 1)]
     )
     with pytest.raises(MalformedError):
-        letter(world, bodies=lambda _: [replace(body, signed_part=attached.raw)]).received(world.registry)
-    complete = replace(body, signed_part=attached.raw, file_keys=(bytes(32),))
+        letter(world, bodies=lambda _: [altered(body, signed_part=attached.raw)]).received(world.registry)
+    complete = altered(body, signed_part=attached.raw, file_keys=(bytes(32),))
     assert letter(world, bodies=lambda _: [complete]).received(world.registry).bodies[0].part == attached
 
 
@@ -285,7 +286,7 @@ def test_a_void_is_received(world: Any) -> None:
 @pytest.mark.parametrize("extra", [{"content": b"x"}, {"file_keys": (bytes(32),)}])
 def test_only_messages_have_contents(world: Any, extra: Any) -> None:
     with pytest.raises(MalformedError):
-        letter(world, kind=Kind.VOID, bodies=lambda _: [replace(VOID, **extra)]).received(world.registry)
+        letter(world, kind=Kind.VOID, bodies=lambda _: [altered(VOID, **extra)]).received(world.registry)
 
 
 # -- 6: the view ---------------------------------------------------------------------------------------
@@ -557,7 +558,7 @@ def test_an_older_incarnation_of_the_sender_is_fine(own_world: Any) -> None:
 
 # -- 9: the bodies -------------------------------------------------------------------------------------
 def test_bodies_that_the_manifest_does_not_stand_for_are_refused(world: Any) -> None:
-    for change in [lambda it: [replace(it[0], salt=bytes(32)), it[1]], lambda it: it[::-1]]:
+    for change in [lambda it: [altered(it[0], salt=bytes(32)), it[1]], lambda it: it[::-1]]:
         with pytest.raises(ProofError):
             letter(world, ["uno", "dos"], signed_bodies=change).received(world.registry)
 
@@ -565,7 +566,7 @@ def test_bodies_that_the_manifest_does_not_stand_for_are_refused(world: Any) -> 
 def test_a_content_that_its_header_does_not_stand_for_is_refused(world: Any) -> None:
     other = to_json(content("otra"))
     with pytest.raises(ProofError):
-        letter(world, bodies=lambda it: [replace(it[0], content=other)]).received(world.registry)
+        letter(world, bodies=lambda it: [altered(it[0], content=other)]).received(world.registry)
 
 
 def test_a_content_in_the_name_of_another_member_is_refused(world: Any) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace as altered
+
 from protocol.codec import decode, encode
 from protocol.messages.content import to_json
 from protocol.messages.envelope import AttestationData, Core, Event, Slot, attest
@@ -98,7 +100,7 @@ def good(world: World) -> list[tuple[str, Letter]]:
     header = Header.from_bytes(body.signed_part)
     files = [Attachment(Digest(seed("cipher")), Digest(seed("plain")), 5)]
     attached = Header.build(header.message_id, world.now, header.content_digest, files).raw
-    with_file = replace(body, signed_part=attached, file_keys=(seed("file key"),))
+    with_file = altered(body, signed_part=attached, file_keys=(seed("file key"),))
     link = LinkRef(world.incarnations[RECIPIENT], 1, 1, Digest(seed("manifest")), Kind.MESSAGE)
     void = Void(MessageId(seed("message", 16)), VoidReason.WITHDRAWN)
     revocation = world.revoke(world.certificates["es-fge"], world.now)
@@ -276,8 +278,8 @@ def inside(world: World) -> list[Vectors]:
         link("a link to another member", 3, list(other.value())),
         link("a link of an unregistered incarnation", 4, [1, 999]),
         link("a link of two", 6, 2),
-        told("a body with another salt", "bad_proof", signed_bodies=lambda it: [replace(it[0], salt=bytes(32))]),
-        told("another content", "bad_proof", bodies=lambda it: [replace(it[0], content=to_json(content("otra")))]),
+        told("a body with another salt", "bad_proof", signed_bodies=lambda it: [altered(it[0], salt=bytes(32))]),
+        told("another content", "bad_proof", bodies=lambda it: [altered(it[0], content=to_json(content("otra")))]),
         told("a content of another member", "unverifiable", bodies=lambda _: [message(world, "uno", OTHER)]),
         told("not in the audience", "audience_mismatch", audience=[OTHER]),
         told("a member of the network missing", "audience_mismatch", audience=[RECIPIENT], network="rfai"),
