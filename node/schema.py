@@ -131,3 +131,9 @@ def first(db: Database) -> None:
     """The archive of release 0.1."""
     for statement in _FIRST:
         db.execute(statement)
+
+
+@steps()
+def alarms(db: Database) -> None:
+    """An alarm is looked for by what it says, each time that one is raised."""
+    db.execute("CREATE INDEX alarm_subject ON alarm (code, detail, at)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from node.model import EventKind, pack, unpack
 from node.store import Transaction
@@ -74,11 +74,16 @@ def last_submission(tx: Transaction) -> Submission | None:
 
 
 # -- alarms and events -------------------------------------------------------------------------------
+MAX_ALARMS: Final = 1_024
+"""So many alarms are kept, the newest; who makes a node raise many fills neither its disk nor an answer."""
+
+
 def alarm(tx: Transaction, at: int, code: str, detail: str) -> None:
     """Record that a person should look; the same alarm is recorded once an hour at most."""
     known = tx.one("SELECT 1 FROM alarm WHERE code = ? AND detail = ? AND at > ?", (code, detail, at - 3600))
     if not known:
-        tx.run("INSERT INTO alarm (at, code, detail) VALUES (?, ?, ?)", (at, code, detail))
+        row = tx.add("INSERT INTO alarm (at, code, detail) VALUES (?, ?, ?)", (at, code, detail))
+        tx.run("DELETE FROM alarm WHERE id <= ?", (row - MAX_ALARMS,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,10 @@ def test_an_archive_of_another_page_size_is_written_anew_and_stays_unreadable(
     store.run(lambda tx: tx.run("INSERT INTO words (rowid, subject, body) VALUES (7, 'Ñandú', 'lancha')"))
     store.close()
     later = Migrations("valija-node")
-    later(name="first")(node_schema.first)
+    with closing(Database(memory=True)) as nothing:
+        known = node_schema.steps.pending(nothing)
+    for step in known:
+        later(name=step.name)(step.fn)
 
     @later()
     def smaller_pages(_db: Database) -> None:
@@ -108,8 +112,8 @@ def test_an_archive_of_another_page_size_is_written_anew_and_stays_unreadable(
     monkeypatch.setattr(archive, "EARLIER_PAGE_BYTES", (8_192,))
     told: list[Migrated] = []
     again = Archive(path, KEY, on_migrated=told.append)
-    backup = path.with_name("archive.db.version-1.backup")
-    assert told == [Migrated(1, 2, backup)]
+    backup = path.with_name(f"archive.db.version-{len(known)}.backup")
+    assert told == [Migrated(len(known), len(known) + 1, backup)]
     assert again.read(lambda tx: tx.one("PRAGMA page_size")) == ("4096",)
     assert again.read(lambda tx: tx.all("SELECT rowid FROM words WHERE words MATCH 'nandu'")) == [(7,)]
     assert again.read(lambda tx: tx.one("SELECT length(value) FROM state")) == (28_000,)

@@ -12,6 +12,7 @@ from node.archive import Archive, schema
 from node.memory_store import MemoryStore
 from node.sql import guarded
 from node.store import Column, Store, Transaction
+from node.tables import state
 from protocol.errors import ConflictError, StoreError
 
 ADD = "INSERT INTO desk (name, created_at) VALUES (?, ?)"
@@ -119,3 +120,15 @@ def test_a_snapshot_is_what_was_committed_and_lives_apart() -> None:
     store.run(adding("b"))
     copy.run(adding("c"))
     assert (store.read(names), copy.read(names)) == (["a", "b"], ["a", "c"])
+
+
+def test_alarms_are_found_by_what_they_say_and_only_the_newest_are_kept(store: Store) -> None:
+    def raised(tx: Transaction) -> list[str]:
+        for number in range(state.MAX_ALARMS + 9):
+            state.alarm(tx, 1_000, "gap", f"peer {number}")
+            state.alarm(tx, 1_001, "gap", f"peer {number}")
+        plan = tx.all("EXPLAIN QUERY PLAN SELECT 1 FROM alarm WHERE code = 'a' AND detail = 'b' AND at > 1")
+        assert "alarm_subject" in str(plan)
+        return [each.detail for each in state.alarms(tx)]
+
+    assert store.run(raised) == [f"peer {number}" for number in range(9, state.MAX_ALARMS + 9)]
