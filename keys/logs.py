@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from pathlib import Path
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -26,4 +28,22 @@ def configure(level: str) -> FilteringBoundLogger:
         cache_logger_on_first_use=False,
     )
     log: FilteringBoundLogger = structlog.get_logger()
+    library = logging.getLogger("aiohttp")
+    library.handlers, library.propagate = [_Library(log)], False
     return log
+
+
+class _Library(logging.Handler):
+    """One line for whatever the HTTP library reports, by the error's kind and place: its own words quote what was sent."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line."""
+        kind, _error, trace = record.exc_info or (None, None, None)
+        frames = traceback.extract_tb(trace)
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else record.module
+        told = record.levelname.lower() if kind is None else kind.__name__
+        self._log.warning("http_failed", kind=told, place=place)
