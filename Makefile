@@ -23,7 +23,7 @@ COVER_REST ?= 95
 
 export ONCE FILES QUICK JSON MINUTES RATE EVERY SEED
 
-.PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench soak lock clean
+.PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench fuzz soak lock clean
 
 help: ## what there is to say
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -81,16 +81,30 @@ bench: $(READY) ## the measured comparison (QUICK=1: under a minute, JSON=1: one
 soak: $(READY) ## real processes under every fault for MINUTES=10 at RATE=20 messages/s, then the checker
 	@$(PY) -m tests.faults.soak
 
-UV_COMPILE := build/lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --no-config --quiet \
+ATHERIS := build/atheris
+
+$(ATHERIS)/.ready: $(READY) tests/fuzz/requirements.lock
+	@rm -rf $(ATHERIS)
+	@{ $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+	     --target $(ATHERIS) -r tests/fuzz/requirements.lock && touch $@; } >&2 || { \
+	   echo "make fuzz needs Atheris, which is published for CPython 3.11 to 3.14 on Linux x86-64 alone;" >&2; \
+	   echo "$(PY) -m pytest tests/fuzz walks the same targets without it" >&2; exit 1; }
+
+fuzz: $(ATHERIS)/.ready ## search every fuzz target, guided by coverage (SECONDS=600 for each, TARGETS="codec session")
+	@PYTHONPATH=$(ATHERIS) SECONDS_EACH="$(or $(SECONDS),600)" TARGETS="$(TARGETS)" $(PY) -m tests.fuzz
+
+UV_COMPILE := build/lock/bin/uv pip compile --universal --python-version 3.11 --no-config --quiet \
   --generate-hashes --no-annotate --no-emit-index-url --no-header
 
 lock: ## write requirements.lock and the images' locks anew from pyproject.toml
 	@$(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet uv
-	@$(UV_COMPILE) --all-extras --group dev --upgrade -o build/requirements.lock
-	@$(UV_COMPILE) --extra hub -c build/requirements.lock -o build/hub.lock
-	@$(UV_COMPILE) --extra node -c build/requirements.lock -o build/node.lock
+	@$(UV_COMPILE) pyproject.toml --all-extras --group dev --upgrade -o build/requirements.lock
+	@$(UV_COMPILE) pyproject.toml --extra hub -c build/requirements.lock -o build/hub.lock
+	@$(UV_COMPILE) pyproject.toml --extra node -c build/requirements.lock -o build/node.lock
+	@$(UV_COMPILE) --group pyproject.toml:fuzz --upgrade -o build/fuzz.lock
 	@for lock in requirements.lock deploy/hub.lock deploy/node.lock; do \
 	  { head -n 1 $$lock; cat build/$$(basename $$lock); } > build/new && mv build/new $$lock; done
+	@{ head -n 1 requirements.lock; cat build/fuzz.lock; } > tests/fuzz/requirements.lock
 
 clean: ## remove what was made here
 	@rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
