@@ -278,6 +278,24 @@ class UnauthorizedError(UsageError):
     code = "unauthorized"
 
 
+class LoginError(UnauthorizedError):
+    """This does not let you in; check what you typed, or ask your administrator for a new invitation."""
+
+    code = "login_failed"
+
+
+class ForbiddenError(UsageError):
+    """Your role or your desks do not allow this; ask your administrator."""
+
+    code = "forbidden"
+
+
+class TooManyError(UsageError):
+    """Too many attempts or requests in a short time; wait as long as it says, then try again."""
+
+    code = "too_many_requests"
+
+
 class ExistsError(UsageError):
     """There is something here already; nothing was overwritten. Choose another place."""
 
