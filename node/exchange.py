@@ -179,6 +179,8 @@ class Exchange:
                 if frame.code is not None:
                     self._log.warning("calendar_refused", code=frame.code)
             case Registry():
+                self._lookups.hurry(self._now())
+                self._wait_for_lookup()
                 self.registry_grew(frame.size)
             case _:
                 raise UsageError("a frame that no hub sends")
@@ -220,6 +222,9 @@ class Exchange:
         members = self._lookups.want(wanted, self._now())
         for start in range(0, len(members), MAX_LOOKUP_MEMBERS):
             self._ask(partial(_lookup, tuple(members[start : start + MAX_LOOKUP_MEMBERS])))
+        self._wait_for_lookup()
+
+    def _wait_for_lookup(self) -> None:
         self._cancel_timer()
         if (next_at := self._lookups.next_at) is not None:
             self._again = asyncio.get_running_loop().call_later(max(next_at - self._now(), 0.1), self._rounds.wake)

@@ -1,4 +1,8 @@
-"""Whom to ask the hub for calendars, and when again: nobody twice at once, and the absent ever more rarely."""
+"""Whom to ask the hub for calendars, and when again: nobody twice at once, and the absent ever more rarely.
+
+A node that comes for the first time, or after a restore, opens an incarnation in the log before it shows its prekeys:
+so when the log has grown everybody who is waited for is asked for soon.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 FIRST_SECONDS: Final = 2.0
-LONGEST_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 20.0
 
 
 class Lookups:
@@ -36,6 +40,11 @@ class Lookups:
             _until, before = self._pauses.get(member, (0.0, FIRST_SECONDS / 2))
             pause = min(before * 2, LONGEST_SECONDS)
             self._pauses[member] = (now + pause, pause)
+
+    def hurry(self, now: float) -> None:
+        """Somebody may have come: whoever is waited for is asked for again after the shortest pause."""
+        soon = now + FIRST_SECONDS
+        self._pauses = {member: (min(until, soon), FIRST_SECONDS / 2) for member, (until, _) in self._pauses.items()}
 
     @property
     def next_at(self) -> float | None:

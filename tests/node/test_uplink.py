@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,11 +48,11 @@ from protocol.session.items import ResultItem
 from protocol.session.machine import Closed, Source
 from tests.support.association import Association, found
 from tests.support.hub_home import running as hub
-from tests.support.node_home import connected, eventually, node, stuck
+from tests.support.node_home import connected, eventually, node, operator, stuck
 from tests.support.proxies import proxy, web
 from tests.support.world import DAY
 
-AR = "ar-mpf"
+AR, BR = "ar-mpf", "br-mpf"
 
 
 @pytest.fixture
@@ -267,6 +268,22 @@ def test_the_absent_are_asked_for_ever_more_rarely() -> None:
     assert lookups.want(frozenset({"co-fgn"}), now) == ["co-fgn"]
 
 
+def test_when_the_log_grew_the_absent_are_asked_for_soon() -> None:
+    lookups, now, absent = Lookups(), 1000.0, frozenset({"br-mpf", "co-fgn"})
+    for _round in range(8):
+        lookups.answered(lookups.want(absent, now), now)
+        now = next_at(lookups)
+    lookups.answered(lookups.want(absent, now), now)
+    assert next_at(lookups) == now + LONGEST_SECONDS
+    lookups.hurry(now)
+    assert lookups.want(absent, now) == []
+    assert next_at(lookups) == now + FIRST_SECONDS
+    lookups.answered(lookups.want(absent, now + FIRST_SECONDS), now + FIRST_SECONDS)
+    assert next_at(lookups) == now + 2 * FIRST_SECONDS, "and then ever more rarely again"
+    lookups.hurry(now + 2 * FIRST_SECONDS - 0.5)
+    assert next_at(lookups) == now + 2 * FIRST_SECONDS, "never later than it would have been"
+
+
 def test_a_refused_clock_is_told_with_its_offset() -> None:
     closed = Closed("clock_skew", "1800000000", Source.HINT)
     assert _explained(closed, 1_800_007_200.5) == "hub time 1800000000, the node is 7200 s ahead"
@@ -277,6 +294,34 @@ def test_a_refused_clock_is_told_with_its_offset() -> None:
 
 
 # -- a whole node ----------------------------------------------------------------------------------------
+async def test_a_node_that_comes_for_the_first_time_is_written_to_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = found(tmp_path / "y", [AR, BR], tls=False)
+    answered: list[str] = []
+
+    def never_again(lookups: Lookups, members: Iterable[str], now: float) -> None:
+        for member in members:
+            answered.append(member)
+            lookups._asked.discard(member)
+            lookups._pauses[member] = (now + DAY, DAY)
+
+    monkeypatch.setattr(Lookups, "answered", never_again)
+    async with hub(made.hub_home), node(made.homes[AR]) as sender, operator(made.homes[AR]) as client:
+        await connected(sender)
+        message = {"to": [BR], "body": "Primera"}
+        async with client.post("/api/v1/messages", json=message, headers={"Idempotency-Key": "first"}) as answer:
+            assert answer.status == 202
+        await eventually("the hub's answer that nobody was there", lambda: BR in answered)
+        async with node(made.homes[BR]), operator(made.homes[BR]) as there:
+
+            async def arrived() -> bool:
+                async with there.get("/api/v1/messages") as answer:
+                    return bool((await answer.json())["items"])
+
+            await eventually("the first message", arrived)
+
+
 async def test_the_hub_goes_and_comes_back(association: Association) -> None:
     async with node(association.homes[AR]) as daemon:
         assert str(association.port) in await stuck(daemon, "hub_gone")
