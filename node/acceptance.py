@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from node.context import Context
-from node.model import DAY
+from node.model import DAY, Record
 from node.reach import addressed_bytes, resolve
 from node.tables import outbox
 from node.tables.outbox import Written
@@ -26,7 +27,7 @@ from protocol.errors import (
     ValijaError,
 )
 from protocol.limits import MAX_AUDIENCE
-from protocol.messages.content import from_json
+from protocol.messages.content import Origin, from_json
 from protocol.messages.message import Header
 from protocol.names import MessageId, Party, message_id
 
@@ -35,24 +36,25 @@ MAX_LIFE_SECONDS: Final = 366 * DAY
 _HOUR: Final = 3_600
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Record, frozen=True, gc=False):
     """What an author hands in: the desk and its idempotency key, the document, members and networks by name.
 
     `expires_at` is Unix seconds; None means 90 days, to the full hour, so that messages of one hour share manifests.
+    `origin` is whom the document names, where it was written from a checked `Content` just now; else it is read.
     """
 
     desk: str
     key: str
-    content: bytes = field(repr=False)
+    content: bytes
     members: Sequence[str] = ()
     networks: Sequence[str] = ()
     expires_at: int | None = None
-    content_digest: bytes = field(init=False, repr=False)
+    origin: Origin | None = None
+    content_digest: bytes = b""
 
     def __post_init__(self) -> None:
         """Digest the content once, for everything that asks."""
-        object.__setattr__(self, "content_digest", hashlib.sha256(self.content).digest())
+        msgspec.structs.force_setattr(self, "content_digest", hashlib.sha256(self.content).digest())
 
     @property
     def addressed(self) -> bytes:
@@ -66,8 +68,7 @@ class Request:
         return hashlib.sha256(self.content_digest + addressed + repr(self.expires_at).encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Record, frozen=True, gc=False):
     """The message's id; `fresh` unless the same request was accepted before."""
 
     message_id: MessageId
@@ -132,12 +133,13 @@ def _admit(
             raise ConflictError("idempotency key")
         return None
     _check_content(ctx, request)
-    if request.addressed not in audiences:
-        audiences[request.addressed] = _refusal(ctx, request)
-    refusal = audiences[request.addressed]
+    addressed = request.addressed
+    if addressed not in audiences:
+        audiences[addressed] = _refusal(ctx, request)
+    refusal = audiences[addressed]
     if refusal is not None:
         raise refusal
-    return _written(ctx, identifier, request)
+    return _written(ctx, identifier, request, addressed)
 
 
 def _refusal(ctx: Context, request: Request) -> ValijaError | None:
@@ -148,19 +150,19 @@ def _refusal(ctx: Context, request: Request) -> ValijaError | None:
     return None
 
 
-def _written(ctx: Context, identifier: MessageId, request: Request) -> Written:
-    expires_at = request.expires_at
+def _written(ctx: Context, identifier: MessageId, request: Request, addressed: bytes) -> Written:
+    now, expires_at = ctx.second, request.expires_at
     if expires_at is None:
-        expires_at = -(-(ctx.second + DEFAULT_LIFE_SECONDS) // _HOUR) * _HOUR
-    elif not ctx.second < expires_at <= ctx.second + MAX_LIFE_SECONDS:
+        expires_at = -(-(now + DEFAULT_LIFE_SECONDS) // _HOUR) * _HOUR
+    elif not now < expires_at <= now + MAX_LIFE_SECONDS:
         raise UsageError("expires_at lies in the past, or more than a year ahead")
-    header = Header.build(identifier, ctx.second, request.content_digest)
-    return Written(0, identifier, request.desk, ctx.second, expires_at, request.addressed, header.raw, request.content)
+    header = Header.build(identifier, now, request.content_digest)
+    return Written(0, identifier, request.desk, now, expires_at, addressed, header.raw, request.content)
 
 
 def _check_content(ctx: Context, request: Request) -> None:
     try:
-        origin = from_json(request.content).origin
+        origin = request.origin or from_json(request.content).origin
     except PeerError as error:
         raise UsageError(error.detail or error.code) from error
     if (origin.member, origin.desk) != (ctx.identity.me.member, request.desk):

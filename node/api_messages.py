@@ -68,7 +68,7 @@ async def hand_in_many(request: web.Request) -> web.Response:
     parse = partial(_parse_batch, body, caller, service.writer)
     batch = await asyncio.to_thread(parse) if len(body) > _LARGE else parse()
     results = await service.send_all(batch, caller)
-    data = b"\n".join(_ENCODER.encode_lines(_line(each) for each in results).splitlines()) + b"\n"
+    data = _ENCODER.encode_lines([_line(each) for each in results])
     return web.Response(body=data, content_type=NDJSON)
 
 

@@ -157,16 +157,38 @@ def message_of(asked: MessageRequest, key: str | None, caller: Caller, writer: W
         )
     check_key(key)
     desk = desk_of(caller, asked.desk, writer.desk)
-    addresses = tuple(parse_address(each, writer.association) for each in asked.to)
-    members = [each.member for each in addresses if each.member is not None]
-    networks = [each.network for each in addresses if each.network is not None]
+    named = _named(asked.to, writer.association)
+    origin = _origin(writer.member, desk)
     try:
-        content = to_json(_content(asked, addresses, desk, caller, writer))
+        content = to_json(_content(asked, named.shown, origin, caller))
     except PeerError as error:
         raise UsageError(error.detail) from None
-    request = Request(desk, key, content, members, networks, _time(asked.expires_at))
+    request = Request(desk, key, content, named.members, named.networks, _time(asked.expires_at), origin)
     forwarded = None if asked.forward_of is None else Forwarded(message_id_of(asked.forward_of), asked.handling)
-    return Asked(request, addresses, forwarded)
+    return Asked(request, named.addresses, forwarded)
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """To whom a message goes: as addresses, as people read them, and by name."""
+
+    addresses: tuple[Address, ...]
+    shown: tuple[str, ...]
+    members: tuple[str, ...]
+    networks: tuple[str, ...]
+
+
+# A case system writes to the same few again and again.
+@lru_cache(maxsize=256)
+def _named(to: tuple[str, ...], association: str) -> _Named:
+    addresses = tuple(parse_address(each, association) for each in to)
+    members = tuple(each.member for each in addresses if each.member is not None)
+    networks = tuple(each.network for each in addresses if each.network is not None)
+    return _Named(addresses, tuple(str(each) for each in addresses), members, networks)
+
+
+@lru_cache(maxsize=256)
+def _origin(member: str, desk: str) -> Origin:
+    return Origin(member=member, desk=desk)
 
 
 def check_key(key: str) -> None:
@@ -184,18 +206,16 @@ def desk_of(caller: Caller, named: str | None, default: str) -> str:
     return named or default
 
 
-def _content(
-    asked: MessageRequest, addresses: tuple[Address, ...], desk: str, caller: Caller, writer: Writer
-) -> Content:
+def _content(asked: MessageRequest, to: tuple[str, ...], origin: Origin, caller: Caller) -> Content:
     login = "token" if isinstance(caller, AtDesk) else "operator"
     return Content(
         schema=SCHEMA,
         type=asked.type,
         subject=asked.subject,
         body=Text(format=BodyFormat.PLAIN, text=asked.body) if isinstance(asked.body, str) else asked.body,
-        to=tuple(str(each) for each in addresses),
-        origin=Origin(member=writer.member, desk=desk),
-        author=asked.author or Author(name=desk, role="", login_method=login),
+        to=to,
+        origin=origin,
+        author=asked.author or Author(name=origin.desk, role="", login_method=login),
         urgency=asked.urgency,
         thread=asked.thread,
         in_reply_to=asked.in_reply_to,

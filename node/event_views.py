@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from node.api_requests import show_cursor, show_time
 from node.api_views import View, action_name, deliveries, reader, show_message_id
 from node.desks import AtDesk, Caller
-from node.model import EventKind
+from node.model import EventKind, Record
 from node.store import Transaction
 from node.tables import evidence, finding, inbox
 from node.tables.finding import Arrival
 from node.tables.state import Event
 from protocol.errors import UsageError
-from protocol.messages.message import message_id_of
 from protocol.messages.receipts import Action
 from protocol.names import MessageId, Party
 from protocol.trust.registry import Registry
@@ -30,10 +28,10 @@ from protocol.trust.registry import Registry
 LAST_PART: Final = (1 << 31) - 1
 _MAX_DIGITS: Final = 19
 _MANIFESTS: Final = 512
+_ENCODER: Final = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where an event stands in the order of all: its row, and its place among what that row tells."""
 
     row: int
@@ -52,13 +50,12 @@ class Place:
         return cls(int(row), int(part))
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Record, frozen=True, gc=False):
     """One event as a stream carries it; `desks` may see it, the empty name standing for the member itself."""
 
     place: Place
     desks: frozenset[str]
-    data: bytes = field(repr=False)
+    data: bytes
 
     def is_for(self, caller: Caller, default_desk: str) -> bool:
         """Whether this caller sees it; what is for no desk by name is the default desk's."""
@@ -67,7 +64,7 @@ class Rendered:
         return caller.desk in self.desks or (caller.desk == default_desk and "" in self.desks)
 
 
-class _Brief(msgspec.Struct, frozen=True):
+class _Brief(Record, frozen=True, gc=False):
     type: str
     subject: str
     urgency: str
@@ -79,8 +76,20 @@ class _Brief(msgspec.Struct, frozen=True):
 _BRIEF: Final = msgspec.json.Decoder(_Brief)
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class _Told(Record, frozen=True, gc=False):
+    id: str
+    cursor: str
+    sender: msgspec.Raw
+    received_at: str
+    type: str
+    subject: str
+    urgency: str
+    thread: str | None
+    case_reference: str | None
+    due_at: str | None
+
+
+class Letter(Record, frozen=True, gc=False):
     """A message in a manifest of ours: its place there, its id (raw, and as people see it), row id and desk."""
 
     place: int
@@ -110,13 +119,13 @@ class Manifests:
 
 
 def _letters(tx: Transaction, manifest: int) -> Iterator[Letter]:
-    _signed, parts = evidence.manifest(tx, manifest)
-    ids = [message_id_of(part.signed_part) for part in parts]
+    ids = evidence.message_ids(tx, manifest)
     known = finding.authors_of(tx, ids)
+    desks = {desk: frozenset({desk}) for _row, desk in known.values()}
     for place, message_id in enumerate(ids):
         if message_id in known:
             row, desk = known[message_id]
-            yield Letter(place, message_id, show_message_id(message_id).encode(), row, frozenset({desk}))
+            yield Letter(place, message_id, show_message_id(message_id).encode(), row, desks[desk])
 
 
 def render(
@@ -156,22 +165,29 @@ def _received(tx: Transaction, registry: Registry, event: Event, count: int) -> 
         return
     first, beyond = event.subject, event.subject + count
     desks = finding.desks_between(tx, first, beyond - 1)
-    senders: dict[str, View] = {}
+    senders: dict[str, msgspec.Raw] = {}
     for arrived in finding.arrivals(tx, first - 1, beyond, count, None):
         if arrived.sender not in senders:
-            senders[arrived.sender] = reader(registry, Party(registry.association, arrived.sender))
-        view = _brief(arrived, senders[arrived.sender])
-        yield _rendered(Place(event.id, arrived.id - first), "message", desks.get(arrived.id, frozenset()), view)
+            sender = reader(registry, Party(registry.association, arrived.sender))
+            senders[arrived.sender] = msgspec.Raw(msgspec.json.encode(sender))
+        told = _told(arrived, senders[arrived.sender])
+        yield _rendered(Place(event.id, arrived.id - first), "message", desks.get(arrived.id, frozenset()), told)
 
 
-def _brief(arrived: Arrival, sender: View) -> View:
-    return {
-        "id": show_message_id(arrived.message_id),
-        "cursor": show_cursor(arrived.id),
-        "sender": sender,
-        "received_at": show_time(arrived.received_at),
-        **msgspec.structs.asdict(_BRIEF.decode(arrived.content)),
-    }
+def _told(arrived: Arrival, sender: msgspec.Raw) -> _Told:
+    brief = _BRIEF.decode(arrived.content)
+    return _Told(
+        show_message_id(arrived.message_id),
+        show_cursor(arrived.id),
+        sender,
+        show_time(arrived.received_at),
+        brief.type,
+        brief.subject,
+        brief.urgency,
+        brief.thread,
+        brief.case_reference,
+        brief.due_at,
+    )
 
 
 def _manifest(tx: Transaction, row: int, manifest: int, letters: Sequence[Letter], now: int) -> Iterator[Rendered]:
@@ -193,7 +209,7 @@ def _delivery(place: Place, desks: frozenset[str], shown: bytes, told: bytes) ->
     return Rendered(place, desks, data)
 
 
-def _rendered(place: Place, name: str, desks: frozenset[str], view: View) -> Rendered:
+def _rendered(place: Place, name: str, desks: frozenset[str], view: View | _Told) -> Rendered:
     # JSON on one line holds no line break, which alone would end a field of the stream.
-    data = b"id: %s\nevent: %s\ndata: %s\n\n" % (str(place).encode(), name.encode(), msgspec.json.encode(view))
+    data = b"id: %d-%d\nevent: %s\ndata: %s\n\n" % (*place, name.encode(), _ENCODER.encode(view))
     return Rendered(place, desks, data)

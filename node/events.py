@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from itertools import takewhile
 from typing import Final, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
@@ -16,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from node.event_views import LAST_PART, Manifests, Place, Rendered, render
 from node.store import Transaction
 from node.tables import finding, state
+from node.tables.state import Event
 from protocol.errors import ValijaError
 from protocol.trust.registry import Registry
 
@@ -37,13 +39,19 @@ class Feed:
     """The events of a running node; used on the loop's thread."""
 
     def __init__(
-        self, read: Read, registry: Callable[[], Registry], now: Callable[[], float], log: FilteringBoundLogger
+        self,
+        read: Read,
+        registry: Callable[[], Registry],
+        now: Callable[[], float],
+        log: FilteringBoundLogger,
+        fresh: Read | None = None,
     ) -> None:
-        """Nobody listens yet."""
+        """Nobody listens yet.  News are read by `fresh`, which sees at no cost what was written just now."""
         self._log = log
         # Streams of an older generation end: something could not be told to them, and they can ask for it again.
         self._generation = 0
         self._read, self._registry, self._now = read, registry, now
+        self._fresh = fresh or read
         self._manifests = Manifests()
         self._kept: deque[Rendered] = deque(maxlen=KEPT)
         self._behind_row = self._upto_row = 0
@@ -90,9 +98,9 @@ class Feed:
     async def _next(self, at: Place) -> tuple[Place, list[Rendered]]:
         if at < Place(self._behind_row):
             return await self._from_archive(at)
-        batch = [each for each in self._kept if each.place > at] if self._kept and self._kept[-1].place > at else []
+        batch = [*takewhile(lambda each: each.place > at, reversed(self._kept))]
         if batch:
-            return batch[-1].place, batch
+            return batch[0].place, batch[::-1]
         if self._news is None:
             self._news = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._news)
@@ -101,14 +109,14 @@ class Feed:
     async def _from_archive(self, at: Place) -> tuple[Place, list[Rendered]]:
         # The rest of a row of which a part was seen comes again, and is left out below.
         after_row = at.row if at.part == LAST_PART else at.row - 1
-        upto, found = await self._read(lambda tx: self._rendered(tx, after_row))
-        if upto is None:
+        rows, found = await self._read(lambda tx: self._rendered(tx, after_row))
+        if not rows:
             return Place(self._behind_row), []
-        return Place(upto), [each for each in found if each.place > at]
+        return Place(rows[-1].id), [each for each in found if each.place > at]
 
-    def _rendered(self, tx: Transaction, after_row: int) -> tuple[int | None, list[Rendered]]:
+    def _rendered(self, tx: Transaction, after_row: int) -> tuple[list[Event], list[Rendered]]:
         rows = state.events(tx, after_row, ROWS_A_READ)
-        return (rows[-1].id if rows else None), render(tx, self._registry(), rows, int(self._now()), self._manifests)
+        return rows, render(tx, self._registry(), rows, int(self._now()), self._manifests)
 
     # -- news ------------------------------------------------------------------------------------------
     async def _read_news(self) -> None:
@@ -127,17 +135,21 @@ class Feed:
             self._pulse()
 
     async def _catch_up(self) -> None:
-        while True:
-            upto, fresh = await self._read(lambda tx: self._rendered(tx, self._upto_row))
-            if upto is None:
-                return
-            for each in fresh:
-                if len(self._kept) == KEPT:
-                    self._behind_row = self._kept[0].place.row
-                self._kept.append(each)
-            self._upto_row = upto
-            if fresh:
+        more = True
+        while more:
+            rows, told = await self._fresh(lambda tx: self._rendered(tx, self._upto_row))
+            more = len(rows) == ROWS_A_READ
+            if rows:
+                self._keep(told)
+                self._upto_row = rows[-1].id
+            if told:
                 self._pulse()
+
+    def _keep(self, told: list[Rendered]) -> None:
+        for each in told:
+            if len(self._kept) == KEPT:
+                self._behind_row = self._kept[0].place.row
+            self._kept.append(each)
 
     def _pulse(self) -> None:
         news, self._news = self._news, None

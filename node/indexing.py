@@ -7,11 +7,11 @@ from functools import partial
 from typing import Final
 
 from node import search
+from node.search import ROWS_A_STEP
 from node.store import Store
 from protocol.errors import StoreError
 
 PAUSE_SECONDS: Final = 1.0
-ROWS_A_STEP: Final = 128
 STEP_PAUSE_SECONDS: Final = 0.01
 
 

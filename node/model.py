@@ -5,10 +5,23 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+import msgspec
+
 from protocol.names import Incarnation
 
 INCARNATION_BYTES: Final = 16
 DAY: Final = 86_400
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A row or a view of one, made by the thousand: as a dataclass with slots, at a fraction of the cost.
+
+    It holds plain values alone, so that nothing can refer back to it, and shows none of them.
+    """
+
+    def __repr__(self) -> str:
+        """The kind alone; what is in it may be confidential."""
+        return f"{type(self).__name__}(…)"
 
 
 class LinkState(IntEnum):

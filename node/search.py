@@ -12,15 +12,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
+import msgspec
+
+from node.model import Record
 from node.store import Transaction
 from node.tables import state
-from protocol.errors import PeerError, UsageError
-from protocol.messages.content import Content, from_json
+from protocol.errors import UsageError
+from protocol.messages.content import SCHEMA
 from protocol.names import MESSAGE_ID_BYTES, MessageId, read_id
 
-ROWS_A_STEP: Final = 128
+ROWS_A_STEP: Final = 512
 MIN_FRAGMENT_CHARS: Final = 3
 _WORD: Final = re.compile(r"\w+")
 
@@ -58,8 +61,9 @@ _SOURCES: Final = {
 
 
 def follow(tx: Transaction, limit: int = ROWS_A_STEP) -> int:
-    """Index at most `limit` further messages of each box; gives how many, 0 once everything is indexed."""
-    return sum(_follow(tx, box, limit) for box in Box)
+    """Index at most `limit` further messages; gives how many, 0 once everything is indexed."""
+    received = _follow(tx, Box.INBOX, limit)
+    return received + (_follow(tx, Box.OUTBOX, limit - received) if received < limit else 0)
 
 
 def behind(tx: Transaction) -> int:
@@ -74,26 +78,67 @@ def _watermark(tx: Transaction, box: Box) -> int:
 
 def _follow(tx: Transaction, box: Box, limit: int) -> int:
     rows = tx.all(_SOURCES[box], (_watermark(tx, box), limit))
-    for row_id, message_id, document in rows:
-        _index(tx, Hit(box, row_id).item, MessageId(message_id), document)
     if rows:
+        _index(tx, [each for each in (_read(box, *row) for row in rows) if each is not None])
         state.put(tx, f"indexed {box.name}", rows[-1][0])
     return len(rows)
 
 
-def _index(tx: Transaction, item: int, message_id: MessageId, document: bytes) -> None:
+class _Text(Record, frozen=True, gc=False):
+    text: str = ""
+
+
+class _Document(Record, frozen=True, gc=False):
+    """What is searched of a document, all of which was verified when it came."""
+
+    schema: str = ""
+    subject: str = ""
+    body: _Text = _Text()
+    thread: str | None = None
+    in_reply_to: str | None = None
+    case_reference: str | None = None
+
+
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+
+
+class _Found(Record, frozen=True, gc=False):
+    item: int
+    document: _Document
+    root: MessageId
+    is_root: bool
+
+
+def _read(box: Box, row: int, message_id: bytes, content: bytes) -> _Found | None:
     try:
-        content = from_json(document)
-    except PeerError:
-        return  # it was verified when it came; a document of a later schema is shown, and not searched
-    tx.run("INSERT INTO words (rowid, subject, body) VALUES (?, ?, ?)", (item, content.subject, content.body.text))
-    if content.case_reference:
-        tx.run("INSERT INTO cases (rowid, reference) VALUES (?, ?)", (item, content.case_reference))
-    root = thread_of(content, message_id)
-    tx.run("INSERT OR IGNORE INTO thread (root, item) VALUES (?, ?)", (root, item))
+        document = _DOCUMENT.decode(content)
+        root = thread_of(document, MessageId(message_id))
+    except (msgspec.DecodeError, UnicodeDecodeError, UsageError):
+        return None  # damaged on disk, for it was verified when it came: shown as that, and not searched
+    if document.schema != SCHEMA:
+        return None  # of a later schema: shown, and not searched
+    return _Found(Hit(box, row).item, document, root, is_root=root == message_id)
 
 
-def thread_of(content: Content, message_id: MessageId) -> MessageId:
+def _index(tx: Transaction, found: Sequence[_Found]) -> None:
+    words = [(each.item, each.document.subject, each.document.body.text) for each in found]
+    tx.many("INSERT INTO words (rowid, subject, body) VALUES (?, ?, ?)", words)
+    cases = [(each.item, each.document.case_reference) for each in found if each.document.case_reference]
+    tx.many("INSERT INTO cases (rowid, reference) VALUES (?, ?)", cases)
+    # Whoever begins a thread is found under its own id.
+    threads = [(each.root, each.item) for each in found if not each.is_root]
+    tx.many("INSERT OR IGNORE INTO thread (root, item) VALUES (?, ?)", threads)
+
+
+class _Threaded(Protocol):
+    @property
+    def thread(self) -> str | None: ...
+
+    @property
+    def in_reply_to(self) -> str | None: ...
+
+
+def thread_of(content: _Threaded, message_id: MessageId) -> MessageId:
     """The id of the first message of the thread that this message is in: its own, if it begins one."""
     named = content.thread or content.in_reply_to
     return message_id if named is None else MessageId(read_id("msg", named)[:MESSAGE_ID_BYTES])
@@ -123,7 +168,12 @@ def find_case(tx: Transaction, fragment: str, desks: Sequence[str] | None = None
 
 def thread(tx: Transaction, root: MessageId, desks: Sequence[str] | None = None) -> list[Hit]:
     """Every message of the thread that begins with this one, in order of the boxes' rows."""
-    rows = tx.all("SELECT item FROM thread WHERE root = ? ORDER BY item", (root,))
+    rows = tx.all(
+        f"SELECT item FROM thread WHERE root = ? UNION SELECT id * 2 + {Box.OUTBOX} FROM outbox WHERE message_id = ? "  # noqa: S608
+        f"UNION SELECT r.inbox * 2 + {Box.INBOX} FROM peer p JOIN received r ON r.peer = p.id AND r.message_id = ? "
+        "WHERE r.inbox IS NOT NULL ORDER BY 1",
+        (root, root, root),
+    )
     return [hit for hit in (Hit.of(row[0]) for row in rows) if _is_of(tx, hit, desks)]
 
 

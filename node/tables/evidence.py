@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from node.store import Transaction
 from protocol.batch import BatchSignature, LeafProof
 from protocol.codec import Value, array, binary, decode, encode, fields
 from protocol.errors import DamagedError
 from protocol.limits import MAX_BODIES, MAX_CIPHERTEXT_BYTES, MAX_FRAME_BYTES
 from protocol.messages.envelope import Attestation, AttestationData
-from protocol.messages.message import Body, Manifest
+from protocol.messages.message import Body, Manifest, message_id_of
+from protocol.names import MessageId
 
 
 def intact(content: bytes, digest: bytes) -> bytes:
@@ -78,6 +81,13 @@ def manifest(tx: Transaction, row_id: int) -> tuple[Manifest, tuple[Parts, ...]]
     row = tx.one("SELECT raw, bodies FROM manifest WHERE id = ?", (row_id,)) or ()
     stored = array(decode(row[1], MAX_CIPHERTEXT_BYTES), MAX_BODIES)
     return Manifest.from_bytes(row[0]), tuple(_parts(each) for each in stored)
+
+
+def message_ids(tx: Transaction, row_id: int) -> list[MessageId]:
+    """The ids of the messages in a manifest of ours of that kind, in order of their places."""
+    row = tx.one("SELECT bodies FROM manifest WHERE id = ?", (row_id,)) or ()
+    # What this node wrote itself, and which nothing is judged by.
+    return [message_id_of(signed_part) for _salt, signed_part, _keys in msgspec.msgpack.decode(row[0])]
 
 
 def _parts(value: Value) -> Parts:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from node.model import Record
 from node.store import Transaction
 from protocol.names import MessageId
 
 FOREVER = (1 << 63) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Record, frozen=True, gc=False):
     """A message of ours as lists show it."""
 
     id: int
@@ -20,11 +20,10 @@ class Sent:
     desk: str
     accepted_at: int
     expires_at: int
-    content: bytes = field(repr=False)
+    content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Record, frozen=True, gc=False):
     """A message for us as lists show it, with its verified sender."""
 
     id: int
@@ -32,7 +31,7 @@ class Arrival:
     sender: str
     received_at: int
     mark: int
-    content: bytes = field(repr=False)
+    content: bytes
 
 
 def ids_between(tx: Transaction, low: bytes, high: bytes, limit: int) -> list[MessageId]:

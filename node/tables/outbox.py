@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Final
 
+from node.model import Record
 from node.store import Row, Transaction
 from node.tables import state
 from protocol.errors import DamagedError
+from protocol.limits import MIB
 from protocol.messages.receipts import VoidReason
 from protocol.names import MessageId
 
@@ -19,8 +22,7 @@ WITHDRAWN = "withdrawn"
 """The reason of a `waiting` row whose message a restored node must void under a number of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Record, frozen=True, gc=False):
     """A message as it was accepted; `addressed` names members and networks, `header` and `content` are its bytes."""
 
     id: int
@@ -28,9 +30,9 @@ class Written:
     desk: str
     accepted_at: int
     expires_at: int
-    addressed: bytes = field(repr=False)
-    header: bytes = field(repr=False)
-    content: bytes = field(repr=False)
+    addressed: bytes
+    header: bytes
+    content: bytes
 
     @property
     def is_intact(self) -> bool:
@@ -45,17 +47,26 @@ def _written(row: Row) -> Written:
     return Written(row[0], MessageId(row[1]), *row[2:])
 
 
-def add(tx: Transaction, messages: Iterable[tuple[Written, bytes]]) -> None:
+def add(tx: Transaction, messages: Sequence[tuple[Written, bytes]]) -> None:
     """Afterwards these messages are stored, each with the digest of its request, to tell a retry from a conflict."""
+    if not messages:
+        return
+    newest = tx.one("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'") or (0,)
+    numbered = list(enumerate(messages, newest[0] + 1))
+    rows = [
+        (row, w.message_id, w.desk, request, w.accepted_at, w.expires_at, w.addressed, w.header, w.content)
+        for row, (w, request) in numbered
+    ]
     tx.many(
-        "INSERT INTO outbox (message_id, desk, request, accepted_at, expires_at, addressed, header, content) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [(w.message_id, w.desk, request, *_rest(w)) for w, request in messages],
+        "INSERT INTO outbox (id, message_id, desk, request, accepted_at, expires_at, addressed, header, content) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
     )
+    _keep_at_hand(tx, newest[0], [_numbered(row, w) for row, (w, _request) in numbered])
 
 
-def _rest(written: Written) -> tuple[int, int, bytes, bytes, bytes]:
-    return (written.accepted_at, written.expires_at, written.addressed, written.header, written.content)
+def _numbered(row: int, w: Written) -> Written:
+    return Written(row, w.message_id, w.desk, w.accepted_at, w.expires_at, w.addressed, w.header, w.content)
 
 
 def requests(tx: Transaction, message_ids: Sequence[MessageId]) -> dict[MessageId, bytes]:
@@ -85,14 +96,31 @@ def contents(tx: Transaction, message_ids: Sequence[MessageId]) -> list[bytes]:
 
 
 # -- placement ---------------------------------------------------------------------------------------
+_AT_HAND: Final = "outbox at hand"
+_MAX_AT_HAND: Final = 2_048
+_MAX_AT_HAND_BYTES: Final = 8 * MIB
+
+
+def _keep_at_hand(tx: Transaction, before: int, added: list[Written]) -> None:
+    # Most are placed by the round that accepts them, and need not be read, deciphered and digested once more.
+    held: list[Written] = tx.memo.get(_AT_HAND) or []
+    joined = [*held, *added] if not held or held[-1].id == before else added
+    is_small = len(joined) <= _MAX_AT_HAND and sum(len(each.content) for each in joined) <= _MAX_AT_HAND_BYTES
+    tx.memo[_AT_HAND] = joined if is_small else []
+
+
 def unplaced(tx: Transaction, limit: int) -> list[Written]:
     """At most `limit` messages that were not looked at yet, oldest first."""
+    held: list[Written] = tx.memo.get(_AT_HAND) or []
+    if held and held[0].id == state.placed_upto(tx) + 1:
+        return held[:limit]
     sql = f"SELECT {_COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT +?"  # noqa: S608
     return [_written(row) for row in tx.all(sql, (state.placed_upto(tx), limit))]
 
 
 def placed(tx: Transaction, upto: int) -> None:
     """Afterwards every message up to this row id was looked at."""
+    tx.memo[_AT_HAND] = [each for each in tx.memo.get(_AT_HAND) or () if each.id > upto]
     state.put(tx, "placed", upto)
 
 
