@@ -137,3 +137,30 @@ def first(db: Database) -> None:
 def alarms(db: Database) -> None:
     """An alarm is looked for by what it says, each time that one is raised."""
     db.execute("CREATE INDEX alarm_subject ON alarm (code, detail, at)")
+
+
+_PEOPLE: Final = (
+    """CREATE TABLE person (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, login TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL,
+        language TEXT NOT NULL, theme TEXT NOT NULL, created_at INTEGER NOT NULL, disabled_at INTEGER,
+        password TEXT, totp TEXT, totp_step INTEGER NOT NULL DEFAULT 0)""",
+    "CREATE TABLE person_desk (person INTEGER NOT NULL, desk TEXT NOT NULL, PRIMARY KEY (person, desk)) WITHOUT ROWID",
+    """CREATE TABLE passkey (
+        id BLOB PRIMARY KEY, person INTEGER NOT NULL, public_key BLOB NOT NULL, sign_count INTEGER NOT NULL,
+        label TEXT NOT NULL, created_at INTEGER NOT NULL, used_at INTEGER) WITHOUT ROWID""",
+    "CREATE TABLE recovery_code (person INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (person, hash)) WITHOUT ROWID",
+    "CREATE TABLE invitation (hash BLOB PRIMARY KEY, person INTEGER NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE web_session (
+        hash BLOB PRIMARY KEY, person INTEGER NOT NULL, method TEXT NOT NULL, created_at INTEGER NOT NULL,
+        seen_at INTEGER NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE journal (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, act TEXT NOT NULL,
+        about TEXT NOT NULL, detail TEXT NOT NULL, hash BLOB NOT NULL)""",
+)
+
+
+@steps()
+def people(db: Database) -> None:
+    """The people who log in, and the journal of what they do."""
+    for statement in _PEOPLE:
+        db.execute(statement)

@@ -1,0 +1,80 @@
+"""The pages for people: one application, served on an address of its own.
+
+headers -> mistakes become pages -> the site's own pages only -> who is logged in -> the page
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+from aiohttp import web
+
+from node.web import assets, pages_account, pages_login, pages_people
+from node.web.guard import guarding, harden
+from node.web.parts import PARTS, Parts
+from node.web.render import mistake, set_visitor, visitor_of
+from node.web.requests import PUBLIC, cookie_name
+from protocol.errors import ForbiddenError, LimitError, UsageError, ValijaError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MAX_FORM_BYTES: Final = 1024 * 1024
+
+
+def application(parts: Parts, more: Iterable[web.RouteDef] = ()) -> web.Application:
+    """The pages, over these parts."""
+    app = web.Application(
+        middlewares=[_telling(parts), guarding(parts.site), _recognizing(parts)],
+        client_max_size=MAX_FORM_BYTES,
+    )
+    app[PARTS] = parts
+    PUBLIC.add(assets.serve)
+    app.on_response_prepare.append(_hardening(parts))
+    app.add_routes([*assets.routes(), *pages_login.routes(), *pages_account.routes(), *pages_people.routes(), *more])
+    return app
+
+
+def _hardening(parts: Parts) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def hardened(_request: web.Request, response: web.StreamResponse) -> None:
+        harden(response, parts.site)
+
+    return hardened
+
+
+def _telling(parts: Parts) -> Any:
+    @web.middleware
+    async def telling(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ValijaError as error:
+            return mistake(request, error)
+        except web.HTTPRequestEntityTooLarge:
+            return mistake(request, LimitError(f"a form of over {MAX_FORM_BYTES} bytes"))
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return mistake(request, UsageError(error.reason), error.status)
+        except Exception as error:  # noqa: BLE001 - a page's own failure must not show its inside
+            # Not its traceback either: frames of a page hold what was written.
+            parts.log.error("page_failed", kind=type(error).__name__, path=_name(request))  # noqa: TRY400
+            return mistake(request, ValijaError())
+
+    return telling
+
+
+def _name(request: web.Request) -> str:
+    return str(getattr(request.match_info.handler, "__name__", "unknown"))
+
+
+def _recognizing(parts: Parts) -> Any:
+    @web.middleware
+    async def recognizing(request: web.Request, handler: Handler) -> web.StreamResponse:
+        set_visitor(request, await parts.register.visitor(request.cookies.get(cookie_name(parts.site))))
+        if visitor_of(request) is None and request.match_info.handler not in PUBLIC:
+            if request.method == "GET":
+                raise web.HTTPSeeOther(pages_login.address(request.path_qs))
+            raise ForbiddenError("log in again")
+        return await handler(request)
+
+    return recognizing

@@ -1,0 +1,86 @@
+"""One's own account: ways in, recovery codes, open sessions, language and theme."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from node.i18n import LANGUAGES
+from node.web.parts import PARTS, Parts
+from node.web.render import THEMES, page
+from node.web.requests import form_of, go, json_of, require
+from protocol.errors import UsageError
+
+ACCOUNT = "/account"
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this room."""
+    return [
+        web.get(ACCOUNT, account),
+        web.post(f"{ACCOUNT}/look", look),
+        web.post(f"{ACCOUNT}/passkey/ask", ask_passkey),
+        web.post(f"{ACCOUNT}/passkey", new_passkey),
+        web.post(f"{ACCOUNT}/passkey/remove", drop_passkey),
+        web.post(f"{ACCOUNT}/codes", renew_codes),
+        web.post(f"{ACCOUNT}/sessions/close", close_session),
+    ]
+
+
+def _parts(request: web.Request) -> Parts:
+    return request.config_dict[PARTS]
+
+
+async def account(request: web.Request) -> web.Response:
+    """How the visitor logs in, and where they are logged in."""
+    keys, has_password, codes, sessions = await _parts(request).accounts.show(require(request))
+    values = {"passkeys": keys, "has_password": has_password, "codes": codes, "sessions": sessions, "themes": THEMES}
+    return page(request, "account.html", values)
+
+
+async def look(request: web.Request) -> web.Response:
+    """Choose language and theme."""
+    form = await form_of(request)
+    chosen, theme = form.text("language"), form.text("theme")
+    if chosen not in LANGUAGES or theme not in THEMES:
+        raise UsageError("no language or theme of this site")
+    await _parts(request).accounts.prefer(require(request), chosen, theme)
+    return go(ACCOUNT)
+
+
+async def ask_passkey(request: web.Request) -> web.Response:
+    """What the browser is asked, so that it makes a further passkey."""
+    asked = await _parts(request).accounts.ask_new_passkey(require(request))
+    return web.Response(text=asked, content_type="application/json")
+
+
+async def new_passkey(request: web.Request) -> web.Response:
+    """Register the passkey that the browser made."""
+    label = request.query.get("label", "")
+    await _parts(request).accounts.new_passkey(require(request), label, await json_of(request))
+    return web.Response(status=204)
+
+
+async def drop_passkey(request: web.Request) -> web.Response:
+    """Remove a passkey."""
+    form = await form_of(request)
+    await _parts(request).accounts.drop_passkey(require(request), _hex(form.text("id")))
+    return go(ACCOUNT)
+
+
+async def renew_codes(request: web.Request) -> web.Response:
+    """Fresh recovery codes, shown this once."""
+    return page(request, "codes.html", {"codes": await _parts(request).accounts.renew_codes(require(request))})
+
+
+async def close_session(request: web.Request) -> web.Response:
+    """Log out another browser."""
+    form = await form_of(request)
+    await _parts(request).accounts.close_session(require(request), _hex(form.text("session")))
+    return go(ACCOUNT)
+
+
+def _hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise UsageError("no id of this page") from None

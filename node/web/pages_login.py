@@ -1,0 +1,194 @@
+"""The pages before the door: log in, use an invitation, see recovery codes once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from node import problems
+from node.i18n import LANGUAGES
+from node.people import passwords
+from node.people.doors import LoggedIn, Where
+from node.people.passkeys import Site
+from node.web import guard
+from node.web.parts import PARTS, Parts
+from node.web.render import LANGUAGE_COOKIE, page, visitor_of
+from node.web.requests import Form, form_of, give_cookie, go, json_of, public, require, take_cookie, within
+from node.web.signs import qr_code
+from protocol.errors import UsageError, ValijaError
+
+LOGIN: Final = "/login"
+_YEAR_SECONDS: Final = 365 * 24 * 3_600
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this room."""
+    invited = "/invitation/{text}"
+    return [
+        web.get(LOGIN, login),
+        web.post(LOGIN, login_password),
+        web.post(f"{LOGIN}/recovery", login_recovery),
+        web.post(f"{LOGIN}/passkey/ask", ask_passkey),
+        web.post(f"{LOGIN}/passkey", login_passkey),
+        web.post("/logout", logout),
+        web.post("/language", language),
+        web.get(invited, invitation),
+        web.post(invited, enrol_password),
+        web.post(f"{invited}/passkey/ask", ask_enrol_passkey),
+        web.post(f"{invited}/passkey", enrol_passkey),
+    ]
+
+
+def address(after: str) -> str:
+    """Where to log in, and go on to `after`."""
+    return LOGIN if after == "/" else f"{LOGIN}?next={quote(after, safe='')}"
+
+
+def invitation_address(site: Site, text: str) -> str:
+    """What somebody invited opens in the browser."""
+    return f"{site.origin}/invitation/{text}"
+
+
+def _parts(request: web.Request) -> Parts:
+    return request.config_dict[PARTS]
+
+
+def _where(request: web.Request) -> Where:
+    return guard.where(request, _parts(request).proxy)
+
+
+# -- logging in ----------------------------------------------------------------------------------------
+@public
+async def login(request: web.Request) -> web.Response:
+    """The page to log in; whoever is, goes on."""
+    after = within(request.query.get("next", "/"))
+    return go(after) if visitor_of(request) else page(request, "login.html", {"after": after, "problem": None})
+
+
+@public
+async def login_password(request: web.Request) -> web.Response:
+    """Log in with a password and a time code."""
+    form = await form_of(request)
+    doors, name = _parts(request).doors, form.text("login").lower()
+    attempt = doors.login_password(name, form.raw("password"), form.text("code"), _where(request))
+    return await _tried(request, attempt, within(form.text("next", "/")))
+
+
+@public
+async def login_recovery(request: web.Request) -> web.Response:
+    """Log in with a recovery code, and go on to the account, where a new way in is made."""
+    form = await form_of(request)
+    attempt = _parts(request).doors.login_recovery(form.text("login").lower(), form.text("code"), _where(request))
+    return await _tried(request, attempt, "/account")
+
+
+async def _tried(request: web.Request, attempt: Awaitable[LoggedIn], after: str) -> web.Response:
+    try:
+        opened = await attempt
+    except ValijaError as error:
+        problem = problems.problem(error)
+        return page(request, "login.html", {"after": after, "problem": problem}, problem.status)
+    response = go(after)
+    give_cookie(response, request, opened.cookie)
+    return response
+
+
+@public
+async def ask_passkey(request: web.Request) -> web.Response:
+    """What the browser asks of a passkey."""
+    return web.Response(text=_parts(request).doors.ask_passkey(), content_type="application/json")
+
+
+@public
+async def login_passkey(request: web.Request) -> web.Response:
+    """Log in with what the passkey answered; the script goes on by itself."""
+    opened = await _parts(request).doors.login_passkey(await json_of(request), _where(request))
+    response = web.Response(status=204)
+    give_cookie(response, request, opened.cookie)
+    return response
+
+
+async def logout(request: web.Request) -> web.Response:
+    """Log out."""
+    await _parts(request).accounts.logout(require(request))
+    response = go(LOGIN)
+    take_cookie(response, request)
+    return response
+
+
+@public
+async def language(request: web.Request) -> web.Response:
+    """Speak another language from now on, and stay where the reader is."""
+    form = await form_of(request)
+    chosen = form.text("language")
+    if chosen not in LANGUAGES:
+        raise UsageError("no language of this site")
+    response = go(within(form.text("here", "/")))
+    visitor = visitor_of(request)
+    if visitor is None:
+        site = _parts(request).site
+        secure = site.origin.startswith("https:")
+        response.set_cookie(
+            LANGUAGE_COOKIE, chosen, max_age=_YEAR_SECONDS, httponly=True, secure=secure, samesite="Strict"
+        )
+    else:
+        await _parts(request).accounts.prefer(visitor, chosen, visitor.person.theme)
+    return response
+
+
+# -- invitations ---------------------------------------------------------------------------------------
+@public
+async def invitation(request: web.Request) -> web.Response:
+    """The page where somebody invited chooses how to log in."""
+    person = await _parts(request).doors.invited(request.match_info["text"])
+    totp = passwords.draw_totp()
+    uri = passwords.totp_uri(totp, person.login, _parts(request).member)
+    values = {"person": person, "totp": totp, "sign": qr_code(uri), "problem": None}
+    return page(request, "invitation.html", values)
+
+
+@public
+async def enrol_password(request: web.Request) -> web.Response:
+    """Choose a password and an authenticator."""
+    form, text = await form_of(request), request.match_info["text"]
+    doors = _parts(request).doors
+    person, totp = await doors.invited(text), form.text("totp")
+    try:
+        _check_same(form)
+        opened, codes = await doors.enrol_password(text, form.raw("password"), totp, form.text("code"), _where(request))
+    except UsageError as error:
+        problem = problems.problem(error)
+        uri = passwords.totp_uri(totp, person.login, _parts(request).member)
+        values = {"person": person, "totp": totp, "sign": qr_code(uri), "problem": problem}
+        return page(request, "invitation.html", values, problem.status)
+    return _welcomed(request, opened, codes)
+
+
+def _check_same(form: Form) -> None:
+    if form.raw("password") != form.raw("again"):
+        raise UsageError("the two passwords differ")
+
+
+@public
+async def ask_enrol_passkey(request: web.Request) -> web.Response:
+    """What the browser of somebody invited is asked, so that it makes a passkey."""
+    asked = await _parts(request).doors.ask_enrol_passkey(request.match_info["text"])
+    return web.Response(text=asked, content_type="application/json")
+
+
+@public
+async def enrol_passkey(request: web.Request) -> web.Response:
+    """Register the passkey that the browser made; the answer is the page with the recovery codes."""
+    label, answer = request.query.get("label", ""), await json_of(request)
+    doors = _parts(request).doors
+    opened, codes = await doors.enrol_passkey(request.match_info["text"], label, answer, _where(request))
+    return _welcomed(request, opened, codes)
+
+
+def _welcomed(request: web.Request, opened: LoggedIn, codes: list[str]) -> web.Response:
+    response = page(request, "codes.html", {"codes": codes})
+    give_cookie(response, request, opened.cookie)
+    return response

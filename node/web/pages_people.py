@@ -1,0 +1,126 @@
+"""People and the journal, for administrators and auditors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from node.people.acts import Act
+from node.people.roles import Power, Role
+from node.tables import people as table
+from node.web.pages_login import invitation_address
+from node.web.parts import PARTS, Parts
+from node.web.render import page
+from node.web.requests import Form, form_of, go, require
+from protocol.errors import UsageError
+
+PEOPLE: Final = "/people"
+JOURNAL: Final = "/journal"
+_PAGE: Final = 100
+_NEWEST: Final = (1 << 63) - 1
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this room."""
+    one = f"{PEOPLE}/{{login}}"
+    return [
+        web.get(PEOPLE, people),
+        web.post(PEOPLE, add),
+        web.get(one, person),
+        web.post(one, change),
+        web.post(f"{one}/invite", invite),
+        web.post(f"{one}/disable", disable),
+        web.post(f"{one}/enable", enable),
+        web.get(JOURNAL, journal),
+    ]
+
+
+def _parts(request: web.Request) -> Parts:
+    return request.config_dict[PARTS]
+
+
+def _by(request: web.Request) -> str:
+    visitor = require(request)
+    visitor.require(Power.ADMINISTER)
+    return visitor.person.login
+
+
+async def people(request: web.Request) -> web.Response:
+    """Everybody of this member."""
+    _by(request)
+    desks = sorted(_parts(request).service.desks.names)
+    return page(
+        request, "people.html", {"people": _parts(request).register.everybody, "desks": desks, "roles": list(Role)}
+    )
+
+
+async def person(request: web.Request) -> web.Response:
+    """One person."""
+    _by(request)
+    found = _parts(request).register.named(request.match_info["login"])
+    desks = sorted(_parts(request).service.desks.names)
+    return page(request, "person.html", {"person": found, "desks": desks, "roles": list(Role)})
+
+
+async def add(request: web.Request) -> web.Response:
+    """Invite somebody new."""
+    by, form = _by(request), await form_of(request)
+    login = form.text("login")
+    text = await _parts(request).register.add(by, login, form.text("name"), _role(form), form.every("desk"))
+    return _invitation(request, login, text)
+
+
+async def change(request: web.Request) -> web.Response:
+    """Change somebody's name, role or desks."""
+    by, form, login = _by(request), await form_of(request), request.match_info["login"]
+    role = _role(form)
+    if login == by and role is not Role.ADMINISTRATOR:
+        raise UsageError("nobody takes the administration from themselves: ask another administrator")
+    await _parts(request).register.assign(by, login, form.text("name"), role, form.every("desk"))
+    return go(PEOPLE)
+
+
+async def invite(request: web.Request) -> web.Response:
+    """A fresh invitation: whoever uses it replaces every earlier way in."""
+    by, login = _by(request), request.match_info["login"]
+    return _invitation(request, login, await _parts(request).register.invite(by, login))
+
+
+async def disable(request: web.Request) -> web.Response:
+    """Log somebody out everywhere, and let them in no more."""
+    by, login = _by(request), request.match_info["login"]
+    if login == by:
+        raise UsageError("nobody shuts themselves out: ask another administrator")
+    await _parts(request).register.disable(by, login)
+    return go(PEOPLE)
+
+
+async def enable(request: web.Request) -> web.Response:
+    """Let somebody in again, by a fresh invitation."""
+    by, login = _by(request), request.match_info["login"]
+    return _invitation(request, login, await _parts(request).register.enable(by, login))
+
+
+def _invitation(request: web.Request, login: str, text: str) -> web.Response:
+    shown = invitation_address(_parts(request).site, text)
+    return page(request, "invited.html", {"login": login, "address": shown})
+
+
+def _role(form: Form) -> Role:
+    try:
+        return Role(form.text("role"))
+    except ValueError:
+        raise UsageError("choose a role") from None
+
+
+async def journal(request: web.Request) -> web.Response:
+    """What people did at this node, newest first; an auditor sees it all, as an administrator does."""
+    visitor = require(request)
+    visitor.require(Power.READ_LOG)
+    before = request.query.get("before", "")
+    start = int(before) if before.isascii() and before.isdigit() and len(before) < len(str(_NEWEST)) else _NEWEST
+    register = _parts(request).register
+    entries = await register.read(lambda tx: table.journal_newest(tx, start, _PAGE))
+    await register.record(visitor, Act.JOURNAL_READ, str(entries[0][0]) if entries else "")
+    return page(request, "journal.html", {"entries": entries, "more": len(entries) == _PAGE})

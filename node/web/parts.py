@@ -1,0 +1,36 @@
+"""What the pages work with; put into the application once, and asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from structlog.typing import FilteringBoundLogger
+
+from node.people.accounts import Accounts
+from node.people.doors import Doors
+from node.people.passkeys import Site
+from node.people.register import Register
+from node.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The node behind the pages; `zone` is a name of the tz database, `proxy` the address that may stand before us."""
+
+    service: Service
+    register: Register
+    doors: Doors
+    accounts: Accounts
+    site: Site
+    member: str
+    association: str
+    zone: str
+    proxy: str
+    now: Callable[[], float]
+    log: FilteringBoundLogger
+
+
+PARTS: Final = web.AppKey("parts", Parts)

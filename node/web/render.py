@@ -1,0 +1,87 @@
+"""Pages from templates, in the reader's language; everything written by others is text, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+import jinja2
+from aiohttp import web
+from markupsafe import Markup
+
+from node import problems
+from node.i18n import LANGUAGES, Speech, negotiate, speech
+from node.people.register import Visitor
+from node.people.roles import Power
+from node.web import assets
+from node.web.parts import PARTS
+from protocol.errors import ValijaError
+
+LANGUAGE_COOKIE: Final = "valija_language"
+THEMES: Final = ("", "light", "dark")
+_VISITOR: Final = web.RequestKey("visitor", object)
+
+
+@cache
+def _environment(language: str, zone: str) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("node.web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    told = speech(language, zone)
+    environment.install_gettext_translations(told.catalogue, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals |= {"asset": assets.path_of, "speech": told, "languages": LANGUAGES, "Power": Power}
+    return environment
+
+
+def visitor_of(request: web.Request) -> Visitor | None:
+    """Who asks, if they are logged in."""
+    visitor = request.get(_VISITOR)
+    return visitor if isinstance(visitor, Visitor) else None
+
+
+def set_visitor(request: web.Request, visitor: Visitor | None) -> None:
+    """Afterwards this is who asks."""
+    request[_VISITOR] = visitor
+
+
+def speech_of(request: web.Request) -> Speech:
+    """How to speak to whoever asks: as they chose, or as their browser asks."""
+    visitor = visitor_of(request)
+    chosen = visitor.person.language if visitor else request.cookies.get(LANGUAGE_COOKIE, "")
+    language = negotiate(chosen, request.headers.get("Accept-Language", ""))
+    return speech(language, request.config_dict[PARTS].zone)
+
+
+def page(
+    request: web.Request, template: str, values: Mapping[str, Any] | None = None, status: int = 200
+) -> web.Response:
+    """The page that `template` makes of `values`."""
+    parts, told, visitor = request.config_dict[PARTS], speech_of(request), visitor_of(request)
+    frame = {
+        "visitor": visitor,
+        "member": parts.member,
+        "association": parts.association,
+        "path": request.path,
+        "here": request.path_qs,
+        "theme": visitor.person.theme if visitor else "",
+        "now": int(parts.now()),
+    }
+    body = _environment(told.language, parts.zone).get_template(template).render(frame | dict(values or {}))
+    return web.Response(text=body, content_type="text/html", status=status)
+
+
+def mistake(request: web.Request, error: ValijaError, status: int | None = None) -> web.Response:
+    """The page that tells of `error`: what is wrong, what to do, and the code for whoever helps."""
+    told = problems.problem(error, status)
+    return page(request, "error.html", {"problem": told, "sentence": told.title}, told.status)
+
+
+def markup(text: str) -> Markup:
+    """`text`, made by this program alone, as it stands."""
+    return Markup(text)  # noqa: S704 - see above

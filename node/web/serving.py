@@ -1,0 +1,37 @@
+"""The pages put together over a running node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from node.people.accounts import Accounts
+from node.people.doors import Doors
+from node.people.register import Lifetime, Register
+from node.service import Service
+from node.web.parts import Parts
+from node.web.settings import Web, site
+
+
+async def assemble(
+    service: Service, settings: Web, port: int, now: Callable[[], float], log: FilteringBoundLogger
+) -> Parts:
+    """What the pages of this node work with, served at `port`; people as they stand in its archive."""
+    lifetime = Lifetime(settings.session_hours * 3_600, settings.idle_minutes * 60)
+    register = Register(service, service.desks, now, lifetime)
+    await register.refresh()
+    doors = Doors(register, site(settings, port))
+    return Parts(
+        service=service,
+        register=register,
+        doors=doors,
+        accounts=Accounts(doors),
+        site=doors.site,
+        member=service.writer.member,
+        association=service.writer.association,
+        zone=settings.time_zone,
+        proxy=settings.trusted_proxy,
+        now=now,
+        log=log,
+    )

@@ -1,0 +1,306 @@
+"""The pages before and behind the door, over real HTTP: who gets in, what a foreign page can do, what everybody sees."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pyotp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from keys.logs import configure
+from node.people import passwords
+from node.people.register import NODE
+from node.people.roles import Role
+from node.web.app import MAX_FORM_BYTES, application
+from node.web.parts import Parts
+from node.web.serving import assemble
+from node.web.settings import Web
+from tests.support.association import found
+from tests.support.authenticator import Authenticator
+from tests.support.node_home import node
+
+PASSWORD = "una frase bastante larga"
+HOSTILE = "<script>alert(1)</script>\"'>&\x1b[31m{{7*7}}"
+
+
+@dataclass
+class Pages:
+    """The pages of one node as a browser reaches them."""
+
+    parts: Parts
+    port: int
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        return self.parts.site.origin
+
+    @asynccontextmanager
+    async def browser(self, **headers: str) -> AsyncIterator[aiohttp.ClientSession]:
+        given = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", "Accept-Language": "en"} | headers
+        kept = {name: value for name, value in given.items() if value}
+        async with aiohttp.ClientSession(f"http://localhost:{self.port}", headers=kept) as session:
+            yield session
+
+    async def invite(self, login: str, role: Role = Role.PROSECUTOR, name: str = "Ana Pérez") -> str:
+        return await self.parts.register.add(NODE, login, name, role, ["central"])
+
+    @asynccontextmanager
+    async def visiting(self, login: str, role: Role, name: str = "Ana Pérez") -> AsyncIterator[aiohttp.ClientSession]:
+        """A browser in which somebody new has logged in with a passkey."""
+        text = await self.invite(login, role, name)
+        async with self.browser() as session:
+            key = Authenticator(self.origin)
+            options = await (await session.post(f"/invitation/{text}/passkey/ask")).text()
+            answer = await session.post(f"/invitation/{text}/passkey?label=llave", json=key.make(options))
+            assert answer.status == 200, await answer.text()
+            yield session
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pages]:
+    association = found(tmp_path_factory.mktemp("w") / "x", ["ar-mpf"], {}, tls=False)
+    before = passwords._PASSES, passwords._MEMORY_BYTES
+    passwords._PASSES, passwords._MEMORY_BYTES = 1, 8_192  # type: ignore[misc]
+    async with AsyncExitStack() as stack:
+        daemon = await stack.enter_async_context(node(association.homes["ar-mpf"]))
+        runner_port = await _free(stack, daemon)
+        yield runner_port
+    passwords._PASSES, passwords._MEMORY_BYTES = before  # type: ignore[misc]
+
+
+async def _free(stack: AsyncExitStack, daemon: Any) -> Pages:
+    with socket.create_server(("localhost", 0)) as held:
+        port = held.getsockname()[1]
+    parts = await assemble(daemon.service, Web(), port, time.time, configure("error"))
+    runner = web.AppRunner(application(parts), access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "localhost", port).start()
+    return Pages(parts, port)
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+# -- the door --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", ["/account", "/people", "/journal", "/people/nadie", "/nothing"])
+async def test_a_stranger_is_sent_to_the_door(pages: Pages, path: str) -> None:
+    async with pages.browser() as session, session.get(path, allow_redirects=False) as answer:
+        assert answer.status == 303
+        assert answer.headers["Location"].startswith("/login?next=")
+
+
+@pytest.mark.parametrize("path", ["/logout", "/account/codes", "/people", "/people/ana/disable", "/account/look"])
+async def test_a_stranger_changes_nothing(pages: Pages, path: str) -> None:
+    async with pages.browser() as session, session.post(path, data={"a": "b"}) as answer:
+        assert answer.status == 403
+
+
+async def test_somebody_invited_chooses_a_password_and_comes_back(pages: Pages) -> None:
+    text = await pages.invite("clara")
+    async with pages.browser() as session:
+        shown = await (await session.get(f"/invitation/{text}")).text()
+        secret = re.search(r'name="totp" value="([A-Z2-7]+)"', shown)[1]  # type: ignore[index]
+        form = {"totp": secret, "password": PASSWORD, "again": PASSWORD + "x", "code": pyotp.TOTP(secret).now()}
+        differ = await session.post(f"/invitation/{text}", data=form)
+        assert differ.status == 400
+        assert "the two passwords differ" in await differ.text()
+        told = await (await session.post(f"/invitation/{text}", data=form | {"again": PASSWORD})).text()
+        codes = re.findall(r"<code>([A-Z2-7-]{19})</code>", told)
+        assert len(codes) == passwords.RECOVERY_CODES
+        account = await (await session.get("/account")).text()
+        assert "password and a code" in account
+        await session.post("/logout")
+        assert (await session.get("/account", allow_redirects=False)).status == 303
+        wrong = await session.post("/login", data={"login": "clara", "password": PASSWORD, "code": "000000"})
+        assert wrong.status == 401
+        assert "login_failed" in await wrong.text()
+        back = await session.post("/login/recovery", data={"login": "CLARA ", "code": codes[0]}, allow_redirects=False)
+        assert (back.status, back.headers["Location"]) == (303, "/account")
+        assert "came in with a recovery code" in await (await session.get("/account")).text()
+
+
+async def test_a_passkey_opens_the_door(pages: Pages) -> None:
+    text, key = await pages.invite("berta"), Authenticator(pages.origin)
+    async with pages.browser() as session:
+        options = await (await session.post(f"/invitation/{text}/passkey/ask")).text()
+        made = await session.post(f"/invitation/{text}/passkey?label={'x' * 300}", json=key.make(options))
+        assert made.status == 200
+        await session.post("/logout")
+        options = await (await session.post("/login/passkey/ask")).text()
+        assert (await session.post("/login/passkey", json=key.prove(options))).status == 204
+        assert (await session.get("/account", allow_redirects=False)).status == 200
+
+
+async def test_a_session_begins_with_a_fresh_cookie(pages: Pages) -> None:
+    # Fixation: what a browser brings is never what it has afterwards.
+    planted = "A" * 43
+    async with pages.browser(Cookie=f"valija={planted}") as session:
+        text, key = await pages.invite("fija"), Authenticator(pages.origin)
+        options = await (await session.post(f"/invitation/{text}/passkey/ask")).text()
+        answer = await session.post(f"/invitation/{text}/passkey", json=key.make(options))
+        cookie = answer.cookies["valija"]
+        assert cookie.value != planted
+        assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
+    async with pages.browser(Cookie=f"valija={planted}") as session:
+        assert (await session.get("/account", allow_redirects=False)).status == 303
+
+
+# -- foreign pages ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "", "Sec-Fetch-Site": "same-site"},
+        {"Origin": "", "Sec-Fetch-Site": "none"},
+        {"Origin": "", "Sec-Fetch-Site": ""},
+    ],
+)
+async def test_a_page_of_another_site_changes_nothing(pages: Pages, headers: dict[str, str]) -> None:
+    async with pages.visiting(f"csrf{abs(hash(str(headers))) % 10**8}", Role.PROSECUTOR) as session:
+        sent = {name: value for name, value in (dict(session.headers) | headers).items() if value}
+        cookie = {each.key: each.value for each in session.cookie_jar}
+        url = f"http://localhost:{pages.port}/account/codes"
+        async with aiohttp.ClientSession(cookies=cookie) as foreign, foreign.post(url, headers=sent) as answer:
+            assert answer.status == 403
+            assert "page of another site" in await answer.text()
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost", "localhost:1", ""])
+async def test_under_another_name_there_is_nothing(pages: Pages, host: str) -> None:
+    async with pages.browser(Host=host or "x") as session, session.get("/login") as answer:
+        assert answer.status == 421
+
+
+@pytest.mark.parametrize(
+    "after", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\r\nX: y"]
+)
+async def test_the_door_leads_to_this_site_alone(pages: Pages, after: str) -> None:
+    async with pages.visiting(f"next{abs(hash(after)) % 10**8}", Role.PROSECUTOR) as session:
+        answer = await session.get("/login", params={"next": after}, allow_redirects=False)
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
+
+
+async def test_every_answer_is_hardened(pages: Pages) -> None:
+    async with pages.browser() as session:
+        for path in ("/login", "/account", "/nothing", "/static/x/y", "/invitation/none"):
+            async with session.get(path, allow_redirects=False) as answer:
+                policy = answer.headers["Content-Security-Policy"]
+                assert "default-src 'none'" in policy
+                assert "unsafe" not in policy
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+async def test_pages_hold_no_script_of_their_own_and_nothing_from_elsewhere(pages: Pages) -> None:
+    async with pages.visiting("hilda", Role.ADMINISTRATOR) as session:
+        for path in ("/login", "/account", "/people", "/people/hilda", "/journal"):
+            text = await (await session.get(path)).text()
+            assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style", text), path
+            for address in re.findall(r'(?:src|href|action)="([^"]+)"', text):
+                assert address.startswith(("/", "#")), address
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/../app.py", "/static/x/valija.css", "/static/%2e%2e/%2e%2e/app.py", "/static/x/..%2fapp.py", "/static/"],
+)
+async def test_files_beside_the_served_ones_are_not_there(pages: Pages, path: str) -> None:
+    async with pages.browser() as session, session.get(path, allow_redirects=False) as answer:
+        assert answer.status in {303, 404}
+
+
+async def test_what_pages_load_is_there(pages: Pages) -> None:
+    async with pages.browser() as session:
+        text = await (await session.get("/login")).text()
+        loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', text)
+        assert len(loaded) >= 4
+        style = next(each for each in loaded if each.endswith("valija.css"))
+        fonts = re.findall(r'url\("([^"]+)"\)', await (await session.get(style)).text())
+        assert len(fonts) == 2
+        for path in [*loaded, *fonts]:
+            async with session.get(path) as answer:
+                assert answer.status == 200
+                assert "immutable" in answer.headers["Cache-Control"]
+
+
+# -- hostile input ---------------------------------------------------------------------------------------
+async def test_a_hostile_name_is_text_everywhere(pages: Pages) -> None:
+    await pages.invite("malo", Role.CLERK, HOSTILE)
+    async with pages.visiting("inge", Role.ADMINISTRATOR) as session:
+        for path in ("/people", "/people/malo", "/journal"):
+            text = await (await session.get(path)).text()
+            assert "<script>alert" not in text
+            assert "49" not in text.split("&lt;script&gt;")[-1][:80]
+
+
+async def test_an_oversized_form_is_refused(pages: Pages) -> None:
+    form = io.BytesIO(b"login=" + b"x" * MAX_FORM_BYTES)
+    async with pages.browser(**{"Content-Type": "application/x-www-form-urlencoded"}) as session:
+        answer = await session.post("/login", data=form)
+        assert answer.status == 413
+        assert "limit_exceeded" in await answer.text()
+
+
+@pytest.mark.parametrize("body", [b"login=%ff%fe&password=x", b"login=a&login=b", b"\xff\xfe=\xff", b""])
+async def test_a_form_that_is_none_is_refused(pages: Pages, body: bytes) -> None:
+    async with pages.browser(**{"Content-Type": "application/x-www-form-urlencoded"}) as session:
+        assert (await session.post("/login", data=body)).status in {400, 401}
+
+
+async def test_an_address_that_does_not_exist_says_so(pages: Pages) -> None:
+    async with pages.visiting("juana", Role.PROSECUTOR) as session, session.get("/nothing") as answer:
+        assert answer.status == 404
+
+
+# -- roles and languages ---------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("role", "may"),
+    [
+        (Role.PROSECUTOR, {"/account"}),
+        (Role.CLERK, {"/account"}),
+        (Role.AUDITOR, {"/account", "/journal"}),
+        (Role.ADMINISTRATOR, {"/account", "/journal", "/people"}),
+    ],
+)
+async def test_a_role_opens_what_it_should(pages: Pages, role: Role, may: set[str]) -> None:
+    async with pages.visiting(f"rol.{role.value}", role) as session:
+        for path in ("/account", "/journal", "/people"):
+            async with session.get(path) as answer:
+                assert answer.status == (200 if path in may else 403), path
+
+
+async def test_an_administrator_invites_changes_and_shuts_out(pages: Pages) -> None:
+    async with pages.visiting("kati", Role.ADMINISTRATOR) as session:
+        form = {"login": "leo", "name": "Leo", "role": "clerk", "desk": "central"}
+        shown = await (await session.post("/people", data=form)).text()
+        assert re.search(rf"{pages.origin}/invitation/[A-Za-z0-9_-]{{43}}", shown)
+        await session.post("/people/leo", data=form | {"role": "prosecutor"})
+        assert pages.parts.register.named("leo").role is Role.PROSECUTOR
+        await session.post("/people/leo/disable")
+        assert pages.parts.register.find("leo") is None
+        own = await session.post("/people/kati/disable")
+        assert own.status == 400
+        assert (await session.post("/people/kati", data=form | {"role": "clerk"})).status == 400
+
+
+async def test_each_language_is_spoken_when_it_is_asked_for(pages: Pages) -> None:
+    async with pages.browser(**{"Accept-Language": "fr, es;q=0.8"}) as session:
+        text = await (await session.get("/login")).text()
+        assert '<html lang="es"' in text
+        await session.post("/language", data={"language": "pt-PT", "here": "/login"})
+        assert '<html lang="pt-PT"' in await (await session.get("/login")).text()
+        assert (await session.post("/language", data={"language": "xx", "here": "/"})).status == 400
