@@ -172,6 +172,9 @@ class Line:
                 await self._ws.close(code=WSCloseCode.OK)
         except TimeoutError:
             self.cut()
+        finally:
+            # A circle through the session would keep the connection's buffers until somebody looks for circles.
+            self.on_room = _nothing
 
     def cut(self) -> None:
         """Break the line at once."""

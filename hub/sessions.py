@@ -10,7 +10,7 @@ when a slow reader caught up; and only while there is reason to believe that som
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeVar
 
@@ -125,30 +125,35 @@ class Session:
     # -- the connection
     async def open(self) -> bool:
         """Whether the member proved itself and was let in."""
-        async for event in self._events():
-            if isinstance(event, Authenticated):
-                await self._let_in(event.hello)
-                return not self.is_over
+        while (events := await self._heard()) is not None:
+            for event in events:
+                if isinstance(event, Authenticated):
+                    await self._let_in(event.hello)
+                    return not self.is_over
         return False
 
     async def talk(self) -> None:
         """Do what the member asks, until either side ends it."""
-        async for event in self._events():
+        while (events := await self._heard()) is not None:
+            self._attend(events)
+            # A session that waits for its next message holds nothing of the last one, which may have had megabytes.
+            del events
+
+    def _attend(self, events: Sequence[Event]) -> None:
+        for event in events:
             if isinstance(event, FrameReceived):
                 self._handle(event.frame)
 
-    async def _events(self) -> AsyncIterator[Event]:
-        while not self.is_over:
-            try:
-                data = await self.line.receive()
-            except PeerError as error:
-                self.end(error)
-                return
-            if data is None:
-                return
-            for event in self._judged(data):
-                if not self._told(event):
-                    yield event
+    async def _heard(self) -> list[Event] | None:
+        """What follows from the next message, where it needs knowledge of the session; None once it is over."""
+        if self.is_over:
+            return None
+        try:
+            data = await self.line.receive()
+        except PeerError as error:
+            self.end(error)
+            return None
+        return None if data is None else [event for event in self._judged(data) if not self._told(event)]
 
     def _judged(self, data: bytes) -> list[Event]:
         if self._machine.state is State.OPEN:

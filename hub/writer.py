@@ -136,6 +136,8 @@ class Writer(Generic[G]):
             except BaseException as error:  # noqa: BLE001 - whatever it was, nobody knows what is durable
                 self._fatal(error)
                 return
+            # While it waits for the next ones, the thread holds nothing of what these carried.
+            jobs.clear()
             if is_last:
                 return
 
