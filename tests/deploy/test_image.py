@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,8 @@ for found in pkgutil.walk_packages(room.__path__, sys.argv[3] + "."):
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy that holds what the recipe copies."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheels")
-    shutil.copy(places.ROOT / "pyproject.toml", source)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(places.ROOT / name, source)
     for room in ("protocol", "keys", "hub", "node"):
         shutil.copytree(places.ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
     argv = [
@@ -75,3 +77,13 @@ def test_the_wheel_holds_the_four_rooms_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.partition("/")[0] for name in archive.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"protocol", "keys", "hub", "node"}
+
+
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        told = email.message_from_bytes(archive.read(name))
+    assert (told["Name"], told["Requires-Python"]) == ("valija", ">=3.11")
+    assert told["Description-Content-Type"] == "text/markdown"
+    assert told.get_payload(decode=True).decode().strip() == (places.ROOT / "README.md").read_text().strip()  # type: ignore[union-attr]
+    assert {"hub", "node"} <= set(told.get_all("Provides-Extra", []))
