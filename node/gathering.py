@@ -17,7 +17,7 @@ from node.reach import Audience, Reach, Target, read_audience, resolve, still
 from node.tables import outbox, peers, state
 from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
 from protocol.errors import DamagedError
-from protocol.limits import MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES, MAX_BODIES_BYTES
+from protocol.limits import KIB, MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES
 from protocol.messages.message import Kind
 from protocol.messages.receipts import Void, VoidReason
 from protocol.names import MessageId, Party
@@ -26,6 +26,9 @@ LINKS_A_RUN: Final = MAX_BATCH_LEAVES - 256
 """The rest of a batch is left for notices, which wait for no room."""
 
 MESSAGES_A_RUN: Final = 4_096
+FULL_BYTES: Final = 246 * KIB
+"""So much fills a ciphertext of 256 KiB, with what comes beside the messages; more would be padded to twice that."""
+
 LASTING_SECONDS: Final = 3_660 * 86_400
 """What is no message has no author's expiry: it goes until it is answered."""
 
@@ -52,42 +55,55 @@ class Room:
         return self.envelopes < 1 or self.max_bytes <= 0 or self.links < 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """One audience and whom of it can be sealed to now; from one `Groups` the same two give the same object."""
+
+    audience: Audience
+    targets: Sequence[Target]
+
+
 class Groups:
     """Messages joined into drafts while they fit, and while no recipient would get a later one before an earlier."""
 
-    __slots__ = ("_latest", "_open", "_room", "_sizes", "drafts")
+    __slots__ = ("_courses", "_latest", "_open", "_room", "drafts")
 
     def __init__(self, room: Room) -> None:
         """Nothing yet."""
         self._room = room
-        self._open: dict[tuple[object, ...], Draft] = {}
-        self._sizes: dict[int, int] = {}
+        self._courses: dict[tuple[Audience, tuple[int, ...]], Course] = {}
+        self._open: dict[tuple[Kind, Course, int], Draft] = {}
         self._latest: dict[int, Draft] = {}
         self.drafts: list[Draft] = []
 
-    def add(self, kind: Kind, audience: Audience, targets: Sequence[Target], message: Written, part: Part) -> bool:
+    def course(self, audience: Audience, targets: Sequence[Target]) -> Course:
+        """The course to these targets."""
+        # One peer more or less to seal to is another envelope, although the audience be the same.
+        key = (audience, tuple([target.peer.id for target in targets]))
+        return self._courses.setdefault(key, Course(audience, targets))
+
+    def add(self, kind: Kind, course: Course, message: Written, part: Part) -> bool:
         """Whether the message found a place; False once the run is full."""
         expires_at = message.expires_at if kind is Kind.MESSAGE else message.accepted_at + LASTING_SECONDS
-        # One peer more or less to seal to is another envelope, although the audience be the same.
-        key = (kind, audience, tuple([target.peer.id for target in targets]), expires_at)
+        key, size = (kind, course, expires_at), part.size
         draft = self._open.get(key)
-        if draft is None or not self._fits(draft, part):
-            if not self._room.take(len(targets)):
+        if draft is None or not self._fits(draft, size):
+            if not self._room.take(len(course.targets)):
                 return False
-            draft = self._open[key] = Draft(kind, audience, targets, expires_at)
-            self._sizes[id(draft)] = 0
+            draft = self._open[key] = Draft(kind, course.audience, course.targets, expires_at)
             self.drafts.append(draft)
-            self._latest.update((target.peer.id, draft) for target in targets)
+            self._latest.update((target.peer.id, draft) for target in course.targets)
         draft.parts.append(part)
         draft.messages.append(message.id)
-        self._sizes[id(draft)] += part.size
-        self._room.max_bytes -= part.size
+        draft.size += size
+        self._room.max_bytes -= size
         return True
 
-    def _fits(self, draft: Draft, part: Part) -> bool:
+    def _fits(self, draft: Draft, size: int) -> bool:
+        if len(draft.parts) >= MAX_BODIES or draft.size + size > FULL_BYTES:
+            return False
         # Numbers follow the order of drafts: one that another overtook at some recipient takes nothing more.
-        is_latest = all(self._latest[target.peer.id] is draft for target in draft.targets)
-        return is_latest and len(draft.parts) < MAX_BODIES and self._sizes[id(draft)] + part.size <= MAX_BODIES_BYTES
+        return draft is self.drafts[-1] or all(self._latest[target.peer.id] is draft for target in draft.targets)
 
 
 # -- messages not looked at yet ------------------------------------------------------------------------
@@ -111,16 +127,15 @@ def new_messages(ctx: Context, reach: Reach, room: Room) -> list[Draft]:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    audience: Audience
-    targets: tuple[Target, ...]
+    course: Course
     away: tuple[tuple[Party, str], ...]
 
 
-def _plan(ctx: Context, reach: Reach, addressed: bytes) -> _Plan:
+def _plan(ctx: Context, reach: Reach, groups: Groups, addressed: bytes) -> _Plan:
     audience = resolve(ctx, addressed)
     answers = [(party, reach.target(party)) for party in audience.parties]
-    targets = tuple(answer for _party, answer in answers if isinstance(answer, Target))
-    return _Plan(audience, targets, tuple((party, why) for party, why in answers if isinstance(why, str)))
+    course = groups.course(audience, tuple(answer for _party, answer in answers if isinstance(answer, Target)))
+    return _Plan(course, tuple((party, why) for party, why in answers if isinstance(why, str)))
 
 
 def _place(ctx: Context, reach: Reach, groups: Groups, plans: dict[bytes, _Plan], message: Written) -> bool:
@@ -131,16 +146,16 @@ def _place(ctx: Context, reach: Reach, groups: Groups, plans: dict[bytes, _Plan]
         return _end(ctx, message, VoidReason.REFUSED)
     plan = plans.get(message.addressed)
     if plan is None:
-        plan = plans[message.addressed] = _plan(ctx, reach, message.addressed)
-    if not 1 <= len(plan.audience.parties) <= MAX_AUDIENCE:
+        plan = plans[message.addressed] = _plan(ctx, reach, groups, message.addressed)
+    audience = plan.course.audience
+    if not 1 <= len(audience.parties) <= MAX_AUDIENCE:
         state.alarm(ctx.tx, ctx.second, "audience_mismatch", "a network that a message names was dissolved or grew")
         return _end(ctx, message, VoidReason.REFUSED)
-    if plan.targets and not groups.add(
-        Kind.MESSAGE, plan.audience, plan.targets, message, Part(message.header, message.content)
-    ):
+    part = Part(message.header, message.content)
+    if plan.course.targets and not groups.add(Kind.MESSAGE, plan.course, message, part):
         return False
     for party, why in plan.away:
-        outbox.wait(ctx.tx, peers.meet(ctx.tx, party).id, [message.id], plan.audience.encode(), why)
+        outbox.wait(ctx.tx, peers.meet(ctx.tx, party).id, [message.id], audience.encode(), why)
     if plan.away:
         state.event(ctx.tx, ctx.second, EventKind.MESSAGE, message.id)
     return True
@@ -176,8 +191,8 @@ def _take_waiting(ctx: Context, target: Target, groups: Groups) -> None:
             outbox.end(ctx.tx, target.peer.id, row, why, ctx.second)
             added = True
         else:
-            audience = still(ctx, read_audience(packed))
-            added = groups.add(Kind.MESSAGE, audience, [target], message, Part(message.header, message.content))
+            course = groups.course(still(ctx, read_audience(packed)), [target])
+            added = groups.add(Kind.MESSAGE, course, message, Part(message.header, message.content))
         if not added:
             break
         taken.append(row)
@@ -188,4 +203,4 @@ def _add_void(groups: Groups, target: Target, message: Written) -> bool:
     # A restored node cannot know whether it had sent this already: so the recipient is asked (SPEC 10.1).
     alone = Audience((target.peer.party,), None)
     void = Void(MessageId(message.message_id), VoidReason.WITHDRAWN)
-    return groups.add(Kind.VOID, alone, [target], message, Part(void.encode()))
+    return groups.add(Kind.VOID, groups.course(alone, [target]), message, Part(void.encode()))

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from node.context import Context
 from node.model import LinkState
 from node.reach import Audience, Target
@@ -22,12 +24,15 @@ from protocol.sealing import PreparedLink, Recipient
 from protocol.signing import HashLabel, Label, fresh_salts
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What becomes a body once it is salted."""
+class Part(Struct, frozen=True, gc=False):
+    """What becomes a body once it is salted; no dataclass, because there is one for every message."""
 
-    signed_part: bytes = field(repr=False)
-    content: bytes = field(default=b"", repr=False)
+    signed_part: bytes
+    content: bytes = b""
+
+    def __repr__(self) -> str:
+        """How much it is; never what is in it."""
+        return f"Part({self.size} bytes)"
 
     @property
     def size(self) -> int:
@@ -45,6 +50,7 @@ class Draft:
     expires_at: int
     parts: list[Part] = field(default_factory=list)
     messages: list[int] = field(default_factory=list)
+    size: int = 0
     numbered: tuple[Incarnation, int] | None = None
     voids: tuple[int, range] | None = None
 
@@ -94,7 +100,7 @@ def sign(ctx: Context, incarnation: Incarnation, view: View, drafts: Sequence[Dr
 
 def _write(ctx: Context, view: View, draft: Draft) -> tuple[Manifest, tuple[Body, ...], int]:
     salted = zip(fresh_salts(len(draft.parts)), draft.parts, strict=True)
-    bodies = tuple(Body(salt, part.signed_part, part.content) for salt, part in salted)
+    bodies = tuple([Body(salt, part.signed_part, part.content) for salt, part in salted])
     audience, identity = draft.audience, ctx.identity
     manifest = Manifest.build(
         draft.kind,

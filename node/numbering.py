@@ -43,6 +43,8 @@ def judge_messages(ctx: Context, peer: Peer, link: Link, bodies: Sequence[Opened
     ids = [header.message_id for header in headers]
     known = _known(ctx, series, link)
     remembered = inbox.remembered(ctx.tx, peer.id, ids)
+    if not known and not remembered and len(set(ids)) == len(ids):
+        return _all_new(ctx, series, link, ids)
     outcomes: list[Outcome] = []
     recorded: list[tuple[int, Known]] = []
     fresh: list[tuple[int, Mark]] = []
@@ -61,6 +63,13 @@ def judge_messages(ctx: Context, peer: Peer, link: Link, bodies: Sequence[Opened
         outcomes.append(outcome)
         recorded.append((seq, Known(outcome, name)))
     return Judged(_exceptions(link, outcomes, ids), tuple(fresh), _record(ctx, series, recorded))
+
+
+def _all_new(ctx: Context, series: Series, link: Link, ids: Sequence[MessageId]) -> Judged:
+    """The same where no number and no message was ever heard of, as nearly always."""
+    fresh = [(place, _mark(series, link, seq)) for place, seq in enumerate(link.numbers)]
+    recorded = [(seq, Known(Outcome.DELIVERED, name)) for seq, name in zip(link.numbers, ids, strict=True)]
+    return Judged((), tuple(fresh), _record(ctx, series, recorded))
 
 
 def _again(before: Known, name: MessageId, outcome: Outcome) -> Outcome:

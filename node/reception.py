@@ -227,17 +227,24 @@ def _messages(ctx: Context, taken: _Taken) -> None:
     arrived = numbering.arrivals(taken.inlink, first, ctx.second, judged, bodies)
     if arrived:
         known = table.desks(ctx.tx).keys()
-        desks = [(desk, each.id) for each in arrived for desk in _desks(ctx, bodies[each.place], known)]
+        to = {each.id: _to(bodies[each.place]) for each in arrived}
+        # Of the hundreds in one link nearly all are for the same.
+        named = {each: _desks(ctx, each, known) for each in set(to.values())}
+        desks = [(desk, row) for row, each in to.items() for desk in named[each]]
         inbox.archive(ctx.tx, taken.peer.id, arrived, desks)
         state.event(ctx.tx, ctx.second, EventKind.RECEIVED, first, len(arrived))
     urgent = any(body.content and body.content.urgency is not Urgency.ROUTINE for body in bodies)
     _owe_receipt(ctx, taken, judged, ctx.now if urgent else ctx.now + RECEIPT_SECONDS)
 
 
-def _desks(ctx: Context, body: OpenedBody, known: Container[str]) -> set[str]:
+def _to(body: OpenedBody) -> tuple[str, ...]:
+    return body.content.to if body.content else ()
+
+
+def _desks(ctx: Context, to: Sequence[str], known: Container[str]) -> set[str]:
     """The desks of ours that the author named; the empty name for this member, a network it is in, or a desk that is none."""
     me = ctx.identity.me.member
-    named = [address.partition("@")[0].partition("/") for address in (body.content.to if body.content else ())]
+    named = [address.partition("@")[0].partition("/") for address in to]
     return {desk if desk in known else "" for member, _slash, desk in named if member == me} or {""}
 
 
