@@ -26,6 +26,7 @@ from node.tables import inbox, state
 from protocol.batch import Verified
 from protocol.errors import (
     ClockSkewError,
+    ConflictError,
     LogError,
     MalformedError,
     PeerError,
@@ -84,7 +85,7 @@ class Engine:
         self._hub_ahead: int | None = None
         self._is_adrift = False
         self._upkeep_at = 0.0
-        self._wants_calendar = self._wants_view = False
+        self._wants_calendar = self._wants_view = self._is_calendar_refused = False
         self._tick_at = self._wake_at = 0.0
 
     # -- who we are ------------------------------------------------------------------------------------
@@ -144,7 +145,8 @@ class Engine:
         self._choose_certificate(tx)
         if extension.added and self.certificate is not None:
             ctx = self.context(tx)
-            self._courier.incarnation_begun(ctx)
+            # In a new life the hub takes other keys for the same days.
+            self._wants_calendar = self._courier.incarnation_begun(ctx) is not None or self._wants_calendar
             reception.retry_held(ctx, self._prekeys.prekey)
 
     def _come_back(self, tx: Transaction) -> None:
@@ -164,6 +166,9 @@ class Engine:
     # -- a session -------------------------------------------------------------------------------------
     def session_opened(self, ctx: Context, hello: ServerHello, welcome: Welcome, session: int) -> int:
         """The position to acknowledge first; from here on rounds prepare for this `session`."""
+        if self._hub_ahead is None:
+            # Prekeys die by two clocks, and only now there are two: a node that restarts often must come to it too.
+            self._upkeep_at = 0.0
         self._hub_ahead = hello.clock - ctx.second
         if abs(self._hub_ahead) > CLOCK_TELL_SECONDS:
             state.alarm(ctx.tx, ctx.second, ClockSkewError.code, f"the hub's clock is ahead by {self._hub_ahead} s")
@@ -202,6 +207,15 @@ class Engine:
         """Take in the hub's answer to a recall."""
         self._courier.recalled(ctx, attestation)
 
+    def published(self, ctx: Context, code: str | None) -> None:
+        """Take in the hub's answer to our calendar: one that was refused, for this reason, goes again within the hour.
+
+        Other keys under the same days of this incarnation were lost with a memory of ours: it has to be a new one.
+        """
+        self._is_calendar_refused = code is not None
+        if code == ConflictError.code:
+            recovery.request(ctx, Cause.ROLLED_BACK)
+
     def calendars(self, ctx: Context, answers: Sequence[tuple[str, bytes | None]]) -> None:
         """Take in calendars that were looked up; what waited for one is tried again."""
         for member, raw in answers:
@@ -238,7 +252,7 @@ class Engine:
         calendar = None
         if hourly or self._wants_calendar:
             made = self._prekeys.ensure(ctx.second, incarnation=self._later_life(ctx))
-            if made or self._wants_calendar:
+            if made or self._wants_calendar or self._is_calendar_refused:
                 calendar = self._prekeys.calendar(self._key, ctx.identity.certificate, ctx.second).raw
             self._wants_calendar = False
         if hourly:

@@ -24,10 +24,11 @@ from tests.faults import checker, evidence
 from tests.faults.checker import Verdict
 from tests.faults.cutting import Cutter
 from tests.faults.traffic import Traffic
+from tests.faults.trapped import Prelude, TrappedDaemon
 from tests.support.association import Association, found
 from tests.support.processes import Daemon, Daemons
 from tests.system.forked import PROGRAMS
-from tests.system.house import Api
+from tests.system.house import Api, post
 
 NETWORK: Final = "todos"
 _POLL_SECONDS: Final = 0.1
@@ -59,6 +60,7 @@ class Ground:
         seed: int = 0,
         forked: bool = False,
         tls: bool = True,
+        prelude: Prelude = Prelude(),  # noqa: B008 - it is frozen
     ) -> None:
         """Founded; nothing runs."""
         self.folder, self.members = folder, tuple(members)
@@ -67,7 +69,8 @@ class Ground:
         self.journals = folder / "journals"
         self.cutters: dict[str, Cutter] = {}
         self.deaths: list[Death] = []
-        self._rate, self._seed, self._tls = rate, seed, tls
+        self.archived: list[evidence.Archived] = []
+        self._rate, self._seed, self._tls, self._prelude = rate, seed, tls, prelude
         self._stack = ExitStack()
         self.traffic: Traffic
 
@@ -92,10 +95,13 @@ class Ground:
     def start(self) -> None:
         """Hub and nodes run, every node has a session, and case systems are ready to begin."""
         self.daemons.hub(self.association)
+        (hub,) = self.daemons.hubs
+        self._prepared(self.daemons.hubs, hub)
         scheme = "https" if self._tls else "http"
         for member, cutter in self.cutters.items():
             url = f"{scheme}://127.0.0.1:{cutter.port}"
             self.daemons.node(self.association, member, VALIJA_NODE_HUB_URL=url)
+            self._prepared(self.daemons.nodes, member)
         self.daemons.ready()
         apis = {
             member: Api(
@@ -108,14 +114,29 @@ class Ground:
         }
         self.traffic = Traffic.between(apis, self._rate, self._seed, self.journals)
 
-    @property
-    def hub(self) -> Daemon:
-        """The hub's process."""
-        return next(iter(self.daemons.hubs.values()))
+    def join(self, member: str) -> TrappedDaemon:
+        """The node of a member that is admitted now, and never ran."""
+        for paper in self.association.admit(member):
+            answer = post(self.association.url, "/log/statements", paper.raw)
+            assert answer.status == 200, answer
+        self.daemons.node(self.association, member)
+        daemon = self.daemons.nodes[member] = TrappedDaemon.like(self.daemons.nodes[member], self._prelude)
+        return daemon
 
-    def daemon(self, name: str) -> Daemon:
+    def _prepared(self, daemons: dict[str, Daemon], name: str) -> None:
+        daemons[name] = TrappedDaemon.like(daemons[name], self._prelude)
+        daemons[name].start()
+
+    @property
+    def hub(self) -> TrappedDaemon:
+        """The hub's process."""
+        return self.daemon("hub")
+
+    def daemon(self, name: str) -> TrappedDaemon:
         """The process of this member's node, or of the hub."""
-        return self.hub if name == "hub" else self.daemons.nodes[name]
+        daemon = next(iter(self.daemons.hubs.values())) if name == "hub" else self.daemons.nodes[name]
+        assert isinstance(daemon, TrappedDaemon)
+        return daemon
 
     @property
     def names(self) -> list[str]:
@@ -143,14 +164,20 @@ class Ground:
         """Every line is whole, everything runs, and every node has a session."""
         for cutter in self.cutters.values():
             cutter.heal()
-        deadline = time.monotonic() + 120
+        if self.recovers(120):
+            return
+        unready = {each.name: each.last_words() for each in self.daemons.all if not _is_ready(each)}
+        raise NotSettledError(f"not ready: {unready}")
+
+    def recovers(self, seconds: float) -> bool:
+        """Whether everything runs and every node has a session within so many seconds; what ended is started."""
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.supervise()
             if all(_is_ready(daemon) for daemon in self.daemons.all):
-                return
+                return True
             time.sleep(_POLL_SECONDS)
-        unready = {each.name: each.last_words() for each in self.daemons.all if not _is_ready(each)}
-        raise NotSettledError(f"not ready: {unready}")
+        return False
 
     def settle(self, seconds: float = 300) -> Verdict:
         """What became of everything, once nothing is under way any more; every process has ended well.
@@ -202,7 +229,7 @@ class Ground:
     def judge(self) -> Verdict:
         """What journals and archives say; nothing runs."""
         charter = self.association.charter
-        archived = [
+        self.archived = archived = [
             evidence.read_archive(self.association.homes[member], member, charter.raw) for member in self.members
         ]
         accounts = [checker.account(self.journals, each.member, each.proofs, each.kept) for each in archived]

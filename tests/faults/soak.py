@@ -23,6 +23,8 @@ from tests.faults.mischief import FAULTS, Mischief
 MEMBERS: Final = ("ar-mpf", "br-mpf", "co-fgn", "es-fge")
 _MINUTE: Final = 60.0
 _SETTLE_SECONDS: Final = 600.0
+_CALM_SECONDS: Final = 30.0
+CALM: Final = 0.4
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ def _suffer(plan: Plan, ground: Ground, mischief: Mischief) -> None:
     while time.monotonic() < began + plan.minutes * _MINUTE:
         mischief.once(FAULTS)
         mischief.pause(0, 2 * plan.every)
+        if mischief.random.random() < CALM:
+            # Faults alone would keep everybody waiting for the hub: now and then the exchange runs at its load.
+            ground.recovers(_CALM_SECONDS)
         if ground.traffic.clock.errors:
             return
         if time.monotonic() >= told + _MINUTE:

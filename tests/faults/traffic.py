@@ -110,9 +110,12 @@ class Author:
         elif dice < 0.30:
             self._taken_back()
         else:
-            to = self._random.sample(self._others, self._random.choice((1, 1, 1, 2)))
+            to = self._some()
             self._single(to, to)
         return 1
+
+    def _some(self) -> list[str]:
+        return self._random.sample(self._others, min(len(self._others), self._random.choice((1, 1, 1, 2))))
 
     def _key(self) -> str:
         self._number += 1
@@ -128,7 +131,7 @@ class Author:
         return told
 
     def _batch(self, count: int) -> int:
-        to = self._random.sample(self._others, self._random.choice((1, 1, 2)))
+        to = self._some()
         lines = [_Written(self._key(), tuple(to)) for _each in range(count)]
         self.journal.add(*(Asked(each.key, tuple(sorted(to)), self._age) for each in lines))
         self._written += lines
@@ -184,6 +187,11 @@ class Author:
     def _wait(self) -> None:
         if self.finished.wait(_RETRY_SECONDS):
             raise _Ended
+
+    @property
+    def acknowledged(self) -> int:
+        """How many messages were acknowledged so far."""
+        return len(self._acked)
 
     def api_operator(self) -> Api:
         """The same node, asked as its operator."""
