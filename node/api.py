@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from node import problems
 from node.config import is_loopback
-from node.desks import AtDesk, Caller, Operator
+from node.desks import AtDesk, Caller, Colleague, Operator
 from node.service import Service
 from protocol.errors import LimitError, UnauthorizedError, UsageError, ValijaError
 
@@ -105,7 +105,7 @@ def _admitting(door: Door) -> Any:
 def caller_of(request: web.Request) -> Caller:
     """Who asks."""
     caller = request[_CALLER]
-    if not isinstance(caller, Operator | AtDesk):
+    if not isinstance(caller, Operator | AtDesk | Colleague):
         raise UnauthorizedError
     return caller
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from node.acceptance import Request
-from node.desks import AtDesk, Caller
+from node.desks import AtDesk, Caller, Colleague, desks_of
 from node.handling import Forwarded
 from protocol.errors import LimitError, PeerError, UsageError
 from protocol.limits import MAX_AUDIENCE, MIB
@@ -199,15 +199,21 @@ def check_key(key: str) -> None:
 
 def desk_of(caller: Caller, named: str | None, default: str) -> str:
     """The desk in whose name the caller speaks; `UsageError` if a token names another desk than its own."""
-    if isinstance(caller, AtDesk):
-        if named not in {None, caller.desk}:
-            raise UsageError(f"this token speaks for the desk {caller.desk} alone")
-        return caller.desk
-    return named or default
+    own = desks_of(caller)
+    if own is None:
+        return named or default
+    if named is None and len(own) == 1:
+        return own[0]
+    if named not in own:
+        raise UsageError(
+            f"{'this token speaks' if isinstance(caller, AtDesk) else 'you speak'} for {', '.join(own)} alone"
+        )
+    return named
 
 
 def _content(asked: MessageRequest, to: tuple[str, ...], origin: Origin, caller: Caller) -> Content:
     login = "token" if isinstance(caller, AtDesk) else "operator"
+    author = caller.author if isinstance(caller, Colleague) else asked.author
     return Content(
         schema=SCHEMA,
         type=asked.type,
@@ -215,7 +221,7 @@ def _content(asked: MessageRequest, to: tuple[str, ...], origin: Origin, caller:
         body=Text(format=BodyFormat.PLAIN, text=asked.body) if isinstance(asked.body, str) else asked.body,
         to=to,
         origin=origin,
-        author=asked.author or Author(name=origin.desk, role="", login_method=login),
+        author=author or Author(name=origin.desk, role="", login_method=login),
         urgency=asked.urgency,
         thread=asked.thread,
         in_reply_to=asked.in_reply_to,

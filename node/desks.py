@@ -18,6 +18,7 @@ from node.store import Transaction
 from node.tables import desks as table
 from node.tables.desks import Token
 from protocol.errors import ConflictError, ExistsError, MalformedError, UnauthorizedError, UnknownDeskError, UsageError
+from protocol.messages.content import Author
 from protocol.names import check_name
 
 PREFIX: Final = "vlj_"
@@ -39,7 +40,22 @@ class AtDesk:
     desk: str
 
 
-Caller: TypeAlias = Operator | AtDesk
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """A person who logged in: sees what belongs to these desks, and speaks for one of them at a time."""
+
+    desks: tuple[str, ...]
+    author: Author
+
+
+Caller: TypeAlias = Operator | AtDesk | Colleague
+
+
+def desks_of(caller: Caller) -> tuple[str, ...] | None:
+    """The desks for which the caller speaks; None for all."""
+    if isinstance(caller, Operator):
+        return None
+    return caller.desks if isinstance(caller, Colleague) else (caller.desk,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import msgspec
 
 from node.api_requests import show_cursor, show_time
 from node.api_views import View, action_name, deliveries, reader, show_message_id
-from node.desks import AtDesk, Caller
+from node.desks import Caller, desks_of
 from node.model import EventKind, Record
 from node.store import Transaction
 from node.tables import evidence, finding, inbox
@@ -59,9 +59,10 @@ class Rendered(Record, frozen=True, gc=False):
 
     def is_for(self, caller: Caller, default_desk: str) -> bool:
         """Whether this caller sees it; what is for no desk by name is the default desk's."""
-        if not isinstance(caller, AtDesk):
+        own = desks_of(caller)
+        if own is None:
             return True
-        return caller.desk in self.desks or (caller.desk == default_desk and "" in self.desks)
+        return not self.desks.isdisjoint(own) or (default_desk in own and "" in self.desks)
 
 
 class _Brief(Record, frozen=True, gc=False):

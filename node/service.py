@@ -18,7 +18,7 @@ from node.acceptance import Accepted
 from node.api_requests import AcknowledgeRequest, Asked, Page, Writer, action_of, desk_of, id_range
 from node.api_views import View
 from node.context import Context
-from node.desks import AtDesk, Caller, Desks, FreshToken
+from node.desks import AtDesk, Caller, Colleague, Desks, FreshToken, Operator, desks_of
 from node.engine import Engine
 from node.events import Feed
 from node.handling import check_forward
@@ -32,7 +32,7 @@ from node.tables.finding import FOREVER, Arrival, Sent
 from node.uplink import Uplink
 from node.vitals import brief, vitals
 from node.withdrawal import Recalling
-from protocol.errors import UnauthorizedError, UnknownMessageError, UsageError, ValijaError
+from protocol.errors import UnauthorizedError, UnknownDeskError, UnknownMessageError, UsageError, ValijaError
 from protocol.messages.content import Content, from_json
 from protocol.messages.receipts import Actor
 from protocol.names import MessageId, Party
@@ -137,9 +137,8 @@ class Service:
     # -- finding ---------------------------------------------------------------------------------------
     def sees(self, caller: Caller) -> tuple[str, ...] | None:
         """The desks whose mail the caller sees, the empty name for the member's own; None for all."""
-        if not isinstance(caller, AtDesk):
-            return None
-        return (caller.desk, "") if caller.desk == self.writer.desk else (caller.desk,)
+        own = desks_of(caller)
+        return (*own, "") if own is not None and self.writer.desk in own else own
 
     async def identify(self, shown: str, caller: Caller) -> MessageId:
         """The id of the one message that the caller sees and that begins as `shown`.
@@ -185,7 +184,7 @@ class Service:
     def _seen(self, tx: Transaction, message_id: MessageId, caller: Caller) -> list[Sent | Arrival]:
         """Every message of this id that the caller sees; `UnknownMessageError` if there is none."""
         desks_seen, own = self.sees(caller), finding.sent_of(tx, message_id)
-        is_own = own is not None and (not isinstance(caller, AtDesk) or own.desk == caller.desk)
+        is_own = own is not None and own.desk in (desks_of(caller) or (own.desk,))
         found: list[Sent | Arrival] = [own] if own is not None and is_own else []
         found += [
             each
@@ -225,7 +224,7 @@ class Service:
 
     async def outbox(self, page: Page, caller: Caller, desk: str | None) -> View:
         """A page of what was sent, oldest first, or the newest first if `before` is asked."""
-        chosen = caller.desk if isinstance(caller, AtDesk) else desk
+        chosen = desks_of(caller) if desk is None else self._one(caller, desk)
         now = int(self.now())
 
         def job(tx: Transaction) -> View:
@@ -238,9 +237,16 @@ class Service:
         return await self.read(job)
 
     def _chosen(self, caller: Caller, desk: str | None) -> tuple[str, ...] | None:
-        if isinstance(caller, AtDesk) or desk is None:
-            return self.sees(caller)
-        return self.sees(AtDesk(self.desks.require(desk)))
+        return self.sees(caller if desk is None else AtDesk(*self._one(caller, desk)))
+
+    def _one(self, caller: Caller, desk: str) -> tuple[str]:
+        """The desk asked for, if the caller speaks for it; a token, which speaks for one, is given that."""
+        if isinstance(caller, AtDesk):
+            return (caller.desk,)
+        own = desks_of(caller)
+        if own is not None and desk not in own:
+            raise UnknownDeskError(desk)
+        return (self.desks.require(desk),)
 
     # -- searching -------------------------------------------------------------------------------------
     async def search(self, words: str, limit: int, caller: Caller) -> View:
@@ -296,7 +302,7 @@ class Service:
         """
         action = action_of(asked)
         desk = self.desks.require(desk_of(caller, asked.desk, self.writer.desk))
-        author = asked.author
+        author = caller.author if isinstance(caller, Colleague) else asked.author
         actor = Actor(author.name, author.role, author.login_method) if author else None
 
         def work(ctx: Context) -> None:
@@ -323,8 +329,9 @@ class Service:
 
     async def status(self, caller: Caller) -> View:
         """How this node is; a desk learns little of it."""
-        if isinstance(caller, AtDesk):
-            return brief(self.engine, self.uplink) | {"desk": caller.desk}
+        if not isinstance(caller, Operator):
+            own = desks_of(caller) or ()
+            return brief(self.engine, self.uplink) | {"desk": own[0] if len(own) == 1 else None}
         now = int(self.now())
         return await self.write(lambda tx: vitals(self.engine, self.uplink, self.url, self.started_at, tx, now))
 
@@ -355,7 +362,7 @@ class Service:
 
     def require_operator(self, caller: Caller) -> None:
         """Return if the caller is the operator; else `UnauthorizedError`."""
-        if isinstance(caller, AtDesk):
+        if not isinstance(caller, Operator):
             raise UnauthorizedError("this is the operator's, over the Unix socket")
 
 

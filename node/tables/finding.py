@@ -98,17 +98,14 @@ _SENT = "SELECT id, message_id, desk, accepted_at, expires_at, content FROM outb
 
 
 def sent(
-    tx: Transaction, after: int, before: int, limit: int, desk: str | None, *, newest_first: bool = False
+    tx: Transaction, after: int, before: int, limit: int, desks: Sequence[str] | None, *, newest_first: bool = False
 ) -> list[Sent]:
-    """At most `limit` messages of ours between these row ids, both excluded, of this desk or of all for None."""
+    """At most `limit` messages of ours between these row ids, both excluded, of these desks or of all for None."""
     order = "DESC" if newest_first else "ASC"
-    where, parameters = "id > ? AND id < ?", [after, before]
-    if desk is None:
-        rows = tx.all(f"{_SENT} WHERE {where} ORDER BY id {order} LIMIT +?", (*parameters, limit))
-    else:
-        sql = f"{_SENT} WHERE {where} AND desk = ? ORDER BY id {order} LIMIT +?"
-        rows = tx.all(sql, (*parameters, desk, limit))
-    return [_sent(row) for row in rows]
+    marks = ", ".join("?" * len(desks or ()))
+    where = "id > ? AND id < ?" if desks is None else f"id > ? AND id < ? AND desk IN ({marks})"
+    sql = f"{_SENT} WHERE {where} ORDER BY id {order} LIMIT +?"
+    return [_sent(row) for row in tx.all(sql, (after, before, *(desks or ()), limit))]
 
 
 def sent_by_row(tx: Transaction, rows: Sequence[int]) -> list[Sent]:
