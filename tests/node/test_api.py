@@ -473,6 +473,15 @@ async def test_desks_and_tokens_are_the_operators(scene: Scene) -> None:
                   headers={"Idempotency-Key": "desk"})  # fmt: skip
 
 
+@pytest.mark.parametrize("path", ["desks", "tokens", "messages"])
+@pytest.mark.parametrize("body", [b'{"name": "\xff"}', b'{"desk": "\xed\xa0\x80"}', b"\xfe\xff", b"[" * 100_000])
+async def test_a_form_that_is_no_text_is_the_callers_fault(scene: Scene, path: str, body: bytes) -> None:
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "form"}
+    async with scene.operators[BR].post(f"/api/v1/{path}", data=body, headers=headers) as answer:
+        told = await answer.json(content_type=None)
+        assert (answer.status, told["code"]) in {(400, "invalid_request"), (413, "limit_exceeded")}
+
+
 async def test_a_revoked_token_opens_nothing_any_more(scene: Scene) -> None:
     token = await desk_token(scene, AR, "extradiciones")
     async with case_system(scene.nodes[AR], token) as client:

@@ -400,6 +400,27 @@ def test_notice_first(lab: Lab, sender: Node, reader: Node) -> None:
     assert reader.count("held") == 0
 
 
+def test_what_comes_before_the_mirror_and_before_its_notice_is_judged_until_all_is_in(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    sender.write("k0", "cero", "co-fgn")
+    lab.settle()
+    sender.restore(sender.snapshot())
+    sender.connect()
+    sender.write("k1", "uno", "co-fgn")
+    submit(lab, sender)
+    notice, message = lab.hub.queue("co-fgn")
+    box = lab.hub.memory.mailboxes["co-fgn"]
+    box.items = [replace(message, position=notice.position), replace(notice, position=message.position)]
+    reader.take(box.items)
+    assert reader.run(lambda ctx: inbox.held_codes(ctx.tx)) == {"view_ahead": 2}
+    assert reader.texts == ["cero"]
+    # The message is judged first, and waits for the notice behind it; then it is judged once more.
+    reader.mirror_now()
+    assert reader.texts == ["cero", "uno"]
+    assert reader.count("held") == 0
+
+
 def test_restored_reseals(lab: Lab, sender: Node, reader: Node) -> None:
     message = sender.write("k1", "uno", "co-fgn")
     submit(lab, sender)
