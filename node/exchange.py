@@ -178,6 +178,7 @@ class Exchange:
                 self._answered(frame.request)
                 if frame.code is not None:
                     self._log.warning("calendar_refused", code=frame.code)
+                self._then(self._rounds.ask(lambda ctx: self._engine.published(ctx, frame.code)), _nobody)
             case Registry():
                 self._lookups.hurry(self._now())
                 self._wait_for_lookup()

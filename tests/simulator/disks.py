@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -103,12 +103,10 @@ class NodeDisk:
         """What `valija-node backup` would write."""
         return self.archive.snapshot()
 
-    def restore(self, backup: NodeMemory, *, with_prekeys: bool) -> None:
-        """Afterwards the disk holds this backup; a rolled back image has its prekeys too."""
+    def restore(self, backup: NodeMemory, prekeys: dict[bytes, _Held] | None) -> None:
+        """Afterwards the disk holds this backup, and these prekeys or none."""
         self.archive.close()
-        self.archive = backup.snapshot()
-        if not with_prekeys:
-            self.prekeys = {}
+        self.archive, self.prekeys = backup.snapshot(), dict(prekeys or {})
 
 
 class _Committing(SqlTransaction):
@@ -185,23 +183,38 @@ class HubDisk:
 
     def __init__(self, tables: hub_memory._Tables) -> None:
         """It holds a copy of these tables."""
-        self.tables = copy.deepcopy(tables)
+        self.tables = _copied(tables)
         self.fate = Fate()
 
     def backup(self) -> hub_memory._Tables:
         """A copy of what is durable."""
-        return copy.deepcopy(self.tables)
+        return _copied(self.tables)
 
     def restore(self, backup: hub_memory._Tables) -> None:
         """Go back to this backup, with the log as it is now: members hold copies of it, and it never rolls back."""
         now = self.tables
-        self.tables = copy.deepcopy(backup)
+        self.tables = _copied(backup)
         for name in ("entries", "statements", "checkpoint", "incarnation"):
             setattr(self.tables, name, getattr(now, name))
+
+    @staticmethod
+    def hold(tables: hub_memory._Tables) -> hub_memory.MemoryStore:
+        """A store on these tables, whose commits are good."""
+        store = hub_memory.MemoryStore()
+        store._tables = tables
+        return store
 
     def open(self) -> HubStore:
         """A store on this disk, for one process."""
         return HubStore(self)
+
+
+def _copied(tables: hub_memory._Tables) -> hub_memory._Tables:
+    # Rows are values, but for envelopes, which count who waits, and places, which are lists.
+    copied = {each.name: dict(getattr(tables, each.name)) for each in fields(tables)}
+    copied["envelopes"] = {ref: copy.deepcopy(each) for ref, each in tables.envelopes.items()}
+    copied["places"] = {member: list(places) for member, places in tables.places.items()}
+    return hub_memory._Tables(**copied)
 
 
 class HubStore(hub_memory.MemoryStore):
@@ -211,6 +224,10 @@ class HubStore(hub_memory.MemoryStore):
         """What is on the disk is there."""
         super().__init__()
         self._tables, self._fate = disk.tables, disk.fate
+
+    def begin_quietly(self) -> hub_memory.MemoryTransaction:
+        """A transaction of nobody's: what a hub does that does not keep to its rules."""
+        return hub_memory.MemoryTransaction(self._tables)
 
     def begin(self) -> hub_memory.MemoryTransaction:
         """See `hub.store.Store`."""

@@ -22,6 +22,8 @@ from functools import lru_cache
 from typing import Any
 from unittest import mock
 
+from nacl.bindings import crypto_core_ed25519_is_valid_point
+
 from protocol import sealing, signing
 from protocol.errors import MalformedError, OpenError, SignatureError
 from protocol.sealing import Prekey
@@ -71,6 +73,9 @@ def _log_line(message: bytes, _secret: bytes) -> bytes:
 def _verify_log_line(_public: bytes, message: bytes, signature: bytes, name: str) -> None:
     if signature != _mark(b"log line", message):
         raise SignatureError(f"signature of {name}")
+
+
+_is_valid_point = lru_cache(crypto_core_ed25519_is_valid_point)
 
 
 # -- HPKE ----------------------------------------------------------------------------------------------
@@ -126,6 +131,7 @@ def cheap() -> Iterator[None]:
         (Cosigner, "verify", _verify_cosignature),
         (checkpoint, "crypto_sign", _log_line),
         (checkpoint, "_verify_ed25519", _verify_log_line),
+        (signing, "crypto_core_ed25519_is_valid_point", _is_valid_point),
         (Prekey, "__init__", _begin),
         (Prekey, "unwrap", _unwrap),
         (sealing, "_wrap", _wrap),

@@ -115,6 +115,10 @@ class Loop:
         heapq.heappush(self._timers, (when, next(self._numbers), handle, context.get(OWNER)))
         return handle
 
+    def plan(self, delay: float, callback: Any, *args: Any) -> None:
+        """Do this after so many seconds, whoever dies meanwhile: what nature and people do."""
+        self.call_later(delay, callback, *args, context=Context())
+
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Cancelled timers are passed over when their time comes."""
 
@@ -124,8 +128,13 @@ class Loop:
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> asyncio.Task[Any]:
         """See `asyncio`."""
-        task = asyncio.Task(coro, loop=self._as_asyncio, name=name or "task", context=context)
         owner = OWNER.get() if context is None else context.get(OWNER)
+        if owner is not None and not owner.is_alive:
+            # What the dead would still like to begin.
+            coro.close()
+            never: Any = self.create_future()
+            return never  # type: ignore[no-any-return]
+        task = asyncio.Task(coro, loop=self._as_asyncio, name=name or "task", context=context)
         if owner is not None:
             owner.adopt(task)
         return task

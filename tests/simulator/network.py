@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,7 +81,7 @@ class End:
         while self.is_open and self.in_flight > BUFFER_BYTES:
             self._room = self.line.loop.create_future()
             await self._room
-        if not self.is_open:
+        if not self.is_open or not self.owner.is_alive:
             raise ConnectionResetError
         for each in self.damage(data) if self.damage else [data]:
             self._send(Message(WSMsgType.BINARY, each), len(each))
@@ -95,7 +96,7 @@ class End:
 
     async def close(self, *, code: int = 1000) -> bool:
         """Say goodbye and hang up; what was sent before still arrives."""
-        if self.is_open:
+        if self.is_open and self.owner.is_alive:
             self.say_goodbye()
         return True
 
@@ -128,10 +129,10 @@ class End:
     # -- the way ---------------------------------------------------------------------------------------
     def _send(self, message: Message, size: int) -> None:
         self.in_flight += size
-        weather = self.line.weather
+        weather = self.line.weather()
         delay = self.line.chance.uniform(weather.least_delay, weather.most_delay) + size / weather.bytes_per_second
         self._free_at = max(self._free_at, self.line.loop.time() + delay)
-        self.line.loop.call_at(self._free_at, self.peer._arrive, message)
+        self.line.loop.call_at(self._free_at, self.peer._arrive, message, context=Context())
 
     def _arrive(self, message: Message) -> None:
         if self.is_open and not self.is_deaf:
@@ -172,7 +173,7 @@ class Wire:
 
     loop: Loop
     chance: random.Random
-    weather: Weather
+    weather: Callable[[], Weather]
     name: str
     say: Callable[[str, str], None]
     ends: tuple[End, End] = field(init=False)
@@ -197,8 +198,9 @@ class Wire:
 
     def after_delay(self, end: End, work: Callable[[], object]) -> None:
         """Do `work` at the other side, if the way there is open."""
+        weather = self.weather()
         if not end.peer.is_deaf:
-            self.loop.call_later(self.chance.uniform(self.weather.least_delay, self.weather.most_delay), work)
+            self.loop.plan(self.chance.uniform(weather.least_delay, weather.most_delay), work)
 
     def cut(self, why: str) -> None:
         """Both ends learn at once that the line is gone; what is under way is lost."""
@@ -211,7 +213,7 @@ class Wire:
         """Nothing reaches these ends (0 the node's, 1 the hub's) any more; the node's heartbeat notices."""
         for number in deaf:
             self.ends[number].is_deaf = True
-        self.loop.call_later(HEARTBEAT_SECONDS, self._unheard)
+        self.loop.plan(HEARTBEAT_SECONDS, self._unheard)
 
     def _unheard(self) -> None:
         # A heartbeat needs both ways.  The hub's end may go on in the belief that somebody is there.

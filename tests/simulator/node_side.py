@@ -11,14 +11,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Protocol
 
-from node import acceptance, recovery, withdrawal
+from node import acceptance, withdrawal
 from node.acceptance import Accepted, Request
 from node.context import Context
 from node.engine import Engine, Going
 from node.founding import Anchor
 from node.rounds import Rounds
-from node.store import Transaction
-from node.tables import state
 from node.uplink import Uplink
 from protocol.names import MessageId, Party
 from protocol.signing import PrivateKey
@@ -33,8 +31,8 @@ class Roads(Protocol):
     async def connect(self, member: str, process: Process) -> End:
         """A new line; `HubGoneError` if nobody answers."""
 
-    async def get(self, member: str, path: str) -> bytes:
-        """What GET gives; `HubGoneError` if nobody answers, or says no."""
+    async def get(self, member: str, path: str) -> tuple[bytes, int]:
+        """What GET gives, and the hub's clock; `HubGoneError` if nobody answers, or says no."""
 
     async def post(self, member: str, raw: bytes) -> int:
         """The leaf of this statement."""
@@ -50,7 +48,8 @@ class Way:
 
     async def get(self, path: str, _max_bytes: int = 0) -> bytes:
         """See `HubLine.get`."""
-        return await self._roads.get(self._member, path)
+        body, self.clock = await self._roads.get(self._member, path)
+        return body
 
     async def post_statement(self, raw: bytes) -> int:
         """See `HubLine.post_statement`."""
@@ -109,15 +108,13 @@ class NodeProcess:
         self.uplink: Uplink | None = None
         self._asked: list[tuple[Callable[[Context], Any], Callable[[Any], None]]] = []
 
-    def begin(self, *, restored: bool) -> None:
+    def begin(self) -> None:
         """Serve."""
-        self.process.spawn(self._serve(restored=restored))
+        self.process.spawn(self._serve())
 
-    async def _serve(self, *, restored: bool) -> None:
+    async def _serve(self) -> None:
         """As `node.daemon` puts the parts together."""
         await asyncio.wrap_future(self.store.submit(self.engine.load))
-        if restored:
-            await asyncio.wrap_future(self.store.submit(self._restored))
         self.rounds = Rounds(self.store, self.engine, self.clock, self._gone, self._failed)
         log: Any = self.log
         self.uplink = Uplink(self._line, self.engine, self.rounds, self.store, self._key, self.clock, log)
@@ -125,10 +122,6 @@ class NodeProcess:
             self._ask(work, done)
         self._asked.clear()
         await self.uplink.run()
-
-    def _restored(self, tx: Transaction) -> None:
-        if state.incarnation(tx) is not None:
-            recovery.restored(self.engine.context(tx))
 
     def _gone(self, going: Going) -> None:
         if self.uplink is not None:

@@ -8,6 +8,7 @@ from functools import cache
 from hub import memory_store as hub_memory
 from hub.log import Log
 from hub.store import transaction
+from keys.prekeys import _Held
 from node.founding import Anchor
 from node.memory_store import MemoryStore
 from protocol.trust.registry import Entry
@@ -17,19 +18,26 @@ from tests.support.world import DAY, World
 
 MEMBERS = ("ar-mpf", "br-mpf", "co-fgn", "es-fge")
 NETWORK = "rfai"
-MAILBOX_MESSAGES = 24
-MAILBOX_BYTES = 1 << 22
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Disks:
+    """What the disks of a town hold."""
+
+    hub: hub_memory._Tables
+    archives: dict[str, MemoryStore]
+    prekeys: dict[str, dict[bytes, _Held]]
+
+
+@dataclass(frozen=True, eq=False)
 class Papers:
-    """The association, and disks on which nothing happened yet."""
+    """The association of these members, and disks on which nothing happened yet."""
 
+    members: tuple[str, ...]
     world: World
     keys: Keys
     anchor: Anchor
-    hub: hub_memory._Tables
-    node: MemoryStore
+    disks: Disks
 
 
 class _Founding(World):
@@ -45,19 +53,20 @@ class _Founding(World):
 
 
 @cache
-def papers(*, cheap: bool, mailbox_messages: int = 100_000) -> Papers:
-    """The association of all seeds; made while the doubles of `cheap` stand, or while they do not.
+def papers(members: tuple[str, ...], mailbox_messages: int, *, cheap: bool) -> Papers:
+    """The association of many seeds; made while the doubles of `cheap` stand, or while they do not.
 
     `mailbox_messages` is what the charter lets wait for a member.
     """
     limits = Limits(14 * DAY, 1 << 30, mailbox_messages, DAY, 3 * DAY)
-    world = _Founding(members=MEMBERS, limits=limits)
-    world._logged(world.roster(NETWORK, MEMBERS))
+    world = _Founding(members=members, limits=limits)
+    world._logged(world.roster(NETWORK, members))
     keys = Keys.of(world.hub_key.seeds(), (world.log_seed, world.log_ed25519_seed), world.name)
     signed = world.statements[0]
     if not isinstance(signed.statement, Charter):
         raise TypeError("leaf 0 is the charter")
-    return Papers(world, keys, Anchor(signed, signed.statement), _hub_disk(world, keys), MemoryStore())
+    disks = Disks(_hub_disk(world, keys), {each: MemoryStore() for each in members}, {each: {} for each in members})
+    return Papers(members, world, keys, Anchor(signed, signed.statement), disks)
 
 
 def _hub_disk(world: World, keys: Keys) -> hub_memory._Tables:

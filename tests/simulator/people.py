@@ -104,7 +104,7 @@ class People:
         elif isinstance(answer, UsageError):
             asked.refused = answer.code
         else:
-            self.town.loop.call_later(AGAIN_SECONDS, self._ask_again, asked)
+            self.town.loop.plan(AGAIN_SECONDS, self._ask_again, asked)
 
     def _ask_again(self, asked: Asked) -> None:
         if not asked.is_safe:

@@ -25,3 +25,17 @@ def test_a_quiet_day_ends_with_everything_delivered_receipted_and_forgotten_by_t
 
 def test_the_doubles_of_the_cryptography_change_nothing_that_happens() -> None:
     assert _day(3) == _day(3, real=True)
+
+
+def test_a_node_that_lost_its_prekeys_begins_a_new_life_and_is_reached_again() -> None:
+    with town(4, ("ar-mpf", "br-mpf")) as here:
+        here.start()
+        here.run(5)
+        node = here["br-mpf"]
+        node.kill()
+        node.disk.prekeys = {}
+        node.start()
+        here.people.write("ar-mpf", "k", "br-mpf")
+        here.run(120)
+        assert here.judge.unsettled() == []
+        here.judge.check()

@@ -12,31 +12,48 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 from unittest import mock
 
 from hub import chores, core, hall
+from hub import memory_store as hub_memory
 from hub.config import Sessions
 from hub.rounds import Round
 from hub.store import transaction
-from node import uplink
+from keys.prekeys import _Held
+from node import recovery, uplink
+from node.context import Context, Identity
+from node.memory_store import MemoryStore
+from node.mirror import Mirror
 from node.sql import SqlTransaction
-from protocol.errors import HubGoneError, ValijaError
+from node.store import Transaction
+from node.tables import state
+from protocol.batch import Verified
+from protocol.errors import HubGoneError, StoreError, ValijaError
 from protocol.trust.statements import Cause
 from tests.simulator import doubles
-from tests.simulator.disks import HubDisk, NodeDisk
+from tests.simulator.disks import Fate, HubDisk, NodeDisk, PowerCutError
 from tests.simulator.hub_side import HubProcess, Socket
 from tests.simulator.judge import Judge
 from tests.simulator.loop import Loop, Process
 from tests.simulator.network import End, Weather, Wire
 from tests.simulator.node_side import Log, NodeProcess
-from tests.simulator.papers import MEMBERS, Papers, papers
+from tests.simulator.papers import MEMBERS, Disks, Papers, papers
 from tests.simulator.people import People
 from tests.simulator.trace import Trace
 
 HUB = ""
 ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Backup:
+    """A node's archive of some moment; the prekeys are there for an image of the whole disk."""
+
+    archive: MemoryStore
+    prekeys: dict[bytes, _Held]
 
 
 class Machine:
@@ -47,6 +64,8 @@ class Machine:
         self.town, self.name = town, name
         self.clock_offset = 0.0
         self.commit_seconds = 0.002
+        self.is_away = False
+        self.fate = Fate()
         self.process: Process | None = None
         self.lives = 0
 
@@ -82,18 +101,22 @@ class Machine:
     def ended(self, process: Process, why: str) -> None:
         """The process ends, as one that may hold nothing true any more does."""
         # Not in the middle of its own words.
-        self.town.loop.call_soon(self._gone, process, why)
+        self.town.loop.plan(0, self._gone, process, why)
 
     def _gone(self, process: Process, why: str) -> None:
         if self.process is process:
             self.say(f"ends: {why}")
             self.kill(silently=why == "power")
-            if self.town.restarts:
-                self.town.loop.call_later(self.town.chance.uniform(0.5, 20), self.start_again)
+            self.town.loop.plan(self.town.chance.uniform(0.5, 20), self.start_again)
+
+    def start(self) -> None:
+        """Start."""
+        raise NotImplementedError
 
     def start_again(self) -> None:
-        """Start unless somebody did, or the disk is full still."""
-        raise NotImplementedError
+        """Start, unless somebody did, nobody is there, or the disk is full still."""
+        if self.process is None and not self.is_away and not self.fate.is_full:
+            self.start()
 
     def kill(self, *, silently: bool = False) -> None:
         """End the process at once; `silently`, the other ends of its lines learn nothing of it."""
@@ -110,11 +133,13 @@ class NodeMachine(Machine):
     def __init__(self, town: Town, name: str) -> None:
         """A new home."""
         super().__init__(town, name)
-        self.disk = NodeDisk(town.papers.node.snapshot())
+        self.disk = NodeDisk(town.disks.archives[name].snapshot(), dict(town.disks.prekeys[name]))
+        self.fate = self.disk.fate
+        self._went_back = False
         self.running: NodeProcess | None = None
 
-    def start(self, *, restored: bool = False) -> None:
-        """Start; `restored` after somebody put a backup back and said so."""
+    def start(self) -> None:
+        """Start."""
         process, world = self.born(), self.town.papers.world
         party, key = world.party(self.name), world.key(self.name)
         self.running = process.call(
@@ -132,18 +157,35 @@ class NodeMachine(Machine):
                 Log(partial(self.says, process)),
             )
         )
-        self.running.begin(restored=restored)
+        self.running.begin()
+        if self._went_back:
+            self._went_back = False
+            self.town.people.restored(self.name)
         self.town.people.started(self.name)
+
+    def restore(self, backup: Backup, *, is_noticed: bool) -> None:
+        """Put a backup back while no process runs; its prekeys come with an image that was rolled back unnoticed."""
+        self.disk.restore(backup.archive, None if is_noticed else backup.prekeys)
+        self._went_back = True
+        self.town.judge.went_back(self)
+        if is_noticed:
+            self.disk.archive.run(self._told_of_restore)
+        self.say("is restored" if is_noticed else "is rolled back, and nobody noticed")
+
+    def _told_of_restore(self, tx: Transaction) -> None:
+        if state.incarnation(tx) is not None:
+            world = self.town.papers.world
+            identity = Identity(world.party(self.name), world.certificates[self.name], world.key(self.name))
+            recovery.restored(Context(tx, self.now(), identity, Mirror(world.association), Verified()))
+
+    def backup(self) -> Backup:
+        """What can be put back later."""
+        return Backup(self.disk.backup(), dict(self.disk.prekeys))
 
     @property
     def tx(self) -> SqlTransaction:
         """The rows on the disk as they are now."""
         return SqlTransaction(self.disk.archive._connection)
-
-    def start_again(self) -> None:
-        """See `Machine.start_again`."""
-        if self.process is None and not self.disk.fate.is_full:
-            self.start()
 
     def kill(self, *, silently: bool = False) -> None:
         """See `Machine.kill`."""
@@ -160,31 +202,32 @@ class HubMachine(Machine):
     def __init__(self, town: Town) -> None:
         """A new home, with the papers installed."""
         super().__init__(town, HUB)
-        self.disk = HubDisk(town.papers.hub)
+        self.disk = HubDisk(town.disks.hub)
+        self.fate = self.disk.fate
         self.running: HubProcess | None = None
         self.settings = Sessions(idle_seconds=600)
 
     def start(self) -> None:
         """Start."""
         process = self.born()
-        self.running = process.call(
-            lambda: HubProcess(
-                process,
-                self.disk,
-                self.town.papers.keys,
-                self.settings,
-                self.now,
-                self.later,
-                partial(self.ended, process),
-                self._committed,
-            )
-        )
-        self.running.begin()
+        try:
+            self.running = process.call(lambda: self._made(process))
+        except (PowerCutError, StoreError) as error:
+            self.ended(process, "power" if isinstance(error, PowerCutError) else type(error).__name__)
+        else:
+            self.running.begin()
 
-    def start_again(self) -> None:
-        """See `Machine.start_again`."""
-        if self.process is None and not self.disk.fate.is_full:
-            self.start()
+    def _made(self, process: Process) -> HubProcess:
+        return HubProcess(
+            process,
+            self.disk,
+            self.town.papers.keys,
+            self.settings,
+            self.now,
+            self.later,
+            partial(self.ended, process),
+            self._committed,
+        )
 
     def kill(self, *, silently: bool = False) -> None:
         """See `Machine.kill`."""
@@ -202,7 +245,7 @@ class HubMachine(Machine):
     def restore(self, backup: Any) -> None:
         """Put a backup back, as `valija-hub install --restored` does: a new incarnation; the hub is down."""
         self.disk.restore(backup)
-        store, keys = self.disk.open(), self.town.papers.keys
+        store, keys = HubDisk.hold(self.disk.tables), self.town.papers.keys
         log = core.load_log(store, keys)
         if log is None:
             raise ValueError("an empty log")
@@ -220,20 +263,21 @@ class Town:
         self,
         chance: random.Random,
         shared: Papers,
-        members: tuple[str, ...] = MEMBERS,
+        disks: Disks,
         show: Callable[[str], None] | None = None,
     ) -> None:
         """Everything is off; the day is young."""
-        self.chance, self.papers = chance, shared
+        self.chance, self.papers, self.disks = chance, shared, disks
         self.loop = Loop()
         self.epoch = float(shared.world.now + 3_600)
         self.trace = Trace(self.loop.time, show)
-        self.weather = Weather()
-        self.restarts = True
+        self.weathers = {member: Weather() for member in shared.members}
+        self.backups: dict[str, Backup] = {}
+        self.hub_backup: hub_memory._Tables | None = None
         self.wires: list[Wire] = []
         self._lines = 0
         self.hub = HubMachine(self)
-        self.nodes = {member: NodeMachine(self, member) for member in members}
+        self.nodes = {member: NodeMachine(self, member) for member in shared.members}
         self.people = People(self)
         self.judge = Judge(self)
 
@@ -265,50 +309,45 @@ class Town:
 
     def close(self) -> None:
         """Everybody is gone."""
-        self.restarts = False
         for machine in self.machines:
             machine.kill(silently=True)
         for node in self.nodes.values():
             node.disk.archive.close()
 
     # -- roads -----------------------------------------------------------------------------------------
-    async def _way(self, what: str) -> None:
-        await asyncio.sleep(self.chance.uniform(self.weather.least_delay, self.weather.most_delay))
+    async def _way(self, member: str) -> HubProcess:
+        weather = self.weathers[member]
+        await asyncio.sleep(self.chance.uniform(weather.least_delay, weather.most_delay))
         if self.hub.running is None:
-            raise HubGoneError(f"{what}: connection refused")
+            raise HubGoneError("connection refused")
+        return self.hub.running
 
     async def connect(self, member: str, process: Process) -> End:
         """See `node_side.Roads`."""
-        await self._way("session")
-        running = self.hub.running
-        if running is None or self.hub.process is None:
-            raise HubGoneError("connection refused")
+        running = await self._way(member)
         self._lines += 1
-        wire = Wire(self.loop, self.chance, self.weather, f"{member}/{self._lines}", self.trace.say)
-        ours, theirs = wire.join(process, self.hub.process)
+        wire = Wire(self.loop, self.chance, lambda: self.weathers[member], f"{member}/{self._lines}", self.trace.say)
+        ours, theirs = wire.join(process, running.process)
         self.wires = [each for each in self.wires if each.is_open]
         self.wires.append(wire)
         running.connect(theirs)
         return ours
 
-    async def get(self, member: str, path: str) -> bytes:
+    async def get(self, member: str, path: str) -> tuple[bytes, int]:
         """See `node_side.Roads`."""
-        found = await self._asked(lambda hub: hub.answer(path))
+        found = await self._asked(member, lambda hub: hub.answer(path))
         if found is None:
             raise HubGoneError(f"answers 404 to {path}")
-        return bytes(found)
+        return bytes(found), int(self.hub.now())
 
     async def post(self, member: str, raw: bytes) -> int:
         """See `node_side.Roads`."""
-        index, _size = await self._asked(lambda hub: hub.core.publish(raw))
+        index, _size = await self._asked(member, lambda hub: hub.core.publish(raw))
         self.trace.say(member, f"posted leaf {index}")
         return int(index)
 
-    async def _asked(self, question: Callable[[HubProcess], Any]) -> Any:
-        await self._way("request")
-        running = self.hub.running
-        if running is None:
-            raise HubGoneError("connection refused")
+    async def _asked(self, member: str, question: Callable[[HubProcess], Any]) -> Any:
+        running = await self._way(member)
         asked = self.loop.create_future()
         running.process.spawn(_answer(question(running), asked))
         try:
@@ -316,7 +355,7 @@ class Town:
                 answer = await asked
         except TimeoutError:
             raise HubGoneError("no answer in time") from None
-        await self._way("answer")
+        await self._way(member)
         return answer
 
     def hang_up(self, process: Process, *, silently: bool) -> None:
@@ -348,20 +387,46 @@ async def _answer(question: Any, asked: asyncio.Future[Any]) -> None:
 
 
 @contextmanager
-def town(seed: int, *, real: bool = False, show: Callable[[str], None] | None = None, **how: Any) -> Iterator[Town]:
-    """A town whose every chance is drawn from `seed`; `real` with the real signatures and HPKE."""
-    chance = random.Random(seed)
+def town(
+    seed: int,
+    members: tuple[str, ...] = MEMBERS,
+    *,
+    real: bool = False,
+    fresh: bool = False,
+    mailbox_messages: int = 100_000,
+    show: Callable[[str], None] | None = None,
+) -> Iterator[Town]:
+    """A town whose every chance is drawn from `seed`; `real` with the real signatures and HPKE.
+
+    A `fresh` one has never met its hub; others have the disks of one that did.
+    """
     with ExitStack() as stack:
         if not real:
             stack.enter_context(doubles.cheap())
-        shared = papers(cheap=not real, mailbox_messages=how.pop("mailbox_messages", 100_000))
-        stack.enter_context(doubles.drawn_from(random.Random(chance.getrandbits(64))))
-        made = Town(chance, shared, show=show, **how)
-        stack.enter_context(mock.patch.object(uplink, "random", chance))
+        shared = papers(members, mailbox_messages, cheap=not real)
+        disks = shared.disks if fresh else _begun(shared)
+        yield stack.enter_context(_alive(Town(random.Random(seed), shared, disks, show)))
+
+
+@cache
+def _begun(shared: Papers) -> Disks:
+    with _alive(Town(random.Random(0), shared, shared.disks)) as made:
+        made.epoch -= 3_000
+        made.start()
+        made.run(60)
+        archives = {name: node.disk.backup() for name, node in made.nodes.items()}
+        return Disks(made.hub.disk.backup(), archives, {name: node.disk.prekeys for name, node in made.nodes.items()})
+
+
+@contextmanager
+def _alive(made: Town) -> Iterator[Town]:
+    with ExitStack() as stack:
+        stack.enter_context(doubles.drawn_from(random.Random(made.chance.getrandbits(64))))
         stack.enter_context(made.loop.current())
         log = Log(made.trace_of_hub)
         for module in (hall, chores):
             stack.enter_context(mock.patch.object(module, "_log", log))
         stack.enter_context(mock.patch.object(hall, "websocket", Socket))
+        stack.enter_context(mock.patch.object(uplink, "random", made.chance))
         stack.callback(made.close)
         yield made

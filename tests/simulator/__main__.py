@@ -1,0 +1,75 @@
+"""python -m tests.simulator SEEDS [--first N] [--jobs 2] [--real] [--table]      as many seeds, and what they came to
+python -m tests.simulator --replay SEED                                          one seed, with its trace
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing import Pool
+
+from tests.simulator.faults import FAULTS
+from tests.simulator.states import COLUMNS
+from tests.simulator.story import Outcome, tell
+
+_TOLD = 12
+
+
+def replay_command(seed: int) -> str:
+    """What to type to see this seed again."""
+    return f"python -m tests.simulator --replay {seed}"
+
+
+def soak(first: int, seeds: int, jobs: int) -> Iterator[Outcome]:
+    """The outcome of each seed, as they end."""
+    with Pool(jobs) as pool:
+        yield from pool.imap_unordered(_quietly, range(first, first + seeds), chunksize=8)
+
+
+def _quietly(seed: int) -> Outcome:
+    outcome = tell(seed)
+    outcome.lines = []
+    return outcome
+
+
+def table(struck: Counter[tuple[str, str]]) -> str:
+    """How often each fault struck in each state, and the cells in which none did."""
+    rows = [f"{'':34}" + " ".join(f"{column[2:][:7]:>7}" for column in COLUMNS)]
+    rows += [f"{name:34}" + " ".join(f"{struck[name, column]:7}" for column in COLUMNS) for name in sorted(FAULTS)]
+    empty = [f"{name} x {column}" for name in sorted(FAULTS) for column in COLUMNS if not struck[name, column]]
+    return "\n".join([*rows, f"empty cells: {len(empty)}", *(f"  {each}" for each in empty)])
+
+
+def main() -> int:
+    """Run what was asked for; 1 if a seed broke an invariant."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
+    parser.add_argument("seeds", nargs="?", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--replay", type=int)
+    asked = parser.parse_args()
+    if asked.replay is not None:
+        tell(asked.replay, show=print)
+        return 0
+    began, struck, longest, broken = time.monotonic(), Counter[tuple[str, str]](), 0.0, 0
+    for outcome in soak(asked.first, asked.seeds, asked.jobs):
+        struck.update(outcome.struck)
+        longest = max(longest, outcome.settled_after)
+        if outcome.broken:
+            broken += 1
+            print(f"seed {outcome.seed}: {outcome.broken}\n    {replay_command(outcome.seed)}", flush=True)
+    faults = sum(count for (_fault, column), count in struck.items() if column.startswith("m:"))
+    print(f"{asked.seeds} seeds in {time.monotonic() - began:.0f} s, {faults} faults, {broken} broken; ")
+    print(f"the longest took {longest / 3_600:.1f} hours of virtual time to settle after everything was mended")
+    if asked.table:
+        print(table(struck))
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

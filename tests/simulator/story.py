@@ -1,0 +1,189 @@
+"""One seed: people write, things break, everything is mended, and in the end all is told truly.
+
+plan        who takes part, how long it lasts, how patient faults are: all from the seed
+trouble     messages, withdrawals, backups and faults at chosen moments
+heal        disks have room, clocks are right, lines are good, everybody starts
+settle      within BOUND of virtual time nothing is left open
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Final
+from unittest import mock
+
+from hub import log
+from node import engine
+from protocol.messages.content import Urgency
+from tests.simulator.faults import FAULTS, LIES, Strike
+from tests.simulator.judge import BrokenError
+from tests.simulator.network import Weather
+from tests.simulator.papers import MEMBERS
+from tests.simulator.people import Asked
+from tests.simulator.states import cells
+from tests.simulator.town import Town, town
+from tests.support.world import DAY
+
+HOUR: Final = 3_600.0
+SETTLE_SECONDS: Final = 2 * DAY
+SETTLE_AFTER_LIES_SECONDS: Final = 17 * DAY
+"""An envelope that the hub dropped in silence is missed when it would have expired: W of 14 days, and what follows."""
+
+_STEPS: Final = (60.0, 600.0, HOUR, 6 * HOUR)
+_SMALL_MAILBOX: Final = 6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a seed decides before anything happens."""
+
+    members: tuple[str, ...]
+    messages: int
+    faults: int
+    patience: float
+    mailbox: int
+    kinds: tuple[str, ...]
+
+    @classmethod
+    def of(cls, chance: random.Random) -> Plan:
+        """Most stories are short; some take weeks, which cost as much as ten short ones."""
+        patience = chance.choices((120.0, HOUR, DAY, 20.0 * DAY), (60, 30, 8, 2))[0]
+        members = MEMBERS[: chance.choices((2, 3, 4), (70, 25, 5))[0]]
+        few = chance.choices((1, 2, 4, len(FAULTS)), (15, 25, 40, 20))[0]
+        return cls(
+            members,
+            chance.randint(3, 9),
+            chance.randint(1, 7),
+            patience,
+            _SMALL_MAILBOX if chance.random() < 0.15 else 100_000,
+            tuple(chance.sample(sorted(FAULTS), few)),
+        )
+
+
+@dataclass
+class Outcome:
+    """What a seed came to."""
+
+    seed: int
+    digest: str = ""
+    broken: str = ""
+    settled_after: float = 0.0
+    struck: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lines: list[str] = field(default_factory=list, repr=False)
+
+
+def tell(seed: int, *, real: bool = False, show: Callable[[str], None] | None = None) -> Outcome:
+    """Run one seed; `broken` says which invariant failed, if one did."""
+    plan = Plan.of(random.Random(f"plan {seed}"))
+    outcome = Outcome(seed)
+    with ExitStack() as stack:
+        if plan.patience > DAY:
+            # Where nothing happens for weeks, what is done each hour is done four times a day.
+            stack.enter_context(mock.patch.object(engine, "UPKEEP_SECONDS", 6 * HOUR))
+            stack.enter_context(mock.patch.object(log, "REFRESH_SECONDS", 6 * 3_600))
+        here = stack.enter_context(town(seed, plan.members, real=real, mailbox_messages=plan.mailbox, show=show))
+        story = Story(here, plan, outcome)
+        try:
+            story.run()
+        except Exception as error:
+            outcome.broken = f"{type(error).__name__}: {error}"
+            here.trace.say("judge", outcome.broken)
+            if show is not None:
+                raise
+        outcome.digest, outcome.lines = here.trace.digest, here.trace.lines
+    return outcome
+
+
+class Story:
+    """What happens in one seed."""
+
+    def __init__(self, here: Town, plan: Plan, outcome: Outcome) -> None:
+        """Nothing happened yet."""
+        self.town, self.plan, self.outcome = here, plan, outcome
+        self.chance = random.Random(f"story {outcome.seed}")
+        self.asked: list[Asked] = []
+        self.lied = False
+
+    def run(self) -> None:
+        """The whole of it; raises `BrokenError`, or whatever broke."""
+        self.town.start()
+        if self.chance.random() < 0.8:
+            self.town.run(2)
+        self._trouble()
+        self._heal()
+        self._settle()
+
+    # -- trouble -----------------------------------------------------------------------------------------
+    def _trouble(self) -> None:
+        todo: list[Callable[[], None]] = [self._write] * self.plan.messages + [self._strike] * self.plan.faults
+        todo += [self._withdraw] * self.chance.randint(0, 2)
+        self.chance.shuffle(todo)
+        if not self.chance.randrange(3):
+            todo.sort(key=lambda each: each is self._strike)
+        for act in todo:
+            self.town.run(self._pause())
+            if self.chance.random() < 0.25:
+                self._back_up()
+            act()
+
+    def _pause(self) -> float:
+        # Half of everything happens while the last thing is still under way.
+        if self.chance.random() < 0.5:
+            return self.chance.uniform(0, 0.2)
+        return float(min(self.plan.patience, 10 ** self.chance.uniform(-1, 6.5)))
+
+    def _write(self) -> None:
+        sender = self.chance.choice(self.plan.members)
+        others = [each for each in self.plan.members if each != sender]
+        to = () if self.chance.random() < 0.2 else (self.chance.choice(others),)
+        expires = self.town[sender].now() + self.chance.choice((60, HOUR, DAY, 30 * DAY))
+        soon = int(expires) if self.chance.random() < 0.1 else None
+        urgency = self.chance.choice((Urgency.ROUTINE, Urgency.URGENT))
+        key = f"{sender} {len(self.asked)}"
+        size = self.chance.choice((0, 0, 2_000, 60_000))
+        self.asked.append(self.town.people.write(sender, key, *to, expires_at=soon, urgency=urgency, size=size))
+
+    def _withdraw(self) -> None:
+        if self.asked:
+            self.town.people.withdraw(self.chance.choice(self.asked))
+
+    def _back_up(self) -> None:
+        member = self.chance.choice(self.plan.members)
+        self.town.backups[member] = self.town[member].backup()
+        if self.chance.random() < 0.3:
+            self.town.hub_backup = self.town.hub.disk.backup()
+
+    def _strike(self) -> None:
+        name, member = self.chance.choice(self.plan.kinds), self.chance.choice(self.plan.members)
+        self.outcome.struck.update((name, column) for column in cells(self.town, member))
+        self.town.trace.say(member, f"FAULT {name}")
+        self.lied = self.lied or name in LIES
+        FAULTS[name](Strike(self.town, member, self.chance, self.plan.patience))
+
+    # -- the end -----------------------------------------------------------------------------------------
+    def _heal(self) -> None:
+        self.town.run(self._pause())
+        self.town.trace.say("", "everything is mended")
+        for member in self.plan.members:
+            self.town.weathers[member] = Weather()
+        for machine in self.town.machines:
+            machine.clock_offset, machine.commit_seconds, machine.is_away = 0.0, 0.002, False
+            machine.fate.is_full = False
+            machine.start_again()
+
+    def _settle(self) -> None:
+        began = self.town.loop.time()
+        bound = SETTLE_AFTER_LIES_SECONDS if self.lied else SETTLE_SECONDS
+        open_things: list[str] = ["everything"]
+        steps = iter(_STEPS)
+        while open_things and self.town.loop.time() < began + bound:
+            self.town.run(next(steps, 0.5 * DAY))
+            open_things = self.town.judge.unsettled()
+        if open_things:
+            raise BrokenError(f"never settled: {'; '.join(open_things)}")
+        self.outcome.settled_after = self.town.loop.time() - began
+        self.town.judge.check()
