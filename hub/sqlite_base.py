@@ -42,6 +42,7 @@ class SqliteBase:
         """Work on a connection on which BEGIN was just said; `member_ids` is what the store knows of them."""
         self._connection = connection
         self._member_ids = member_ids
+        self._contents: dict[int, tuple[bytes, bytes]] = {}
 
     def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)
@@ -98,6 +99,7 @@ class SqliteBase:
     @translated
     def _undo_savepoint(self) -> None:
         self._member_ids.clear()
+        self._contents.clear()
         if self.alive:
             self._execute("ROLLBACK TO job")
             self._execute("RELEASE job")

@@ -72,7 +72,19 @@ class SqliteMailboxes(SqliteBase):
     @translated
     def keep_content(self, ref: int, core: bytes, ciphertext: bytes) -> None:
         """See `Transaction.keep_content`."""
-        self._execute("INSERT INTO content VALUES (?, ?, ?) ON CONFLICT DO NOTHING", ref, core, ciphertext)
+        sql = "INSERT INTO content VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        if self._execute(sql, ref, core, ciphertext).rowcount == 1:
+            self._contents[ref] = core, ciphertext
+
+    def _content(self, ref: int) -> tuple[bytes, bytes]:
+        # What is accepted and delivered at once is not read back, and what many wait for is read once.
+        found: tuple[bytes, bytes] | None = self._contents.get(ref)
+        if found is None:
+            found = self._one("SELECT core, ciphertext FROM content WHERE ref = ?", ref)
+            if found is None:
+                raise StoreError("content is not kept")
+            self._contents[ref] = found
+        return found
 
     @translated
     def add_items(self, items: Sequence[NewItem]) -> None:
@@ -111,9 +123,9 @@ class SqliteMailboxes(SqliteBase):
         """See `Transaction.waiting`."""
         first, last = self._place(member, after), self._place(member, LAST_POSITION)
         rows = self._execute(
-            "SELECT i.place, c.core, c.ciphertext, i.slot, i.size_bytes, i.queued_at_ms, a.data, a.salt, a.leaf, a.path, "
+            "SELECT i.place, i.ref, i.slot, i.size_bytes, i.queued_at_ms, a.data, a.salt, a.leaf, a.path, "
             "a.batch, i.data, i.salt, i.leaf, i.path, i.batch FROM item i "
-            "LEFT JOIN content c ON c.ref = i.ref LEFT JOIN acceptance a ON a.ref = i.ref AND a.recipient = ? "
+            "LEFT JOIN acceptance a ON a.ref = i.ref AND a.recipient = ? "
             "WHERE i.place > ? AND i.place <= ? ORDER BY i.place LIMIT ?",
             member,
             first,
@@ -123,12 +135,19 @@ class SqliteMailboxes(SqliteBase):
         # Fetched one by one: what would pass the limit is not read from the disk.
         found: list[Waiting] = []
         for row in rows:
-            item = _waiting(row)
-            max_bytes -= item.size_bytes
+            max_bytes -= row[3]
             if max_bytes < 0:
                 break
-            found.append(item)
+            found.append(self._waiting(row))
         return found
+
+    def _waiting(self, row: Any) -> Waiting:
+        place, ref, slot, size_bytes, queued_at_ms, *columns = row
+        position = place & LAST_POSITION
+        if slot is None:
+            return Waiting(position, None, b"", None, _attestation(*columns[5:]), size_bytes, queued_at_ms)
+        core, ciphertext = self._content(ref)
+        return Waiting(position, core, ciphertext, slot, _attestation(*columns[:5]), size_bytes, queued_at_ms)
 
     @translated
     def remove_up_to(self, member: str, position: int) -> Freed:
@@ -227,9 +246,3 @@ def _attestation(data: bytes, salt: bytes, leaf: int, path: bytes, batch: int) -
 
 def _acceptance(ref: int, recipient: str, position: int, slot_digest: bytes, *columns: Any) -> Acceptance:
     return Acceptance(ref, recipient, position, slot_digest, _attestation(*columns))
-
-
-def _waiting(row: Any) -> Waiting:
-    place, core, ciphertext, slot, size_bytes, queued_at_ms, *columns = row
-    attestation = _attestation(*(columns[:5] if slot is not None else columns[5:]))
-    return Waiting(place & LAST_POSITION, core, ciphertext or b"", slot, attestation, size_bytes, queued_at_ms)

@@ -347,6 +347,15 @@ def test_content_is_kept_once_and_as_long_as_somebody_waits(tx: Transaction) -> 
     assert content(tx, "elsa") == [b"ciphertext again"]
 
 
+def test_what_a_savepoint_undid_is_delivered_to_nobody_in_place_of_what_took_its_number(tx: Transaction) -> None:
+    with pytest.raises(KeyError), tx.savepoint():
+        put_envelope(tx, {"berta": 1}, name=b"undone")
+        assert content(tx, "berta") == [b"ciphertext of undone"]
+        raise KeyError
+    put_envelope(tx, {"berta": 1}, name=b"another")
+    assert content(tx, "berta") == [b"ciphertext of another"]
+
+
 def test_removing_up_to_a_position(tx: Transaction) -> None:
     for number in (1, 3, 4):
         put_envelope(tx, {"berta": number, "carla": number}, name=bytes([number]), submission=bytes([number]) * 24)
