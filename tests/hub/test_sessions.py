@@ -413,6 +413,7 @@ async def test_a_ping_before_the_hello_does_no_harm(hub: Running, world: World) 
         await opened.ping(b"hola")
         client = HubClient(world, ALBA, opened, machine(world, ALBA, await mirror(hub.url, world)))
         await client.open(int(time.time()))
+        assert list(hub.daemon.hall.sessions) == [ALBA]
 
 
 async def test_who_gives_no_sign_of_life_is_cut_off(hub: Running, world: World) -> None:
@@ -458,6 +459,7 @@ async def test_a_drain_does_not_wait_for_a_reader_that_stopped(hub: Running, wor
         await until(lambda: session.line.is_clogged)
         async with asyncio.timeout(8):
             await hub.stop()
+        assert session.is_over
 
 
 async def test_no_session_begins_while_the_hub_stops(hub: Running) -> None:

@@ -336,7 +336,9 @@ def test_another_root_at_a_size_held_is_a_fork(world: Any) -> None:
 def test_an_older_view_is_fine(own_world: Any) -> None:
     before = own_world.mirror()
     own_world.log(own_world.roster("rfai", [SENDER, RECIPIENT]))
-    letter(own_world, views=lambda _: [view(own_world, before)]).received(own_world.registry)
+    received = letter(own_world, views=lambda _: [view(own_world, before)]).received(own_world.registry)
+    assert [each.size for each in received.manifest.views] == [before.size]
+    assert before.size < own_world.registry.size
 
 
 @pytest.mark.parametrize("change", [{"size": 10**6}, {"root": bytes(32)}, {"cosignature": Cosignature(9, bytes(2420))}])
@@ -588,7 +590,8 @@ def networked(own_world: Any) -> Any:
 
 
 def test_a_network_s_audience_is_its_roster_less_the_sender(networked: Any) -> None:
-    letter(networked, audience=[RECIPIENT, OTHER], network="rfai").received(networked.registry)
+    received = letter(networked, audience=[RECIPIENT, OTHER], network="rfai").received(networked.registry)
+    assert [party.member for party in received.manifest.audience] == sorted([RECIPIENT, OTHER])
 
 
 @pytest.mark.parametrize(
