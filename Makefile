@@ -23,7 +23,7 @@ COVER_REST ?= 95
 
 export ONCE FILES QUICK JSON MINUTES RATE EVERY SEED
 
-.PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench fuzz soak lock clean
+.PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench fuzz mutants soak lock clean
 
 help: ## what there is to say
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -92,6 +92,9 @@ $(ATHERIS)/.ready: $(READY) tests/fuzz/requirements.lock
 
 fuzz: $(ATHERIS)/.ready ## search every fuzz target, guided by coverage (SECONDS=600 for each, TARGETS="codec session")
 	@PYTHONPATH=$(ATHERIS) SECONDS_EACH="$(or $(SECONDS),600)" TARGETS="$(TARGETS)" $(PY) -m tests.fuzz
+
+mutants: $(READY) ## every rule taken out of the code in turn, and the test that notices (MUTANTS="name name" for some)
+	@MUTANTS="$(MUTANTS)" $(PY) -m tests.mutants
 
 UV_COMPILE := build/lock/bin/uv pip compile --universal --python-version 3.11 --no-config --quiet \
   --generate-hashes --no-annotate --no-emit-index-url --no-header

@@ -1,0 +1,156 @@
+"""`make mutants`: every mutant of the table, each in a copy of the tree, and which test killed it.
+
+A copy holds what stands in the work tree now.  The named killers run first, then, if they all pass, every suite of the
+mutant's room.  Exit status 1 for a survivor, or a mutant that applies no longer.  MUTANTS="name name…" for some of them,
+JOBS=… (2) copies at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tests.mutants.mutant import ROOT, Mutant
+from tests.mutants.table import MUTANTS
+
+LIMIT_SECONDS: Final = 300
+FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+PYTEST: Final = ("-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant: `killer` is empty for a survivor."""
+
+    mutant: Mutant
+    killer: str
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        """One row of the table."""
+        return f"{self.mutant.name:<26} {self.mutant.rule:<62} {self.killer or 'SURVIVED':<100} {self.seconds:>6.1f}"
+
+
+def copied(folder: Path) -> Path:
+    """The tree as it stands, without what is ignored."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in listed.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    return folder
+
+
+@contextmanager
+def mutated(tree: Path, mutant: Mutant) -> Iterator[None]:
+    """The copy with this mutant, and as it was afterwards."""
+    path = tree / mutant.file
+    source = path.read_text(encoding="utf-8")
+    path.write_text(mutant.applied(source), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(source, encoding="utf-8")
+
+
+def judge(tree: Path, mutant: Mutant) -> Verdict:
+    """Run the suites against the mutant until one notices."""
+    started = time.monotonic()
+    try:
+        with mutated(tree, mutant):
+            wider = f"tests/{mutant.file.split('/')[0]}"
+            killer = next((found for each in (mutant.killers, (wider,)) if (found := _failing(tree, each))), "")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        killer = ""
+    return Verdict(mutant, killer, time.monotonic() - started)
+
+
+def _failing(tree: Path, suites: Sequence[str]) -> str:
+    """The first test of these that fails; empty if all pass."""
+    # No stale bytecode: a mutant may be of the same size and second as what it replaced.
+    environment = os.environ | {
+        "PYTHONPATH": str(tree),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_PROFILE": "default",
+    }
+    command = [sys.executable, *PYTEST, "--hypothesis-seed=0", *suites]
+    with subprocess.Popen(
+        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    ) as process:
+        try:
+            told = process.communicate(timeout=LIMIT_SECONDS)[0].decode("utf-8", "replace")
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.communicate()
+            return f"hangs: {' '.join(suites)}"
+    if process.returncode == 0:
+        return ""
+    found = FAILED.findall(told)
+    # Exit status 1 means that tests failed; anything else says nothing of the mutant.
+    return (
+        found[0]
+        if found and process.returncode in {1, 2}
+        else f"pytest ended with {process.returncode}: {told[-200:]!r}"
+    )
+
+
+def checked(tree: Path) -> None:
+    """Return if what would run is the copy; else `SystemExit`."""
+    asked = [sys.executable, "-c", "import protocol, node; print(protocol.__file__, node.__file__)"]
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    told = subprocess.run(asked, cwd=tree, env=environment, capture_output=True, text=True, check=True).stdout
+    if told.count(str(tree)) != 2:
+        raise SystemExit(f"the copy is not what runs: {told}")
+
+
+def main() -> int:
+    """Judge what the environment asks for."""
+    names = os.environ.get("MUTANTS", "").split()
+    chosen = [each for each in MUTANTS if not names or each.name in names]
+    if unknown := set(names) - {each.name for each in chosen}:
+        print(f"no such mutant: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    survivors = 0
+    with TemporaryDirectory(prefix="valija-mutants-") as folder:
+        trees: SimpleQueue[Path] = SimpleQueue()
+        for number in range(int(os.environ.get("JOBS") or "2")):
+            trees.put(copied(Path(folder) / f"copy-{number}"))
+        checked(Path(folder) / "copy-0")
+
+        def one(mutant: Mutant) -> Verdict:
+            tree = trees.get()
+            try:
+                return judge(tree, mutant)
+            finally:
+                trees.put(tree)
+
+        with ThreadPoolExecutor(trees.qsize()) as pool:
+            for verdict in pool.map(one, chosen):
+                survivors += not verdict.killer
+                print(verdict.line, flush=True)
+    print(f"{len(chosen)} mutants, {len(chosen) - survivors} killed, {survivors} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
