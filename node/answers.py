@@ -41,9 +41,8 @@ REFUSED_WHOLE_SECONDS: Final = 900
 def take(ctx: Context, item: ResultItem) -> frozenset[str]:
     """Take in the answer to one envelope of ours; gives the members whose calendars must be asked for anew."""
     envelope = links.envelope_row(ctx.tx, item.envelope_id)
-    under_way = links.under_way(ctx.tx, envelope) if envelope is not None else []
     if item.code is not None:
-        _refused_whole(ctx, under_way, item.code)
+        _refused_whole(ctx, links.under_way(ctx.tx, envelope) if envelope is not None else [], item.code)
         return frozenset()
     stale: set[str] = set()
     for attestation in item.attestations:

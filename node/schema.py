@@ -164,3 +164,12 @@ def people(db: Database) -> None:
     """The people who log in, and the journal of what they do."""
     for statement in _PEOPLE:
         db.execute(statement)
+
+
+@steps()
+def lasting(db: Database) -> None:
+    """What costs the same in an archive of years: which receipts nobody released yet, and rarer merges of the index."""
+    db.execute(
+        "CREATE INDEX link_unreleased ON link (peer, incarnation, first_seq) WHERE state = 1 AND kind IN (2, 4)"
+    )
+    db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8)")
