@@ -1,32 +1,15 @@
-"""The targets of HTTP: the node's API and the hub's pages, as real aiohttp applications over a line in memory.
-
-An input is [method, path, [[name, value]…], body], written as a request; or any bytes, which are sent as they are.
-Behind the node's API stands the real service over a real archive in memory, behind the hub's pages its real log.
-"""
+"""The targets of the node's API, behind which stands the real service over a real archive in memory."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
-from hub.core import Core
-from hub.hall import Hall
-from hub.log import Log
-from hub.memory_store import MemoryStore as HubStore
-from hub.metrics import Metrics
-from hub.store import transaction
-from hub.tiles import TilePath
-from hub.web import public_app
-from keys.logs import configure
 from node import api, api_messages, api_node, api_requests, desks
 from node.api_requests import Page, Writer
 from node.api_views import show_message_id
@@ -36,150 +19,20 @@ from node.events import Feed
 from node.service import Service
 from node.uplink import Phase
 from protocol.codec import encode
-from protocol.errors import DrainingError, LimitError, UsageError, ValijaError
+from protocol.errors import LimitError, UsageError, ValijaError
 from protocol.names import parse_address
-from tests.fuzz.mutate import Shape, unpack
+from tests.fuzz.mutate import Shape
 from tests.fuzz.target import Target, refused_or, require
+from tests.fuzz.wire import WORDS, Faults, Inline, Server, check_answer, request_of
 from tests.node.lab import Lab
-from tests.support.letters import log_key
 
 AR, BR, DESK = "ar-mpf", "br-mpf", "antidrogas"
-TURNS: Final = 400
 WORKS_KEPT: Final = 400
-# As each daemon has it: a node stops what a caller who left had asked, a hub finishes it.
+# As a node's daemon has it: what a caller who left had asked is stopped.
 LEFT: Final = {"handler_cancellation": True}
 Fields = list[tuple[str, str]]
 
 
-# -- a line in memory ------------------------------------------------------------------------------------
-class Pipe(asyncio.Transport):
-    """What the server writes, kept; nobody else is on the line."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-        self.closing = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return {"sockname": ("127.0.0.1", 80), "peername": ("127.0.0.1", 5)}.get(name, default)
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def close(self) -> None:
-        self.closing = True
-
-    abort = close
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-
-class Inline(Executor):
-    """Runs what it is given at once."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for it
-            future.set_exception(error)
-        return future
-
-
-class Faults(logging.Handler):
-    """What a handler raised that it should not have."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.seen: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        kind = record.exc_info[0] if record.exc_info else None
-        if kind is None or not issubclass(kind, HttpProcessingError):  # what is no HTTP gets its 400 from aiohttp
-            self.seen.append(f"{record.getMessage()} {kind}")
-
-    def error(self, event: str, **told: Any) -> None:
-        """As the structured log of a node."""
-        self.seen.append(f"{event} {told}")
-
-    exception = warning = info = error
-
-
-class Server:
-    """An application on a loop of its own, asked one request at a time."""
-
-    def __init__(self, make: Callable[[Faults], web.Application], **options: Any) -> None:
-        self.loop, self.faults, self.options = asyncio.new_event_loop(), Faults(), options
-        self.loop.set_exception_handler(lambda _loop, context: self.faults.seen.append(str(context.get("message"))))
-        self.runner = self.loop.run_until_complete(self._started(make))
-
-    async def _started(self, make: Callable[[Faults], web.Application]) -> web.AppRunner:
-        runner = web.AppRunner(make(self.faults), access_log=None, logger=_logger(self.faults), **self.options)
-        await runner.setup()
-        return runner
-
-    def ask(self, request: bytes) -> bytes:
-        """All that the server says to these bytes, the line then being cut."""
-        return self.loop.run_until_complete(self._ask(request))
-
-    async def _ask(self, request: bytes) -> bytes:
-        assert self.runner.server is not None
-        protocol, pipe = self.runner.server(), Pipe()
-        protocol.connection_made(pipe)
-        protocol.data_received(request)
-        for _turn in range(TURNS):
-            await asyncio.sleep(0)
-            if pipe.closing:
-                break
-        protocol.connection_lost(None)
-        await asyncio.sleep(0)
-        return bytes(pipe.written)
-
-
-def _logger(faults: Faults) -> logging.Logger:
-    logger = logging.Logger("fuzz")  # noqa: LOG001 - known to nobody else
-    logger.addHandler(faults)
-    return logger
-
-
-def check_answer(server: Server, request: bytes) -> None:
-    """Ask, and see that no fault of ours and no 500 came of it."""
-    server.faults.seen.clear()
-    answer = server.ask(request)
-    require(not server.faults.seen, "; ".join(server.faults.seen)[:300])
-    status = answer[9:12]
-    require(not answer or answer.startswith(b"HTTP/"), "an answer that is none")
-    require(status != b"500" and b'"code":"internal"' not in answer, f"status {status!r}")
-
-
-def request_of(data: bytes) -> bytes:
-    """The request that an input tells; the bytes themselves if it tells none."""
-    try:
-        method, path, headers, body = unpack(data)
-        lines = [(_line(name), _line(value)) for name, value in headers[:12]]
-        start = b" ".join((_line(method), _line(path), b"HTTP/1.1"))
-        size = [(b"Content-Length", str(len(body)).encode())] if body else []
-        whole = [(b"Host", b"127.0.0.1"), (b"Connection", b"close"), *lines, *size]
-        return start + b"".join(b"\r\n" + name + b": " + value for name, value in whole) + b"\r\n\r\n" + bytes(body)
-    except (ValueError, TypeError):
-        return data
-
-
-def _line(text: Any) -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode("utf-8", "replace")
-
-
-# -- the node --------------------------------------------------------------------------------------------
 class NodeScene:
     """A node of a laboratory that exchanged a message each way, and its service."""
 
@@ -301,73 +154,6 @@ def _batch(data: bytes) -> list[Any]:
 USAGE: Final = (UsageError, LimitError)
 
 
-# -- the hub ---------------------------------------------------------------------------------------------
-class HubScene:
-    """A hub's log over a store in memory, as `hub.web` asks it."""
-
-    def __init__(self) -> None:
-        self.lab = Lab(AR, BR)
-        self.store, world = HubStore(), self.lab.world
-        self.log = Log(world.association, log_key(world))
-        for signed in world.statements:
-            self.log.record(self.store, signed.raw, world.now)
-        self.metrics, self.writer, self.is_draining = Metrics(), self, False
-        self.sessions: dict[str, Any] = {}
-
-    def refused(self, code: str) -> None:
-        require(code.replace("_", "").isalpha(), "a code that is none")
-
-    def clock(self) -> float:
-        return self.lab.now
-
-    @property
-    def checkpoint(self) -> bytes:
-        with transaction(self.store) as tx:
-            return tx.checkpoint() or b""
-
-    def tile(self, path: TilePath) -> bytes | None:
-        return self.log.tiles.read(path)
-
-    async def statement(self, statement_hash: bytes) -> bytes | None:
-        with transaction(self.store) as tx:
-            return tx.statement(statement_hash)
-
-    async def publish(self, raw: bytes) -> tuple[int, int]:
-        tx, size = self.store.begin(), self.log.registry.size
-        try:
-            appended = self.log.append(tx, raw, self.lab.second)
-        finally:
-            tx.rollback()
-        require(self.log.registry.size == size, "the log grew before it was durable")
-        return appended.index, appended.size
-
-    async def queues(self) -> list[Any]:
-        return []
-
-    async def run(self, job: Callable[[Any], Any]) -> Any:
-        return job(None)
-
-    async def receive(self, _request: web.Request) -> web.StreamResponse:
-        raise DrainingError
-
-
-@cache
-def _hub() -> Server:
-    configure("error")
-    it = HubScene()
-    return Server(lambda _faults: public_app(cast("Core", it), cast("Hall", it), figures=True))
-
-
-def hub_pages(data: bytes) -> None:
-    check_answer(_hub(), request_of(data))
-
-
-def hub_paths(data: bytes) -> None:
-    text = data.decode("utf-8", "replace")
-    tile = refused_or(lambda: TilePath.parse(text), USAGE)
-    require(tile is None or (1 <= tile.width <= 256 and tile.index >= 0), "a tile of no width")
-
-
 # -- seeds -----------------------------------------------------------------------------------------------
 MESSAGE: Final = {"to": [BR], "subject": "Consulta", "body": "Se solicita información."}
 FULL: Final = MESSAGE | {
@@ -447,86 +233,7 @@ def parser_seeds() -> Iterator[bytes]:
         yield from (bytes([number]) + each.encode() for each in texts)
 
 
-def hub_seeds() -> Iterator[bytes]:
-    world = Lab(AR, BR).world
-    statement = world.admit("pt-pgr")
-    paths = [
-        "log/checkpoint",
-        "log/tile/0/000.p/3",
-        "log/tile/entries/000.p/9",
-        "log/tile/1/x001/000",
-        "livez",
-        "readyz",
-    ]
-    paths += [
-        f"log/statement/{statement.hash.hex()}",
-        f"log/statement/{world.statements[0].hash.hex()}",
-        "metrics",
-        "session",
-    ]
-    yield from (encode(["GET", f"/{path}", [], b""]) for path in paths)
-    for each in (statement, world.statements[0], world.suspend(BR, world.now), world.certify(AR, not_before=world.now)):
-        yield encode(["POST", "/log/statements", [], each.raw])
-    upgrade = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
-    yield encode(["GET", "/session", upgrade, b""])
-    yield b"GET /log/tile/%2e%2e/000 HTTP/1.1\r\nHost: [::1\r\n\r\n"
-
-
-WORDS: Final = tuple(
-    word.encode()
-    for word in (
-        *(
-            "\r\n",
-            "\r\n\r\n",
-            "Content-Length: 5\r\n",
-            "Transfer-Encoding: chunked\r\n",
-            "Expect: 100-continue\r\n",
-            "%00",
-        ),
-        *(
-            "%2e%2e/",
-            "%ff",
-            "?limit=",
-            "?after=",
-            "&",
-            "=",
-            "/",
-            "//",
-            "?q=",
-            "'",
-            '"',
-            "*",
-            "NEAR(",
-            "OR",
-            "HTTP/1.0",
-            "{}",
-        ),
-        *(
-            "Bearer ",
-            "vlj_",
-            "Host: [",
-            "Origin: http://x",
-            "\\ud800",
-            "null",
-            "-1",
-            "1e9",
-            "9223372036854775808",
-            "msg_",
-        ),
-        *(
-            "Content-Type: application/x-ndjson",
-            "Idempotency-Key: \x7f",
-            "x000/",
-            ".p/256",
-            ".p/0",
-            "entries/",
-            "\u202e",
-            "é",
-        ),
-    )
-)
 TARGETS: Final = (
     Target("node_api", node_api, node_seeds, head=1, words=WORDS),
     Target("node_parsers", node_parsers, parser_seeds, Shape.JSON, head=1, words=WORDS),
-    Target("hub_pages", hub_pages, hub_seeds, words=WORDS, max_bytes=16_384),
 )

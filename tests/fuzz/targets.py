@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.fuzz import asking, reading, sealed, talking, trusting, writing
+from tests.fuzz import asking, reading, sealed, serving, talking, trusting, writing
 from tests.fuzz.target import Target
 
 TARGETS: Final[dict[str, Target]] = {
-    target.name: target for room in (reading, sealed, trusting, talking, writing, asking) for target in room.TARGETS
+    target.name: target
+    for room in (reading, sealed, trusting, talking, writing, asking, serving)
+    for target in room.TARGETS
 }
