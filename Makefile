@@ -21,7 +21,7 @@ UNITS := tests/protocol tests/keys tests/hub tests/node
 COVER_CORE ?= 100
 COVER_REST ?= 95
 
-export ONCE FILES QUICK JSON MINUTES RATE EVERY SEED
+export ONCE FILES QUICK JSON MINUTES RATE EVERY SEED ONLY
 
 .PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench fuzz mutants soak lock clean
 

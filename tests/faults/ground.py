@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ from node.config import FIRST_DESK
 from tests.faults import checker, evidence
 from tests.faults.checker import Verdict
 from tests.faults.cutting import Cutter
+from tests.faults.disks import SmallDisk
 from tests.faults.traffic import Traffic
 from tests.faults.trapped import Prelude, TrappedDaemon
 from tests.support.association import Association, found
@@ -32,7 +34,9 @@ from tests.system.house import Api, post
 
 NETWORK: Final = "todos"
 _POLL_SECONDS: Final = 0.1
-_ENDS: Final = frozenset({"fail_stop", "failed"})
+_EARLIER_SECONDS: Final = 3 * 3_600
+_REFUSED: Final = re.compile(r"\[([a-z_]+)\]$")
+_ENDS: Final = frozenset({"fail_stop", "failed", "trapped"})
 
 
 class NotSettledError(Exception):
@@ -49,7 +53,10 @@ class Death:
 
 
 class Ground:
-    """Below `folder`: association, homes, logs, journals.  `forked`: processes forked from a prepared server."""
+    """Below `folder`: association, homes, logs, journals.  `forked`: processes forked from a prepared server.
+
+    `disk_bytes`: each home is on a disk of its own of this size, which takes the rights of root.
+    """
 
     def __init__(
         self,
@@ -61,20 +68,29 @@ class Ground:
         forked: bool = False,
         tls: bool = True,
         prelude: Prelude = Prelude(),  # noqa: B008 - it is frozen
+        disk_bytes: int = 0,
     ) -> None:
-        """Founded; nothing runs."""
+        """Nothing is there yet."""
         self.folder, self.members = folder, tuple(members)
-        self.association: Association = found(folder / "a", members, {NETWORK: members}, tls=tls)
+        self.association: Association
         self.daemons = Daemons(folder / "logs", PROGRAMS if forked else ())
         self.journals = folder / "journals"
         self.cutters: dict[str, Cutter] = {}
         self.deaths: list[Death] = []
         self.archived: list[evidence.Archived] = []
         self._rate, self._seed, self._tls, self._prelude = rate, seed, tls, prelude
+        self._disk_bytes = disk_bytes
+        self.disks: dict[str, SmallDisk] = {}
         self._stack = ExitStack()
         self.traffic: Traffic
 
     def __enter__(self) -> Self:
+        """Founded, each home on a disk of its own if so wanted; nothing runs.  Certificates are valid for hours already."""
+        for name in self.names if self._disk_bytes else ():
+            disk = SmallDisk(self.folder / "a" / name, self._disk_bytes, self.folder / "disks" / name)
+            self.disks[name] = self._stack.enter_context(disk)
+        began = int(time.time()) - _EARLIER_SECONDS
+        self.association = found(self.folder / "a", self.members, {NETWORK: self.members}, tls=self._tls, now=began)
         self._stack.enter_context(self.daemons)
         for member in self.members:
             self.cutters[member] = self._stack.enter_context(Cutter(self.association.port))
@@ -142,6 +158,11 @@ class Ground:
     def names(self) -> list[str]:
         """The hub and every member."""
         return ["hub", *self.members]
+
+    def database(self, name: str) -> Path:
+        """The file that this process keeps everything in."""
+        association = self.association
+        return association.hub_home.database if name == "hub" else association.homes[name].archive
 
     def supervise(self) -> list[Death]:
         """Start what ended by itself, as a service manager does; how each ended."""
@@ -257,9 +278,9 @@ def last_code(log: Path) -> str:
     for line in reversed(_tail(log)):
         with suppress(ValueError):
             told = json.loads(line)
-            return str(told.get("code", "")) if told.get("event") in _ENDS else ""
-        if line.startswith("valija-"):
-            return line
+            return str(told.get("code") or told.get("point")) if told.get("event") in _ENDS else ""
+        if refused := _REFUSED.search(line):
+            return refused[1]
     return ""
 
 

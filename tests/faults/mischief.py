@@ -8,11 +8,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tests.faults.cutting import Way
+from tests.faults.disks import KIB, MIB, failing, tear
 from tests.faults.ground import Ground, NotSettledError
+from tests.faults.trapped import AFTER, BEFORE, HUB, POINTS, Trap
 
 Fault = Callable[["Mischief"], None]
 
@@ -58,6 +60,12 @@ class Mischief:
         daemon.kill()
         self.pause(0, down)
         daemon.start()
+
+    def until_it_ends(self, name: str, seconds: float) -> None:
+        """Return once the process has ended by itself, or this time is over."""
+        daemon, deadline = self.ground.daemon(name), time.monotonic() + seconds
+        while daemon.is_running() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def end(self, name: str) -> None:
         """SIGTERM under load; it must drain and end well."""
@@ -160,6 +168,75 @@ def _cut_everybody(mischief: Mischief) -> None:
         cutter.heal()
 
 
+# -- points, disks, clocks -----------------------------------------------------------------------------------
+def _named_point(mischief: Mischief) -> None:
+    point = mischief.random.choice([name for name in POINTS if name not in RARE])
+    name = "hub" if POINTS[point].program == HUB else mischief.member()
+    trap = Trap(point, mischief.random.choice((BEFORE, AFTER)), mischief.random.randint(1, 20))
+    mischief.diary[-1] += f" {name}: {trap.side} {point}, time {trap.nth}"
+    daemon = mischief.ground.daemon(name)
+    daemon.kill()
+    daemon.traps = (trap,)
+    daemon.start()
+    if daemon.dies(15):
+        daemon.start()
+
+
+def _torn(mischief: Mischief) -> None:
+    name = mischief.random.choice(mischief.ground.names)
+    daemon = mischief.ground.daemon(name)
+    daemon.kill()
+    mischief.diary[-1] += f" {name}: {tear(mischief.ground.database(name), mischief.random)}"
+    daemon.start()
+
+
+def _failing(calls: str, error: str) -> Fault:
+    def fault(mischief: Mischief) -> None:
+        name = mischief.random.choice(mischief.ground.names)
+        daemon = mischief.ground.daemon(name)
+        mischief.diary[-1] += f" {name}"
+        if not daemon.is_running():
+            return
+        with failing(daemon.pid, calls, f"error={error}:when={mischief.random.randint(1, 40)}+"):
+            mischief.until_it_ends(name, 10)
+
+    return fault
+
+
+def _full(mischief: Mischief) -> None:
+    name = mischief.random.choice(mischief.ground.names)
+    mischief.diary[-1] += f" {name}"
+    disk = mischief.ground.disks[name]
+    disk.fill(mischief.random.choice((0, 4 * KIB, 64 * KIB, 1 * MIB)))
+    try:
+        mischief.until_it_ends(name, 10)
+        # It is started again by its service manager, whether there is room or not.
+        mischief.ground.supervise()
+        mischief.pause(0, 3)
+    finally:
+        disk.empty()
+
+
+def _clock(mischief: Mischief) -> None:
+    name = mischief.random.choice(mischief.ground.names)
+    ahead = mischief.random.choice((-3_600, -600, -60, 60, 600, 3_600)) + mischief.random.randint(-30, 30)
+    mischief.diary[-1] += f" {name} {ahead:+} s"
+    daemon = mischief.ground.daemon(name)
+    for wrong in (ahead, 0):
+        daemon.kill()
+        daemon.prelude = replace(daemon.prelude, ahead=wrong)
+        daemon.start()
+        if wrong:
+            mischief.pause(2, 12)
+
+
+RARE: Final = frozenset(
+    {"node: an incarnation is posted", "node: an incarnation begins", "node: a prekey is made"}
+    | {"node: a prekey is destroyed", "node: the registry is mirrored", "hub: the log grows"}
+    | {"hub: the log in memory grows"}
+)
+"""Points that are not reached without news in the registry, or before another day."""
+
 FAULTS: Final[Mapping[str, tuple[int, Fault]]] = {
     "kill -9 node": (12, _kill_node),
     "kill -9 hub": (8, _kill_hub),
@@ -176,4 +253,11 @@ FAULTS: Final[Mapping[str, tuple[int, Fault]]] = {
     "silent from the hub": (2, _silence(Way.FROM_HUB)),
     "silent both ways": (2, _silence(Way.BOTH)),
     "all lines cut": (2, _cut_everybody),
+    "kill -9 at a named point": (12, _named_point),
+    "torn write-ahead log": (4, _torn),
+    "EIO on fsync": (3, _failing("fsync,fdatasync", "EIO")),
+    "EIO on write": (3, _failing("pwrite64", "EIO")),
+    "ENOSPC on write": (2, _failing("pwrite64", "ENOSPC")),
+    "disk full": (3, _full),
+    "wrong clock": (3, _clock),
 }
