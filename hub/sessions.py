@@ -18,7 +18,7 @@ from hub.intake import Sender
 from hub.line import CLOSE_SECONDS, Line
 from hub.rounds import Delivery, Demand, Round
 from protocol.errors import ConflictError, PeerError, StandingError, TransportError, UsageError, ValijaError
-from protocol.limits import MAX_ENVELOPES_PER_FRAME, MIB
+from protocol.limits import KIB, MAX_ENVELOPES_PER_FRAME, MIB
 from protocol.session.frames import (
     Acknowledge,
     Calendars,
@@ -41,7 +41,7 @@ from protocol.session.machine import Answer, Authenticated, Closed, Event, Frame
 T = TypeVar("T")
 I = TypeVar("I", ResultItem, DeliverItem)  # noqa: E741 - an item
 # One reading of one mailbox: as much as the largest item has, and not so much that a crowd of readers fills the memory.
-_READ_BYTES: Final = 2 * MIB
+_READ_BYTES: Final = MIB + 128 * KIB
 
 
 class House(Protocol):

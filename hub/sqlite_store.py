@@ -25,7 +25,8 @@ _PRAGMAS: Final = (
     # double what is written, and the write-ahead log keeps copies for a while all the same.
     "PRAGMA secure_delete = FAST",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -65536",
+    # What waits is read once and erased: the system's own cache does for it, and the hub stays small.
+    "PRAGMA cache_size = -8192",
     # Moving the log into the file costs an fsync of its own: once for 32 MiB.
     "PRAGMA wal_autocheckpoint = 8192",
     "PRAGMA busy_timeout = 5000",
