@@ -28,6 +28,7 @@ LANGUAGES: Final = {"es": "Español", "pt-BR": "Português (Brasil)", "pt-PT": "
 SOURCE: Final = "en"
 _ALIASES: Final = {"pt": "pt-BR"}
 _MAX_HEADER_CHARS: Final = 256
+_MINUTE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ class Speech:
         return format_datetime(self.local(at), format="medium", locale=self.locale) + f" {self.local(at):%Z}"
 
     def ago(self, at: int, now: int) -> str:
-        """How long ago `at` is, or in how long it will be: `hace 3 horas`, `em 2 dias`."""
+        """How long ago `at` is, or in how long it will be: `hace 3 horas`, `em 2 dias`; a moment counts as past."""
+        if at <= now < at + _MINUTE:
+            return self.say("just now")
         return format_timedelta(timedelta(seconds=at - now), add_direction=True, locale=self.locale)
 
     def lasting(self, seconds: int) -> str:

@@ -94,6 +94,11 @@ def error_of(code: str, detail: str) -> ValijaError:
     return kind(detail) if kind else ValijaError(f"{code}: {detail}" if detail else code)
 
 
+def known_codes() -> frozenset[str]:
+    """Every code that the catalogue holds."""
+    return frozenset(_BY_CODE)
+
+
 def _kinds(kind: type[ValijaError]) -> Iterator[type[ValijaError]]:
     yield kind
     for each in kind.__subclasses__():

@@ -173,3 +173,21 @@ def lasting(db: Database) -> None:
         "CREATE INDEX link_unreleased ON link (peer, incarnation, first_seq) WHERE state = 1 AND kind IN (2, 4)"
     )
     db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8)")
+
+
+_READING: Final = (
+    "CREATE TABLE opened (inbox INTEGER NOT NULL, person INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (inbox, person)) WITHOUT ROWID",
+    "CREATE TABLE flag (person INTEGER NOT NULL, item INTEGER NOT NULL, PRIMARY KEY (person, item)) WITHOUT ROWID",
+    """CREATE TABLE draft (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, person INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, form BLOB NOT NULL,
+        updated_at INTEGER NOT NULL, send_at INTEGER, failure TEXT)""",
+    "CREATE INDEX draft_person ON draft (person, updated_at)",
+    "CREATE INDEX draft_due ON draft (send_at) WHERE send_at IS NOT NULL",
+)
+
+
+@steps()
+def reading(db: Database) -> None:
+    """What each person opened and flagged, and what they are writing."""
+    for statement in _READING:
+        db.execute(statement)

@@ -133,15 +133,20 @@ class Register:
         found = [each for each in self._people.values() if each.login == login and each.disabled_at is None]
         return found[0] if found else None
 
-    async def visitor(self, cookie: str | None) -> Visitor | None:
-        """Whose session this cookie opens, if it is still good; a use of it is noted once a minute."""
+    def is_open(self, visitor: Visitor) -> bool:
+        """Whether the visitor's session is still good; asking is no use of it."""
+        session = self._sessions.get(visitor.session.hash)
+        return session is not None and self.with_id(session.person) is not None and self.lasts(session)
+
+    async def visitor(self, cookie: str | None, *, counts: bool = True) -> Visitor | None:
+        """Whose session this cookie opens, if it is still good; a use of it that counts is noted once a minute."""
         hashed = passwords.secret_hash(cookie or "")
         session = self._sessions.get(hashed)
         person = self.with_id(session.person) if session else None
         if session is None or person is None or not self.lasts(session):
             return None
         at = self.at
-        if at - self._last_seen(session) >= SEEN_EVERY_SECONDS:
+        if counts and at - self._last_seen(session) >= SEEN_EVERY_SECONDS:
             self._seen[hashed] = at
             await self._keeper.write(lambda tx: table.see_session(tx, hashed, at))
         return Visitor(person, session)

@@ -5,16 +5,25 @@ headers -> mistakes become pages -> the site's own pages only -> who is logged i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
 
-from node.web import assets, pages_account, pages_login, pages_people
+from node.web import (
+    assets,
+    pages_account,
+    pages_compose,
+    pages_live,
+    pages_login,
+    pages_mail,
+    pages_members,
+    pages_people,
+)
 from node.web.guard import guarding, harden
 from node.web.parts import PARTS, Parts
 from node.web.render import mistake, set_visitor, visitor_of
-from node.web.requests import PUBLIC, cookie_name
+from node.web.requests import PUBLIC, cookie_name, is_by_itself
 from protocol.errors import ForbiddenError, LimitError, UsageError, ValijaError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,7 +31,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_FORM_BYTES: Final = 1024 * 1024
 
 
-def application(parts: Parts, more: Iterable[web.RouteDef] = ()) -> web.Application:
+def application(parts: Parts) -> web.Application:
     """The pages, over these parts."""
     app = web.Application(
         middlewares=[_telling(parts), guarding(parts.site), _recognizing(parts)],
@@ -31,7 +40,9 @@ def application(parts: Parts, more: Iterable[web.RouteDef] = ()) -> web.Applicat
     app[PARTS] = parts
     PUBLIC.add(assets.serve)
     app.on_response_prepare.append(_hardening(parts))
-    app.add_routes([*assets.routes(), *pages_login.routes(), *pages_account.routes(), *pages_people.routes(), *more])
+    rooms = (assets, pages_login, pages_account, pages_people, pages_compose, pages_mail, pages_members, pages_live)
+    for room in rooms:
+        app.add_routes(room.routes())
     return app
 
 
@@ -70,7 +81,9 @@ def _name(request: web.Request) -> str:
 def _recognizing(parts: Parts) -> Any:
     @web.middleware
     async def recognizing(request: web.Request, handler: Handler) -> web.StreamResponse:
-        set_visitor(request, await parts.register.visitor(request.cookies.get(cookie_name(parts.site))))
+        cookie = request.cookies.get(cookie_name(parts.site))
+        # What a page does by itself keeps no session alive.
+        set_visitor(request, await parts.register.visitor(cookie, counts=not is_by_itself(request)))
         if visitor_of(request) is None and request.match_info.handler not in PUBLIC:
             if request.method == "GET":
                 raise web.HTTPSeeOther(pages_login.address(request.path_qs))

@@ -14,9 +14,10 @@ from node.people import passwords
 from node.people.doors import LoggedIn, Where
 from node.people.passkeys import Site
 from node.web import guard
+from node.web.forms import Form
 from node.web.parts import PARTS, Parts
 from node.web.render import LANGUAGE_COOKIE, page, visitor_of
-from node.web.requests import Form, form_of, give_cookie, go, json_of, public, require, take_cookie, within
+from node.web.requests import form_of, give_cookie, go, json_of, public, require, take_cookie, within
 from node.web.signs import qr_code
 from protocol.errors import UsageError, ValijaError
 

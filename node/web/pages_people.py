@@ -9,10 +9,11 @@ from aiohttp import web
 from node.people.acts import Act
 from node.people.roles import Power, Role
 from node.tables import people as table
+from node.web.forms import Form
 from node.web.pages_login import invitation_address
 from node.web.parts import PARTS, Parts
 from node.web.render import page
-from node.web.requests import Form, form_of, go, require
+from node.web.requests import form_of, go, require
 from protocol.errors import UsageError
 
 PEOPLE: Final = "/people"

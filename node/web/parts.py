@@ -14,6 +14,7 @@ from node.people.doors import Doors
 from node.people.passkeys import Site
 from node.people.register import Register
 from node.service import Service
+from node.web.outgoing import Outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Parts:
     register: Register
     doors: Doors
     accounts: Accounts
+    outgoing: Outgoing
     site: Site
     member: str
     association: str

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
 import jinja2
 from aiohttp import web
-from markupsafe import Markup
 
 from node import problems
+from node.api_requests import show_time
 from node.i18n import LANGUAGES, Speech, negotiate, speech
 from node.people.register import Visitor
 from node.people.roles import Power
-from node.web import assets
+from node.web import assets, texts, words
 from node.web.parts import PARTS
-from protocol.errors import ValijaError
+from protocol.errors import UnknownMemberError, ValijaError
+from protocol.trust.registry import Registry
 
 LANGUAGE_COOKIE: Final = "valija_language"
 THEMES: Final = ("", "light", "dark")
@@ -35,8 +37,29 @@ def _environment(language: str, zone: str) -> jinja2.Environment:
     )
     told = speech(language, zone)
     environment.install_gettext_translations(told.catalogue, newstyle=True)  # type: ignore[attr-defined]
-    environment.globals |= {"asset": assets.path_of, "speech": told, "languages": LANGUAGES, "Power": Power}
+    environment.globals |= {
+        "asset": assets.path_of,
+        "body": lambda content: texts.body(content.body),
+        "iso": show_time,
+        "languages": LANGUAGES,
+        "Power": Power,
+        "reason": reason,
+        "rfc3339": rfc3339,
+        "speech": told,
+        "words": words,
+    }
     return environment
+
+
+def rfc3339(written: str) -> int:
+    """The time that is written so, in Unix seconds."""
+    return int(datetime.fromisoformat(written).timestamp())
+
+
+def reason(code: str) -> str:
+    """The sentence of the error with this code; the code where none is known."""
+    sentence = problems.problem(problems.error_of(code, "")).title
+    return sentence if code in problems.known_codes() else code
 
 
 def visitor_of(request: web.Request) -> Visitor | None:
@@ -63,7 +86,7 @@ def page(
 ) -> web.Response:
     """The page that `template` makes of `values`."""
     parts, told, visitor = request.config_dict[PARTS], speech_of(request), visitor_of(request)
-    frame = {
+    frame: dict[str, Any] = {
         "visitor": visitor,
         "member": parts.member,
         "association": parts.association,
@@ -72,16 +95,30 @@ def page(
         "theme": visitor.person.theme if visitor else "",
         "now": int(parts.now()),
     }
+    registry = parts.service.registry
+    frame |= {
+        "flag": lambda member: texts.flag(_country(registry, member)),
+        "title": lambda member: told.title(_titles(registry, member), member),
+    }
     body = _environment(told.language, parts.zone).get_template(template).render(frame | dict(values or {}))
     return web.Response(text=body, content_type="text/html", status=status)
+
+
+def _titles(registry: Registry, member: str) -> dict[str, str]:
+    try:
+        return dict(registry.member(member).titles)
+    except UnknownMemberError:
+        return {}
+
+
+def _country(registry: Registry, member: str) -> str:
+    try:
+        return registry.member(member).country
+    except UnknownMemberError:
+        return ""
 
 
 def mistake(request: web.Request, error: ValijaError, status: int | None = None) -> web.Response:
     """The page that tells of `error`: what is wrong, what to do, and the code for whoever helps."""
     told = problems.problem(error, status)
     return page(request, "error.html", {"problem": told, "sentence": told.title}, told.status)
-
-
-def markup(text: str) -> Markup:
-    """`text`, made by this program alone, as it stands."""
-    return Markup(text)  # noqa: S704 - see above

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from node.people.passkeys import MAX_ANSWER_BYTES, Site
 from node.people.register import Visitor
+from node.web.forms import Form
 from node.web.parts import PARTS
 from node.web.render import visitor_of
 from protocol.errors import ForbiddenError, LimitError, UsageError
@@ -17,6 +18,10 @@ from protocol.errors import ForbiddenError, LimitError, UsageError
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 H = TypeVar("H", bound=Handler)
 
+BY_ITSELF: Final = "Valija-By-Itself"
+"""The header of a request that a page makes without its reader doing anything."""
+LIVE: Final = "/live"
+"""The stream of news, for which a browser sets no header."""
 PUBLIC: Final[set[Handler]] = set()
 """The pages that somebody who is not logged in may see."""
 
@@ -25,6 +30,11 @@ def public(handler: H) -> H:
     """The same; it may be asked by anybody."""
     PUBLIC.add(handler)
     return handler
+
+
+def is_by_itself(request: web.Request) -> bool:
+    """Whether a page asks this by itself, its reader doing nothing."""
+    return request.path == LIVE or BY_ITSELF in request.headers
 
 
 def require(request: web.Request) -> Visitor:
@@ -36,32 +46,6 @@ def require(request: web.Request) -> Visitor:
 
 
 # -- forms ---------------------------------------------------------------------------------------------
-class Form:
-    """The fields of a form: text, each as often as it was sent."""
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, fields: dict[str, list[str]]) -> None:
-        """Hold these."""
-        self._fields = fields
-
-    def text(self, name: str, otherwise: str = "") -> str:
-        """The field of this name, without spaces around it; `UsageError` if it is there more than once."""
-        values = self._fields.get(name, [])
-        if len(values) > 1:
-            raise UsageError(f"{name} stands there twice")
-        return values[0].strip() if values else otherwise
-
-    def raw(self, name: str) -> str:
-        """The same as it was typed: spaces count."""
-        values = self._fields.get(name, [""])
-        return values[0]
-
-    def every(self, name: str) -> list[str]:
-        """All fields of this name that are not empty."""
-        return [value.strip() for value in self._fields.get(name, []) if value.strip()]
-
-
 async def form_of(request: web.Request) -> Form:
     """The form that was sent; `UsageError` for a file or for what is none."""
     if request.content_type != "application/x-www-form-urlencoded":

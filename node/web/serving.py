@@ -10,6 +10,7 @@ from node.people.accounts import Accounts
 from node.people.doors import Doors
 from node.people.register import Lifetime, Register
 from node.service import Service
+from node.web.outgoing import Outgoing
 from node.web.parts import Parts
 from node.web.settings import Web, site
 
@@ -27,6 +28,7 @@ async def assemble(
         register=register,
         doors=doors,
         accounts=Accounts(doors),
+        outgoing=Outgoing(service, register, settings.time_zone, now, log),
         site=doors.site,
         member=service.writer.member,
         association=service.writer.association,

@@ -61,3 +61,91 @@ offer("passkey-add", async () => {
   await make("/account");
   location.reload();
 });
+
+// News: when something changed, the page is fetched again and its lists are put in place of those shown.
+const live = document.querySelector("[data-live]");
+const REGIONS = ["folders", "lines", "message"];
+
+function isBusy(region) {
+  const field = region.querySelector("textarea, input:not([type=hidden])");
+  return region.contains(document.activeElement) && document.activeElement !== region ? true : Boolean(field?.value);
+}
+
+async function refresh() {
+  const asked = await fetch(location.href, { headers: { "Valija-By-Itself": "1" } });
+  if (!asked.ok || asked.redirected) return;
+  const text = await asked.text();
+  const fresh = new DOMParser().parseFromString(trusted ? trusted.createHTML(text) : text, "text/html");
+  document.title = fresh.title;
+  for (const id of REGIONS) {
+    const [old, young] = [document.getElementById(id), fresh.getElementById(id)];
+    if (old && young && !isBusy(old)) old.replaceWith(young);
+  }
+}
+
+function notify(news) {
+  if (!news.pressing || !document.hidden || Notification.permission !== "granted") return;
+  new Notification("Valija", { body: live.dataset.pressing, tag: "valija" });
+}
+
+if (live) {
+  const stream = new EventSource(live.dataset.live);
+  stream.addEventListener("news", async (event) => {
+    notify(JSON.parse(event.data));
+    await refresh();
+  });
+  let opened = false;
+  stream.addEventListener("open", () => {
+    if (opened) refresh();
+    opened = true;
+  });
+  const ask = document.getElementById("notifications");
+  if (ask && "Notification" in window && Notification.permission === "default") {
+    ask.hidden = false;
+    ask.addEventListener("click", async () => {
+      await Notification.requestPermission();
+      ask.hidden = true;
+    });
+  }
+}
+
+// Drafts keep themselves, and the list of readers follows what is chosen.
+const form = document.getElementById("compose");
+if (form) {
+  let timer;
+  let underWay = Promise.resolve();
+  const kept = document.getElementById("kept");
+  const keep = async () => {
+    try {
+      const asked = await fetch(form.dataset.keep, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      const text = await asked.text();
+      const fresh = new DOMParser().parseFromString(trusted ? trusted.createHTML(text) : text, "text/html");
+      document.getElementById("readers").replaceWith(fresh.getElementById("readers"));
+      kept.textContent = kept.dataset.kept;
+    } catch {
+      kept.textContent = kept.dataset.failed;
+    }
+  };
+  const later = (delay) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => (underWay = underWay.then(keep)), delay);
+  };
+  form.addEventListener("input", () => later(1500));
+  form.addEventListener("change", () => later(100));
+  form.addEventListener("submit", () => clearTimeout(timer));
+  const type = document.getElementById("type");
+  type.addEventListener("change", () => {
+    for (const mark of form.querySelectorAll("[data-needed]")) {
+      mark.hidden = !mark.dataset.needed.split(" ").includes(type.value);
+    }
+  });
+  // Changing the language reloads the page: what was typed is kept first.
+  for (const other of document.querySelectorAll("form[data-keeps-draft]")) {
+    other.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      clearTimeout(timer);
+      await underWay.then(keep);
+      other.submit();
+    });
+  }
+}

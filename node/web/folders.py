@@ -1,0 +1,226 @@
+"""Folders: which messages stand in which, and what a line of a list tells of each.
+
+    inbox      what came to the reader's desks
+    waiting    what they sent, that calls for an answer and has none
+    sent       what they sent
+    held       what they sent and somebody has not got, with something in the way
+
+`waiting` and `held` look through the newest messages sent, so many at most: what is older than that is found by search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from node import search, status
+from node.api_views import show_message_id
+from node.search import Box, Hit
+from node.status import Delivery, State
+from node.store import Transaction
+from node.tables import finding, reading
+from node.tables.finding import FOREVER, Arrival, Sent
+from protocol.errors import PeerError
+from protocol.messages.content import Content, Matter, MessageType, from_json
+from protocol.names import MessageId
+
+LINES: Final = 30
+_LOOKED_THROUGH: Final = 1_000
+_UNANSWERABLE: Final = frozenset({
+    MessageType.MESSAGE,
+    MessageType.MLA_RESPONSE,
+    MessageType.SPONTANEOUS_INFORMATION,
+    MessageType.GOOD_PRACTICE,
+})  # fmt: skip
+_STUCK: Final = frozenset({State.HELD, State.LATE, State.REFUSED, State.EXPIRED})
+_CLOSING: Final = frozenset({Matter.DECLINED, Matter.EXECUTED, Matter.WITHDRAWN})
+
+
+class Folder(StrEnum):
+    """Where messages stand."""
+
+    INBOX = "inbox"
+    WAITING = "waiting"
+    SENT = "sent"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A message in a list; `content` is None where it is of a later schema than this program knows."""
+
+    hit: Hit
+    sender: str
+    shown_id: str
+    at: int
+    content: Content | None
+    is_new: bool = False
+    is_flagged: bool = False
+    mark: int = 0
+    deliveries: tuple[Delivery, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """Its page."""
+        return f"/messages/{self.sender}/{self.shown_id}"
+
+    @property
+    def states(self) -> list[State]:
+        """The states of its deliveries, each once."""
+        return sorted({each.state for each in self.deliveries}, key=list(State).index)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Who looks at what: a person, the desks for which they speak, all that they see, this member, and the time."""
+
+    person: int
+    own: tuple[str, ...]
+    seen: tuple[str, ...]
+    member: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a folder; `next` is where the following one begins, None at the end."""
+
+    lines: list[Line] = field(default_factory=list)
+    next: int | None = None
+
+
+def listed(tx: Transaction, folder: Folder, look: Look, before: int = FOREVER) -> Listed:
+    """The newest lines of the folder below the row `before`."""
+    if folder is Folder.INBOX:
+        arrived = finding.arrivals(tx, 0, before, LINES + 1, look.seen, newest_first=True)
+        return Listed(_with_marks(tx, look, [_arrival(each) for each in arrived[:LINES]]), _next(arrived))
+    keeps = {Folder.WAITING: is_waiting, Folder.HELD: is_held}.get(folder)
+    if keeps is None:
+        sent = finding.sent(tx, 0, before, LINES + 1, look.own, newest_first=True)
+        return Listed(_with_marks(tx, look, [_sent(tx, each, look.now) for each in sent[:LINES]]), _next(sent))
+    return _sifted(tx, look, before, keeps)
+
+
+def _next(rows: Sequence[Arrival] | Sequence[Sent]) -> int | None:
+    return rows[LINES - 1].id if len(rows) > LINES else None
+
+
+def _sifted(tx: Transaction, look: Look, before: int, keeps: Callable[[Transaction, Line], bool]) -> Listed:
+    found: list[Line] = []
+    for each in finding.sent(tx, 0, before, _LOOKED_THROUGH, look.own, newest_first=True):
+        line = _sent(tx, each, look.now)
+        if keeps(tx, line):
+            found.append(line)
+        if len(found) == LINES:
+            return Listed(_with_marks(tx, look, found), each.id)
+    return Listed(_with_marks(tx, look, found))
+
+
+def found(tx: Transaction, look: Look, words: str) -> Listed:
+    """The newest messages with all of these words, or with this piece of a case reference; raises `UsageError`."""
+    hits = search.find(tx, words, look.seen, LINES)
+    if len(words.strip()) >= search.MIN_FRAGMENT_CHARS:
+        hits = [*search.find_case(tx, words, look.seen, LINES), *hits]
+    return Listed(of_hits(tx, look, list(dict.fromkeys(hits))[:LINES]))
+
+
+def thread(tx: Transaction, look: Look, line: Line) -> list[Line]:
+    """Every message of the thread of this one that the reader sees, oldest first; itself at least."""
+    lines = [line]
+    if line.content is not None:
+        root = search.thread_of(line.content, _message_id(tx, line.hit))
+        lines = of_hits(tx, look, search.thread(tx, root, look.seen)) or lines
+    return sorted(lines, key=lambda each: (each.at, each.hit.row))
+
+
+def _message_id(tx: Transaction, hit: Hit) -> MessageId:
+    rows = _rows(tx, [hit])
+    return next(rows).message_id
+
+
+def of_hits(tx: Transaction, look: Look, hits: Sequence[Hit]) -> list[Line]:
+    """The lines of these messages, in this order."""
+    rows = [_arrival(each) if isinstance(each, Arrival) else _sent(tx, each, look.now) for each in _rows(tx, hits)]
+    return _with_marks(tx, look, rows)
+
+
+def _rows(tx: Transaction, hits: Iterable[Hit]) -> Iterator[Arrival | Sent]:
+    for hit in hits:
+        if hit.box is Box.OUTBOX:
+            yield from finding.sent_by_row(tx, [hit.row])
+        else:
+            yield from finding.arrivals(tx, hit.row - 1, hit.row + 1, 1, None)
+
+
+# -- lines ---------------------------------------------------------------------------------------------
+def content_of(document: bytes) -> Content | None:
+    """What was written; None for a document of a later schema."""
+    try:
+        return from_json(document)
+    except PeerError:
+        return None
+
+
+def _arrival(row: Arrival) -> Line:
+    content = content_of(row.content)
+    shown = show_message_id(row.message_id)
+    return Line(Hit(Box.INBOX, row.id), row.sender, shown, row.received_at, content, mark=row.mark)
+
+
+def _sent(tx: Transaction, row: Sent, now: int) -> Line:
+    content = content_of(row.content)
+    told = tuple(status.deliveries(tx, row.message_id, now))
+    member = content.origin.member if content else ""
+    hit, shown = Hit(Box.OUTBOX, row.id), show_message_id(row.message_id)
+    return Line(hit, member, shown, row.accepted_at, content, deliveries=told)
+
+
+def _with_marks(tx: Transaction, look: Look, lines: Sequence[Line]) -> list[Line]:
+    arrived = [each.hit.row for each in lines if each.hit.box is Box.INBOX]
+    seen = reading.opened(tx, look.person, arrived)
+    flags = reading.flagged(tx, look.person, [each.hit.item for each in lines])
+    return [
+        Line(
+            each.hit,
+            each.sender,
+            each.shown_id,
+            each.at,
+            each.content,
+            each.hit.box is Box.INBOX and each.hit.row not in seen,
+            each.hit.item in flags,
+            each.mark,
+            each.deliveries,
+        )
+        for each in lines
+    ]
+
+
+# -- what still has to happen ----------------------------------------------------------------------------
+def is_held(_tx: Transaction, line: Line) -> bool:
+    """Whether somebody has not got it, and something is in the way."""
+    return any(each.state in _STUCK for each in line.deliveries)
+
+
+def is_waiting(tx: Transaction, line: Line) -> bool:
+    """Whether it asks for something, and nobody has answered it in its thread."""
+    content = line.content
+    if content is None or not _asks(content) or all(each.state is State.WITHDRAWN for each in line.deliveries):
+        return False
+    message_id = _message_id(tx, line.hit)
+    hits = search.thread(tx, search.thread_of(content, message_id))
+    return not any(_answers(tx, each, line) for each in hits if each.box is Box.INBOX)
+
+
+def _asks(content: Content) -> bool:
+    if content.transition is not None and content.transition.matter in _CLOSING:
+        return False
+    return content.due_at is not None or content.type not in _UNANSWERABLE
+
+
+def _answers(tx: Transaction, hit: Hit, line: Line) -> bool:
+    for row in finding.arrivals(tx, hit.row - 1, hit.row + 1, 1, None):
+        answer = content_of(row.content)
+        return answer is not None and (answer.in_reply_to == line.shown_id or row.received_at > line.at)
+    return False

@@ -1,0 +1,63 @@
+"""News for pages that are open: a stream that says that something changed, and how much is new."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse, sse_response
+
+from node.event_views import Rendered
+from node.tables import reading
+from node.web.guard import HEADERS
+from node.web.pages_mail import colleague, look_of, parts_of, read
+from node.web.requests import LIVE, require
+
+SLOW_SECONDS: Final = 30
+LONGEST_SECONDS: Final = 300
+AT_MOST_EVERY_SECONDS: Final = 1.0
+_PRESSING: Final = (b'"urgency":"urgent"', b'"urgency":"emergency"')
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this room."""
+    return [web.get(LIVE, live)]
+
+
+async def live(request: web.Request) -> web.StreamResponse:
+    """Server-sent events `news` {new, pressing}: how many messages are new, and whether an urgent one just came."""
+    parts, visitor, look = parts_of(request), require(request), look_of(request)
+    service, caller = parts.service, colleague(visitor)
+    async with sse_response(request, headers=HEADERS) as response:
+        try:
+            # Whoever asks again is judged again: a session that ended meanwhile is told nothing more.
+            async with (
+                asyncio.timeout(LONGEST_SECONDS),
+                aclosing(service.feed.follow(await service.feed.now())) as batches,
+            ):
+                async for batch in batches:
+                    seen = [each for each in batch if each.is_for(caller, service.writer.desk)]
+                    if not parts.register.is_open(visitor):
+                        break
+                    if seen:
+                        new = await read(request, lambda tx: reading.unopened(tx, look.person, look.seen))
+                        await _tell(response, new, is_pressing=any(map(_is_pressing, seen)))
+        except (TimeoutError, ConnectionResetError):
+            # Its time is over, or the browser left: either asks again when it wants to.
+            parts.log.debug("stream_ended")
+    return response
+
+
+async def _tell(response: EventSourceResponse, new: int, *, is_pressing: bool) -> None:
+    told = msgspec.json.encode({"new": new, "pressing": is_pressing}).decode()
+    async with asyncio.timeout(SLOW_SECONDS):
+        await response.send(told, event="news")
+    # One look at the page costs more than many events: a burst is told once a second.
+    await asyncio.sleep(AT_MOST_EVERY_SECONDS)
+
+
+def _is_pressing(event: Rendered) -> bool:
+    return b"event: message\n" in event.data and any(each in event.data for each in _PRESSING)

@@ -1,0 +1,57 @@
+"""What others wrote, made into pages: text stays text, and CommonMark becomes what it says without reaching outside.
+
+Nothing is fetched: images are shown as their description, HTML as text; links lead on only when the reader follows
+them, and tell the site nothing of where they stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import OptionsDict
+from markupsafe import Markup, escape
+
+from protocol.messages.content import BodyFormat, Text
+
+_SCHEMES: Final = ("https:", "http:", "mailto:", "tel:")
+
+
+def body(text: Text) -> Markup:
+    """The text of a message, ready to stand in a page."""
+    if text.format is BodyFormat.PLAIN:
+        return Markup('<p class="plain">{}</p>').format(text.text)
+    return Markup(_commonmark().render(text.text))  # noqa: S704 - HTML in it was escaped by the parser
+
+
+@cache
+def _commonmark() -> MarkdownIt:
+    made = MarkdownIt("commonmark", {"html": False, "linkify": False})
+    made.disable("image")
+    made.validateLink = _is_link  # type: ignore[method-assign,assignment]
+    made.add_render_rule("link_open", _open_link)
+    return made
+
+
+def _is_link(address: str) -> bool:
+    return address.strip().lower().startswith(_SCHEMES)
+
+
+def _open_link(
+    renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: MutableMapping[str, Any]
+) -> str:
+    tokens[at].attrSet("rel", "noreferrer noopener external")
+    tokens[at].attrSet("target", "_blank")
+    return renderer.renderToken(tokens, at, options, env)
+
+
+def flag(country: str) -> Markup:
+    """The flag of the country with this code of ISO 3166, which a screen reader passes over: the name stands beside it."""
+    if len(country) != 2 or not country.isascii() or not country.isalpha():
+        return Markup()
+    sign = "".join(chr(0x1F1E6 + ord(letter) - ord("A")) for letter in country.upper())
+    return Markup('<span class="flag" aria-hidden="true">{}</span>').format(escape(sign))

@@ -1,0 +1,161 @@
+"""The words of the field as pages show them: what each value of a message means, for the catalogue and for readers.
+
+Sentences are marked with `N_` where they stand alone, so that the extraction finds them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from node.status import State
+from protocol.messages.content import EuropolCode, FormalityKind, Matter, MessageType, Tlp, Urgency
+
+
+def N_(sentence: str) -> str:  # noqa: N802 - the customary mark for extraction
+    """The same: it is translated where it is shown."""
+    return sentence
+
+
+TYPES: Final = {
+    MessageType.MLA_REQUEST: N_("Request for mutual legal assistance"),
+    MessageType.MLA_RESPONSE: N_("Answer to a request for assistance"),
+    MessageType.EMERGENCY_ASSISTANCE: N_("Emergency assistance"),
+    MessageType.EXTRADITION_REQUEST: N_("Extradition request"),
+    MessageType.SPONTANEOUS_INFORMATION: N_("Spontaneous information"),
+    MessageType.JIT_SETUP: N_("Joint investigation team: set-up"),
+    MessageType.JIT_EXCHANGE: N_("Joint investigation team: exchange"),
+    MessageType.CONTROLLED_DELIVERY: N_("Controlled delivery"),
+    MessageType.WITNESS_VIDEOCONFERENCE: N_("Witness by videoconference"),
+    MessageType.PROTECTION: N_("Protection of a victim or witness"),
+    MessageType.ASSET_INFORMATION: N_("Information on assets"),
+    MessageType.ASSET_FREEZING: N_("Freezing of assets"),
+    MessageType.DATA_PRESERVATION: N_("Preservation of data"),
+    MessageType.CRIMINAL_RECORDS: N_("Criminal records"),
+    MessageType.SERVICE_OF_DOCUMENTS: N_("Service of documents"),
+    MessageType.TRANSFER_OF_PROCEEDINGS: N_("Transfer of proceedings"),
+    MessageType.CONSULTATION: N_("Consultation"),
+    MessageType.GOOD_PRACTICE: N_("Good practice and training"),
+    MessageType.MESSAGE: N_("Message"),
+}
+
+URGENCIES: Final = {
+    Urgency.ROUTINE: N_("Routine"),
+    Urgency.URGENT: N_("Urgent"),
+    Urgency.EMERGENCY: N_("Emergency"),
+}
+
+STATES: Final = {
+    State.QUEUED: N_("queued"),
+    State.SEALED: N_("sealed"),
+    State.RELAYED: N_("relayed"),
+    State.DELIVERED: N_("delivered"),
+    State.ACKNOWLEDGED: N_("acknowledged"),
+    State.HELD: N_("held"),
+    State.LATE: N_("late"),
+    State.REFUSED: N_("refused"),
+    State.EXPIRED: N_("expired"),
+    State.WITHDRAWN: N_("withdrawn"),
+}
+
+STATES_EXPLAINED: Final = {
+    State.QUEUED: N_("Safe in this node, and not sealed yet. It goes as soon as the line to the hub is open."),
+    State.SEALED: N_("Encrypted for the recipient and signed. The hub has not confirmed it yet."),
+    State.RELAYED: N_(
+        "The hub signed that it has the sealed message, and keeps it for the recipient. It cannot read it."
+    ),
+    State.DELIVERED: N_(
+        "The recipient's node opened it, checked it and signed for it. Nobody there need have read it."
+    ),
+    State.ACKNOWLEDGED: N_("A desk of the recipient signed that it took the message in hand."),
+    State.HELD: N_("It cannot go just now, for the reason given. It goes by itself as soon as it can."),
+    State.LATE: N_("The hub has had it for over a day, and the recipient's node has not signed for it."),
+    State.REFUSED: N_("The recipient's node could not accept it, and signed why."),
+    State.EXPIRED: N_("It was not delivered in its time. The recipient never had it."),
+    State.WITHDRAWN: N_("You took it back. The recipient never had it, and signed so."),
+}
+
+MATTERS: Final = {
+    Matter.SENT: N_("sent"),
+    Matter.RECEIVED: N_("received"),
+    Matter.ACCEPTED: N_("accepted"),
+    Matter.NEEDS_INFORMATION: N_("needs information"),
+    Matter.DECLINED: N_("declined"),
+    Matter.IN_EXECUTION: N_("in execution"),
+    Matter.PARTLY_EXECUTED: N_("partly executed"),
+    Matter.EXECUTED: N_("executed"),
+    Matter.WITHDRAWN: N_("withdrawn"),
+}
+
+TLP: Final = {
+    Tlp.RED: N_("For the eyes of its recipients alone"),
+    Tlp.AMBER_STRICT: N_("For the organisations of its recipients alone"),
+    Tlp.AMBER: N_("For the organisations of its recipients and those whom they serve, where they need it"),
+    Tlp.GREEN: N_("For the community, not for the public"),
+    Tlp.CLEAR: N_("May be told to anybody"),
+}
+
+EUROPOL: Final = {
+    EuropolCode.H0: N_("For fighting crime only"),
+    EuropolCode.H1: N_("Not in judicial proceedings without permission"),
+    EuropolCode.H2: N_("Not to be passed on without permission"),
+    EuropolCode.H3: N_("Other restrictions: see the text"),
+}
+
+FORMALITIES: Final = {
+    FormalityKind.OPERATIONAL: N_("Operational: it prepares or accompanies a formal act"),
+    FormalityKind.FORMAL: N_("Formal: the official copy goes its own way"),
+}
+
+ACTIONS: Final = {
+    "acknowledged": N_("received and taken in hand"),
+    "accepted": N_("accepted"),
+    "declined": N_("declined"),
+    "needs-information": N_("needs more information"),
+    "refused": N_("refused"),
+}
+
+FOLDERS: Final = {
+    "inbox": N_("Inbox"),
+    "waiting": N_("Waiting for answer"),
+    "sent": N_("Sent"),
+    "held": N_("Held"),
+    "drafts": N_("Drafts"),
+}
+
+EMPTY: Final = {
+    "inbox": N_("Nothing has come yet. What other members send to your desks appears here by itself."),
+    "waiting": N_("Nothing that you sent waits for an answer."),
+    "sent": N_("You have not sent anything yet. Write the first message with the button above."),
+    "held": N_("Nothing is held: everything that you sent is on its way or has arrived."),
+    "drafts": N_("You are writing nothing just now."),
+}
+
+ROLES: Final = {
+    "prosecutor": N_("prosecutor"),
+    "clerk": N_("clerk"),
+    "auditor": N_("auditor"),
+    "administrator": N_("administrator"),
+}
+
+ACTS: Final = {
+    "logged-in": N_("logged in"),
+    "login-failed": N_("tried to log in"),
+    "logged-out": N_("logged out"),
+    "session-closed": N_("closed a session"),
+    "passkey-added": N_("added a passkey"),
+    "passkey-removed": N_("removed a passkey"),
+    "password-set": N_("chose a password"),
+    "recovery-codes-renewed": N_("made new recovery codes"),
+    "person-added": N_("added a person"),
+    "person-changed": N_("changed a person"),
+    "person-disabled": N_("shut a person out"),
+    "person-enabled": N_("let a person in again"),
+    "invited": N_("made an invitation"),
+    "opened": N_("opened a message"),
+    "searched": N_("searched"),
+    "sent": N_("sent a message"),
+    "withdrew": N_("took a message back"),
+    "answered": N_("answered by a receipt"),
+    "receipt-opened": N_("opened a receipt"),
+    "journal-read": N_("read this journal"),
+}
