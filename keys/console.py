@@ -121,7 +121,7 @@ class Unlocking:
                 raise KeyAccessError(f"{entry.path.name} opens with a secret file; say --secret-file FILE")
             return Secret.read(self.secret_file)
         if self.passphrase_file is not None:
-            return _read_passphrase(self.passphrase_file)
+            return read_passphrase(self.passphrase_file)
         return Passphrase(click.prompt(f"Passphrase of {entry.path.stem}", hide_input=True, err=True))
 
     def fresh(self, stem: str) -> Unlock:
@@ -132,7 +132,7 @@ class Unlocking:
         if self.secret_file is not None:
             return Secret.read(self.secret_file) if self.secret_file.exists() else Secret.create(self.secret_file)
         passphrase = (
-            _read_passphrase(self.passphrase_file)
+            read_passphrase(self.passphrase_file)
             if self.passphrase_file is not None
             else Passphrase(
                 click.prompt(f"New passphrase of {stem}", hide_input=True, confirmation_prompt=True, err=True)
@@ -143,7 +143,8 @@ class Unlocking:
         return passphrase
 
 
-def _read_passphrase(path: Path) -> Passphrase:
+def read_passphrase(path: Path) -> Passphrase:
+    """The first line of a file that only its owner may read; `KeyAccessError` for any other."""
     try:
         text = read_private(path).decode().split("\n")[0].rstrip("\r")
     except UnicodeDecodeError:

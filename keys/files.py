@@ -10,8 +10,10 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from protocol.errors import ExistsError, KeyAccessError, LimitError, StoreError, UsageError
 from protocol.limits import MIB
@@ -29,10 +31,21 @@ def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
 
     Raises `ExistsError` if the name is taken, `StoreError` if the disk refuses.
     """
+    with writing_new(path, mode) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing_new(path: Path, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """What the block writes stands at `path`, whole and durably, once it ends without raising; else nothing does.
+
+    Raises `ExistsError` if the name is taken, `StoreError` if the disk refuses, and what the block does.
+    """
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PART}")
     try:
         try:
-            _write_synced(part, data, mode)
+            with _synced(part, mode) as file:
+                yield file
             _name(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -43,10 +56,11 @@ def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
         raise StoreError(f"{path}: {error.strerror}") from error
 
 
-def _write_synced(path: Path, data: bytes, mode: int) -> None:
+@contextmanager
+def _synced(path: Path, mode: int) -> Iterator[BinaryIO]:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(handle, "wb") as file:
-        file.write(data)
+        yield file
         file.flush()
         os.fsync(handle)
 
@@ -143,7 +157,8 @@ def replace(path: Path, data: bytes, mode: int = PUBLIC) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PART}")
     try:
         try:
-            _write_synced(part, data, mode)
+            with _synced(part, mode) as file:
+                file.write(data)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

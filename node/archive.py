@@ -9,17 +9,21 @@ accepted (`StoreError`), because a store that lost one write may hold anything a
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlcipher3 import dbapi2
 
-from keys.migrating import Connection, Migrated, Schema, bring_up_to_date
+from keys.files import PRIVATE, sync
+from keys.migrating import Connection, Migrated, Schema, bring_up_to_date, taken
+from node.checkpointing import Checkpoints
 from node.schema import steps
 from node.sql import SqlTransaction, guarded, store_errors
 from node.store import Transaction
@@ -36,7 +40,7 @@ EARLIER_PAGE_BYTES: Final[tuple[int, ...]] = ()
 """The sizes that archives of earlier versions may have."""
 
 CACHE_KIB: Final = 32 * 1024
-CHECKPOINT_PAGES: Final = 2_000
+SNAPSHOT_PAGES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Archive:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._transaction = SqlTransaction(connection)
+        self._checkpoints = Checkpoints(lambda: _connect(path, key), self._checkpoint_failed)
         self._thread = threading.Thread(target=self._write, args=(connection,), name="archive", daemon=True)
         self._thread.start()
 
@@ -113,6 +118,7 @@ class Archive:
                 self._closed = True
                 self._tasks.put(None)
         self._thread.join()
+        self._checkpoints.close()
         with self._reader_lock:
             self._reader.close()
 
@@ -123,9 +129,21 @@ class Archive:
             group, open_end = self._next_group()
             if self._failed is None and group:
                 self._commit(self._transaction, group)
+                self._checkpoint(connection)
             elif group:
                 _refuse(group, self._failed or StoreError())
         connection.close()
+
+    def _checkpoint(self, connection: Any) -> None:
+        try:
+            self._checkpoints.committed(connection)
+        except StoreError as error:
+            self._checkpoint_failed(error)
+
+    def _checkpoint_failed(self, error: StoreError) -> None:
+        if self._failed is None:
+            self._failed = error
+            self._on_failure(error)
 
     def _next_group(self) -> tuple[list[_Task], bool]:
         group: list[_Task] = []
@@ -187,6 +205,32 @@ def schema(key: bytes) -> Schema:
     return Schema(steps, lambda path: _connect(path, key), copy)
 
 
+@contextmanager
+def opened(path: Path, key: bytes) -> Iterator[Any]:
+    """The archive at `path`, of whatever version, for as long as the block lasts; `StoreError`."""
+    with store_errors(), closing(_connect(path, key)) as connection:
+        yield connection
+
+
+def snapshot(path: Path, key: bytes, target: Path) -> int:
+    """Afterwards the new file `target`, of mode 0600, is durably the archive as it is now; the version of its tables.
+
+    It is encrypted under the same key.  Whoever writes meanwhile does not wait.  Raises `StoreError`.
+    """
+    with opened(path, key) as source:
+        # Its own transaction keeps this one moment in view: else every commit would make the copy begin anew.
+        source.execute("BEGIN")
+        version = taken(source, steps)[1]
+        page_bytes = int(source.execute("PRAGMA page_size").fetchone()[0])
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
+        with closing(_keyed(target, key, page_bytes)) as copy:
+            copy.execute("PRAGMA synchronous = OFF")
+            source.backup(copy, pages=SNAPSHOT_PAGES)
+        source.execute("ROLLBACK")
+    sync(target)
+    return version
+
+
 def _connect(path: Path, key: bytes) -> Any:
     with store_errors():
         for page_bytes in (PAGE_BYTES, *EARLIER_PAGE_BYTES):
@@ -201,21 +245,26 @@ def _connect(path: Path, key: bytes) -> Any:
 
 
 def _connect_as(path: Path, key: bytes, page_bytes: int) -> Any:
-    connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=30)
+    connection = _keyed(path, key, page_bytes)
     try:
-        connection.execute(f'PRAGMA key = "{_literal(key)}"')
-        connection.execute(f"PRAGMA cipher_page_size = {page_bytes}")
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
             "temp_store = MEMORY",
             f"cache_size = -{CACHE_KIB}",
-            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+            "wal_autocheckpoint = 0",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except dbapi2.Error:
         connection.close()
         raise
+    return connection
+
+
+def _keyed(path: Path, key: bytes, page_bytes: int) -> Any:
+    connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute(f'PRAGMA key = "{_literal(key)}"')
+    connection.execute(f"PRAGMA cipher_page_size = {page_bytes}")
     return connection
 
 

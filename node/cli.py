@@ -13,6 +13,7 @@ from rich.text import Text
 from keys.console import FILE, Commands
 from keys.words import lines_of, plain
 from node import terminal
+from node.cli_backup import backup, restore
 from node.cli_desks import desk
 from node.cli_messages import MESSAGES
 from node.client import NodeClient
@@ -129,5 +130,5 @@ def show_doctor(ctx: click.Context, *, home: Home) -> None:
     ctx.exit(0 if healthy else _REFUSED)
 
 
-for command in (*MESSAGES, desk):
+for command in (*MESSAGES, backup, restore, desk):
     main.add_command(command)

@@ -29,7 +29,7 @@ from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated
 from keys.notify import notify
-from node import api, api_messages, api_node
+from node import api, api_backup, api_messages, api_node
 from node import config as settings
 from node.api_requests import Writer
 from node.archive import Archive
@@ -149,7 +149,7 @@ async def running(
         uplink = asyncio.create_task(_keep_line(service.uplink, line, daemon), name="uplink")
         parts.push_async_callback(_end_line, service.uplink, uplink)
         # Last opened, first closed: what callers asked is answered before anything else ends.
-        await _open_doors(home, config, daemon, parts)
+        await _open_doors(home, config, custody, daemon, parts)
         parts.push_async_callback(service.feed.close)
         yield daemon
 
@@ -236,9 +236,10 @@ def _routes() -> list[web.RouteDef]:
     return [*api_messages.routes(), *api_node.routes()]
 
 
-async def _open_doors(home: Home, config: NodeConfig, daemon: Daemon, parts: AsyncExitStack) -> None:
+async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: Daemon, parts: AsyncExitStack) -> None:
     service, log = daemon.service, daemon.log
-    runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *api_node.health()]), parts)
+    own = [*api_backup.routes(home, custody.archive_key), *api_node.health()]
+    runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *own]), parts)
     await web.SockSite(runner, unix_socket(home.socket)).start()
     parts.callback(home.socket.unlink, missing_ok=True)
     address = settings.listen_address(config.api.listen)

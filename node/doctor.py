@@ -7,16 +7,21 @@ needs somebody now, a *warning* soon.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from keys.last_backup import overdue
+from keys.migrating import taken
+from node import archive
 from node import config as settings
 from node.client import NodeClient
 from node.config import Home, NodeConfig
 from node.founding import open_custody
-from protocol.errors import NotRunningError, ValijaError
+from node.schema import steps
+from protocol.errors import NewerHomeError, NotRunningError, ValijaError
 from protocol.limits import CLOCK_TELL_SECONDS, MIB
 
 _FEW_BYTES: Final = 2048 * MIB
@@ -62,7 +67,7 @@ def examine(home: Home, environment: Mapping[str, str]) -> list[Row]:
     """Everything that can be found out; `HomeMissingError` if there is no home, `ConfigError` if it cannot be read."""
     config = settings.load(home, environment)
     rows = [_ok("home", f"{home.folder}, the node of {config.member.name}"), _disk(home)]
-    rows.append(_keys(home, config, environment))
+    rows += [*_keys(home, config, environment), _backup(home)]
     try:
         vitals = NodeClient(home.socket, _SECONDS).get("status")
     except NotRunningError as error:
@@ -88,12 +93,33 @@ def _disk(home: Home) -> Row:
     return Row("disk", level, found, "store", "the daemon ends when it cannot write", "make room, or enlarge the disk")
 
 
-def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str]) -> Row:
+def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str]) -> list[Row]:
     try:
-        open_custody(home, config, environment)
+        custody = open_custody(home, config, environment)
     except ValijaError as error:
-        return _problem("keys", error, "the daemon cannot start", "put back the secret file, or name it in [keys]")
-    return _ok("keys", "the secret opens them")
+        return [_problem("keys", error, "the daemon cannot start", "put back the secret file, or name it in [keys]")]
+    return [_ok("keys", "the secret opens them"), _archive(home, custody.archive_key)]
+
+
+def _archive(home: Home, key: bytes) -> Row:
+    known = len(archive.schema(key).names)
+    try:
+        with archive.opened(home.archive, key) as connection:
+            version = taken(connection, steps)[1]
+    except ValijaError as error:
+        return _problem("archive", error, "the daemon cannot start", "valija-node restore the newest backup")
+    if version > known:
+        newer = NewerHomeError(f"version {version}, this program knows up to {known}")
+        return _problem("archive", newer, "the daemon cannot start", "install the newer program again")
+    return _ok("archive", f"version {version}" + (f", brought to {known} at the next start" if version < known else ""))
+
+
+def _backup(home: Home) -> Row:
+    found, is_overdue = overdue(home.folder, int(time.time()))
+    if not is_overdue:
+        return _ok("backup", found)
+    effect = "if this disk dies, what was received is sent again, and what was sent since then is lost"
+    return Row("backup", Level.WARNING, found, "", effect, "valija-node backup FILE, to another machine, every day")
 
 
 # -- what the daemon tells -----------------------------------------------------------------------------

@@ -30,6 +30,7 @@ CLAIMS_A_DAY: Final = 3
 _CLAIM_BASE: Final = 16
 _PENDING: Final = "opening"
 _STATEMENT: Final = "opening statement"
+_PUT_BACK: Final = "put back"
 
 
 # -- our own -----------------------------------------------------------------------------------------
@@ -130,9 +131,13 @@ def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | 
     known = state.hub_incarnation(ctx.tx)
     if known is not None and hub < known:
         raise StaleError("an older incarnation of the hub")
+    # Nothing was submitted yet in the incarnation that the restore opened, and its notices tell what is held now.
+    is_put_back = state.get(ctx.tx, _PUT_BACK) is not None
+    if is_put_back:
+        state.put(ctx.tx, _PUT_BACK, None)
     if known is None or hub > known:
         state.meet_hub(ctx.tx, hub)
-        if known is not None:
+        if known is not None and not is_put_back:
             request(ctx, Cause.HUB_CHANGED)
     own = state.last_submission(ctx.tx)
     lives = ctx.registry.incarnations(Role.NODE, ctx.identity.me.member)
@@ -141,7 +146,8 @@ def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | 
     if ahead or cursor > state.cursor(ctx.tx):
         # What was acknowledged is gone from the hub: peers send it again on our notice.
         state.put(ctx.tx, "cursor", max(cursor, state.cursor(ctx.tx)))
-        request(ctx, Cause.ROLLED_BACK)
+        if ahead or not is_put_back:
+            request(ctx, Cause.ROLLED_BACK)
     return Start(state.cursor(ctx.tx), pending(ctx.tx))
 
 
@@ -208,4 +214,13 @@ def restored(ctx: Context) -> None:
     """Afterwards a node whose archive came from a backup asks for a new incarnation."""
     if state.incarnation(ctx.tx) is None:
         raise UsageError("this archive holds no incarnation to continue")
-    request(ctx, Cause.RESTORED)
+    mark_restored(ctx.tx, ctx.second)
+
+
+def mark_restored(tx: Transaction, now: int) -> None:
+    """Afterwards this archive, put back from a backup, begins an incarnation that it never had, before it signs anything."""
+    state.put(tx, _PENDING, int(Cause.RESTORED))
+    # A statement that was written before the backup may have been logged, and its incarnation lived, after it.
+    state.put(tx, _STATEMENT, None)
+    state.put(tx, _PUT_BACK, 1)
+    state.alarm(tx, now, "new_incarnation", Cause.RESTORED.name.lower())

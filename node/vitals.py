@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from importlib.metadata import PackageNotFoundError, version
 
 from keys.kinds import hex_groups
+from keys.program import program_version
 from node.api_requests import show_time
 from node.api_views import View
 from node.engine import Engine
+from node.schema import steps
 from node.store import Transaction
 from node.tables import finding, inbox, state
 from node.uplink import LineState, Phase, Uplink
@@ -23,7 +24,8 @@ def vitals(engine: Engine, uplink: Uplink, url: str, started_at: int, tx: Transa
     """The state of a running node at `now`, in Unix seconds; to be built on the store's thread."""
     return {
         "member": engine.me.member,
-        "version": _version(),
+        "version": program_version(),
+        "schema": len(tx.all("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (steps.name,))),
         "pid": os.getpid(),
         "now": show_time(now),
         "started_at": show_time(started_at),
@@ -43,19 +45,12 @@ def brief(engine: Engine, uplink: Uplink) -> View:
     """What a desk is told: whose node this is, and whether it is connected."""
     told = _line(uplink.state)
     hub = {"phase": told["phase"], "since": told["since"]}
-    return {"member": engine.me.member, "version": _version(), "session": session(uplink), "hub": hub}
+    return {"member": engine.me.member, "version": program_version(), "session": session(uplink), "hub": hub}
 
 
 def session(uplink: Uplink) -> str:
     """Whether a session with the hub is open: `open` or `closed`."""
     return "open" if uplink.state.phase is Phase.CONNECTED else "closed"
-
-
-def _version() -> str:
-    try:
-        return version("valija")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _line(told: LineState) -> View:

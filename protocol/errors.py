@@ -332,6 +332,12 @@ class NewerHomeError(UsageError):
     code = "home_newer"
 
 
+class BackupError(UsageError):
+    """This is no backup of ours, or not all of one; nothing was changed. Take another one."""
+
+    code = "bad_backup"
+
+
 class WithdrawnError(UsageError):
     """The author withdrew the message before it was delivered."""
 
