@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from node import acceptance, api_views, desks, handover, search, withdrawal
 from node import status as delivery_status
@@ -22,17 +22,26 @@ from node.desks import AtDesk, Caller, Colleague, Desks, FreshToken, Operator, d
 from node.engine import Engine
 from node.events import Feed
 from node.handling import check_forward
+from node.paging import gather
 from node.reach import resolve
 from node.rounds import Rounds
 from node.search import Box, Hit
 from node.store import Store, Transaction
 from node.tables import evidence, finding
 from node.tables.desks import Token
-from node.tables.finding import FOREVER, Arrival, Sent
+from node.tables.finding import Arrival, Sent
 from node.uplink import Uplink
 from node.vitals import brief, vitals
 from node.withdrawal import Recalling
-from protocol.errors import UnauthorizedError, UnknownDeskError, UnknownMessageError, UsageError, ValijaError
+from protocol.errors import (
+    DamagedError,
+    HandlingError,
+    UnauthorizedError,
+    UnknownDeskError,
+    UnknownMessageError,
+    UsageError,
+    ValijaError,
+)
 from protocol.messages.content import Content, from_json
 from protocol.messages.receipts import Actor
 from protocol.names import MessageId, Party
@@ -40,8 +49,6 @@ from protocol.trust.registry import Registry
 
 T = TypeVar("T")
 
-_PAGE_BYTES = 4 * 1024 * 1024
-_ROWS_A_READ = 32
 _CANDIDATES = 64
 
 
@@ -124,6 +131,8 @@ class Service:
             return
         # Whoever's message of this id is meant, the code of each holds.
         for found in self._seen(ctx.tx, asked.forwarded.message_id, caller):
+            if isinstance(found, Arrival) and not found.is_intact:
+                raise HandlingError("the disk damaged it, and its code with it")
             original, readers = self._original(ctx, found)
             check_forward(original.handling, asked.forwarded.handling, readers, wanted)
 
@@ -178,6 +187,15 @@ class Service:
             raise UsageError(f"several messages have this id; say from whom (from): {senders}")
         return named[0]
 
+    def _find_intact(
+        self, tx: Transaction, message_id: MessageId, caller: Caller, sender: str | None
+    ) -> Sent | Arrival:
+        """The same; `DamagedError` where the disk damaged it, which in a round would end the node."""
+        found = self._find(tx, message_id, caller, sender)
+        if isinstance(found, Arrival) and not found.is_intact:
+            raise DamagedError
+        return found
+
     def _sender(self, found: Sent | Arrival) -> str:
         return self.writer.member if isinstance(found, Sent) else found.sender
 
@@ -202,7 +220,7 @@ class Service:
         """
 
         def job(tx: Transaction) -> View:
-            found = self._find(tx, message_id, caller, sender)
+            found = self._find_intact(tx, message_id, caller, sender)
             if isinstance(found, Sent):
                 return api_views.sent_in_full(tx, self.registry, found, int(self.now()))
             return api_views.arrival_in_full(tx, self.registry, found)
@@ -214,10 +232,10 @@ class Service:
         chosen = self._chosen(caller, desk)
 
         def job(tx: Transaction) -> View:
-            def read(low: int, high: int, count: int, down: bool) -> list[Arrival]:  # noqa: FBT001 - see _gather
+            def read(low: int, high: int, count: int, down: bool) -> list[Arrival]:  # noqa: FBT001 - see gather
                 return finding.arrivals(tx, low, high, count, chosen, newest_first=down)
 
-            found, more = _gather(page, read)
+            found, more = gather(page, read)
             return api_views.page([api_views.arrival(self.registry, each) for each in found], more=more)
 
         return await self.read(job)
@@ -228,10 +246,10 @@ class Service:
         now = int(self.now())
 
         def job(tx: Transaction) -> View:
-            def read(low: int, high: int, count: int, down: bool) -> list[Sent]:  # noqa: FBT001 - see _gather
+            def read(low: int, high: int, count: int, down: bool) -> list[Sent]:  # noqa: FBT001 - see gather
                 return finding.sent(tx, low, high, count, chosen, newest_first=down)
 
-            found, more = _gather(page, read)
+            found, more = gather(page, read)
             return api_views.page([api_views.sent(tx, each, now) for each in found], more=more)
 
         return await self.read(job)
@@ -267,7 +285,7 @@ class Service:
         desks_seen = self.sees(caller)
 
         def job(tx: Transaction) -> View:
-            content = from_json(self._find(tx, message_id, caller, sender).content)
+            content = from_json(self._find_intact(tx, message_id, caller, sender).content)
             hits = search.thread(tx, search.thread_of(content, message_id), desks_seen)
             return {"items": sorted(self._shown(tx, hits), key=_by_time)}
 
@@ -305,13 +323,10 @@ class Service:
         author = caller.author if isinstance(caller, Colleague) else asked.author
         actor = Actor(author.name, author.role, author.login_method) if author else None
 
-        def work(ctx: Context) -> None:
-            found = self._find(ctx.tx, message_id, caller, sender)
-            if isinstance(found, Sent):
-                raise UnknownMessageError
-            handover.hand_over(ctx, found.id, desk, actor, action, asked.note)
-
-        await self.rounds.ask(work)
+        found = await self.read(lambda tx: self._find_intact(tx, message_id, caller, sender))
+        if isinstance(found, Sent):
+            raise UnknownMessageError
+        await self.rounds.ask(lambda ctx: handover.hand_over(ctx, found.id, desk, actor, action, asked.note))
         return api_views.action_name(action)
 
     # -- the association -------------------------------------------------------------------------------
@@ -370,31 +385,3 @@ def _by_time(item: View) -> tuple[str, bool]:
     # Within one second an answer stands behind what it may answer.
     at = item.get("accepted_at") or item["received_at"]
     return str(at), b'"in_reply_to"' in bytes(item["content"])
-
-
-class _Row(Protocol):
-    @property
-    def id(self) -> int: ...
-
-    @property
-    def content(self) -> bytes: ...
-
-
-R = TypeVar("R", bound=_Row)
-
-
-def _gather(page: Page, read: Callable[[int, int, int, bool], list[R]]) -> tuple[list[R], bool]:
-    """The rows of a page, read some at a time until there are enough rows or bytes, and whether there may be more."""
-    down = page.before is not None
-    low, high = page.after, FOREVER if page.before is None else page.before
-    found: list[R] = []
-    size = 0
-    while len(found) < page.limit and size < _PAGE_BYTES:
-        count = min(_ROWS_A_READ, page.limit - len(found))
-        some = read(low, high, count, down)
-        found += some
-        size += sum(len(each.content) for each in some)
-        if len(some) < count:
-            return found, False
-        low, high = (low, some[-1].id) if down else (some[-1].id, high)
-    return found, True

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from node.model import Record
-from node.store import Transaction
+from node.store import Row, Transaction
+from node.tables.evidence import intact
+from protocol.errors import DamagedError
+from protocol.messages.content import (
+    SCHEMA,
+    Author,
+    BodyFormat,
+    Content,
+    MessageType,
+    Origin,
+    Text,
+    Urgency,
+    to_json,
+)
 from protocol.names import MessageId
 
 FOREVER = (1 << 63) - 1
+_UNKNOWN = "unknown"
 
 
 class Sent(Record, frozen=True, gc=False):
@@ -24,7 +39,10 @@ class Sent(Record, frozen=True, gc=False):
 
 
 class Arrival(Record, frozen=True, gc=False):
-    """A message for us as lists show it, with its verified sender."""
+    """A message for us as lists show it, with its verified sender.
+
+    `content` is what the sender signed; where the disk damaged it, a document that says so, and `is_intact` is False.
+    """
 
     id: int
     message_id: MessageId
@@ -32,6 +50,7 @@ class Arrival(Record, frozen=True, gc=False):
     received_at: int
     mark: int
     content: bytes
+    is_intact: bool = True
 
 
 def ids_between(tx: Transaction, low: bytes, high: bytes, limit: int) -> list[MessageId]:
@@ -47,7 +66,7 @@ def ids_between(tx: Transaction, low: bytes, high: bytes, limit: int) -> list[Me
 
 # -- received ----------------------------------------------------------------------------------------
 _ARRIVAL = (
-    "SELECT i.id, i.message_id, p.member, i.received_at, i.mark, i.content FROM inbox i "
+    "SELECT i.id, i.message_id, p.member, i.received_at, i.mark, i.content, i.digest FROM inbox i "
     "JOIN inlink l ON l.id = i.inlink JOIN peer p ON p.id = l.peer "
 )
 
@@ -76,7 +95,7 @@ def arrivals(
 def arrivals_of(tx: Transaction, message_id: MessageId) -> list[Arrival]:
     """The messages received under this id: one, unless two peers claim the same."""
     rows = tx.all(
-        "SELECT i.id, i.message_id, p.member, i.received_at, i.mark, i.content FROM peer p "
+        "SELECT i.id, i.message_id, p.member, i.received_at, i.mark, i.content, i.digest FROM peer p "
         "JOIN received r ON r.peer = p.id AND r.message_id = ? JOIN inbox i ON i.id = r.inbox ORDER BY i.id",
         (message_id,),
     )
@@ -89,8 +108,29 @@ def manifest_of(tx: Transaction, inbox: int) -> int:
     return int(row[0]) if row else 0
 
 
-def _arrival(row: Sequence[object]) -> Arrival:
-    return Arrival(*row)  # type: ignore[arg-type]
+def _arrival(row: Row) -> Arrival:
+    row_id, message_id, sender, received_at, mark, content, digest = row
+    try:
+        return Arrival(row_id, message_id, sender, received_at, mark, intact(content, digest))
+    except DamagedError:
+        return Arrival(row_id, message_id, sender, received_at, mark, _damaged(sender), is_intact=False)
+
+
+@lru_cache(maxsize=64)
+def _damaged(sender: str) -> bytes:
+    """What is shown in the place of a content that cannot be shown any more."""
+    said = str(DamagedError())
+    content = Content(
+        schema=SCHEMA,
+        type=MessageType.MESSAGE,
+        subject=said,
+        body=Text(format=BodyFormat.PLAIN, text=said),
+        to=(f"{_UNKNOWN}@{_UNKNOWN}",),
+        origin=Origin(member=sender, desk=_UNKNOWN),
+        author=Author(name="", role="", login_method=""),
+        urgency=Urgency.ROUTINE,
+    )
+    return to_json(content)
 
 
 # -- sent --------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from node import acceptance, api_requests, problems
 from node.daemon import Daemon
 from node.event_views import Place
 from protocol import names
+from protocol.errors import DamagedError
 from tests.support.association import Association, found
 from tests.support.hub_home import running as hub
 from tests.support.node_home import case_system, connected, eventually, node, operator
@@ -417,6 +418,42 @@ async def test_where_two_senders_use_one_id_nobody_is_guessed(scene: Scene, monk
     passed = written(to=[CO], forward_of=own, handling={"tlp": "TLP:RED"})
     await refused(scene.systems[BR], "POST", "/api/v1/messages", 403, "handling_forbids", json=passed,
                   headers={"Idempotency-Key": "collision 2"})  # fmt: skip
+
+
+async def test_a_content_that_the_disk_damaged_is_never_shown_as_the_senders(scene: Scene) -> None:
+    spoiled = await sent(scene.systems[AR], "damaged", subject="Secuestro", body="Lo que se firmó, zanahoria")
+    await arrived(scene, spoiled)
+    fine = await sent(scene.systems[AR], "after it", subject="Después")
+    await arrived(scene, fine)
+    row = scene.nodes[BR].service.store
+
+    def spoil(tx: Any) -> bytes:
+        (content,) = tx.one("SELECT content FROM inbox WHERE message_id = ?", (api_requests.message_id_of(spoiled),))
+        # Well-formed, and not what was signed.
+        other = content.replace(b"zanahoria", b"alcachofa")
+        tx.run("UPDATE inbox SET content = ? WHERE message_id = ?", (other, api_requests.message_id_of(spoiled)))
+        return bytes(content)
+
+    original = await asyncio.wrap_future(row.submit(spoil))
+    try:
+        for path in (f"messages/{spoiled}", f"threads/{spoiled}"):
+            await refused(scene.systems[BR], "GET", f"/api/v1/{path}", 500, "damaged")
+        act = {"action": "accepted"}
+        await refused(scene.systems[BR], "POST", f"/api/v1/messages/{spoiled}/acknowledge", 500, "damaged", json=act)
+        passed = written(to=[CO], forward_of=spoiled)
+        await refused(scene.systems[BR], "POST", "/api/v1/messages", 403, "handling_forbids", json=passed,
+                      headers={"Idempotency-Key": "damaged 2"})  # fmt: skip
+        _status, page = await get(scene.systems[BR], "messages?limit=2&before=")
+        newest, before = page["items"]
+        assert (newest["id"], newest["content"]["subject"], "damaged" in newest) == (fine, "Después", False)
+        assert (before["id"], before["damaged"]) == (spoiled, True)
+        assert before["content"]["subject"] == before["content"]["body"]["text"] == str(DamagedError())
+        assert "alcachofa" not in str(page)
+    finally:
+        undo = "UPDATE inbox SET content = ? WHERE message_id = ?"
+        named = api_requests.message_id_of(spoiled)
+        await asyncio.wrap_future(row.submit(lambda tx: tx.run(undo, (original, named))))
+    assert (await get(scene.systems[BR], f"messages/{spoiled}"))[0] == 200
 
 
 # -- walls ---------------------------------------------------------------------------------------------
