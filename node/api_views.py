@@ -11,7 +11,7 @@ import msgspec
 from node import status
 from node.api_requests import show_cursor, show_time
 from node.model import Mark
-from node.status import Delivery
+from node.status import Delivery, SignedReceipt
 from node.store import Transaction
 from node.tables import evidence, finding, inbox
 from node.tables.finding import Arrival, Sent
@@ -171,13 +171,13 @@ def _reason(reason: VoidReason | None) -> str | None:
 
 def _proof(tx: Transaction, told: Delivery) -> View:
     return {
-        "receipt": None if told.receipt is None else _receipt(tx, told.receipt),
+        "receipt": None if told.receipt is None else receipt(status.signed_receipt(tx, told.receipt)),
         "answers": [_answer(tx, (each.inlink, each.place)) for each in told.handovers],
     }
 
 
-def _receipt(tx: Transaction, where: tuple[int, int]) -> View:
-    signed = status.signed_receipt(tx, where)
+def receipt(signed: SignedReceipt) -> View:
+    """What a receipt says and who signed it."""
     return {
         "event": _EVENTS[int(signed.receipt.event)],
         "at": show_time(signed.receipt.at),
