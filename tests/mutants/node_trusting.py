@@ -1,0 +1,185 @@
+"""Mutants of `node`: the registry and calendars that it trusts, the keys that it destroys, and its desks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.mutant import Mutant
+
+ANSWERS = "node/answers.py"
+MIRROR, REACH, ENGINE, CALENDARS = "node/mirror.py", "node/reach.py", "node/engine.py", "node/calendars.py"
+T: Final = "tests/node/"
+SENDING: Final = (T + "test_courier.py", T + "test_machine.py")
+
+NODE_TRUST: Final = (
+    # -- trust
+    Mutant(
+        "smaller-checkpoint",
+        MIRROR,
+        "            forked = self.registry.root_at(checkpoint.size) != checkpoint.root\n",
+        "            forked = False\n",
+        "a smaller checkpoint with another root is a fork",
+        (T + "test_mirror.py",),
+    ),
+    Mutant(
+        "forked-checkpoint",
+        MIRROR,
+        "            forked = self._root_with(leaves, checkpoint.size) != checkpoint.root\n",
+        "            forked = not self._root_with(leaves, checkpoint.size)\n",
+        "a mirror grows by what the log signed",
+        (T + "test_mirror.py",),
+    ),
+    Mutant(
+        "mirrored-statement",
+        MIRROR,
+        "            if statement_hash(statement) != parsed.hash:\n",
+        "            if not parsed.hash:\n",
+        "a mirrored statement is the one that its leaf names",
+        (T + "test_mirror.py",),
+    ),
+    Mutant(
+        "log-successor",
+        MIRROR,
+        "            _check_successor(_stored(tx), leaves, self.registry.association, successor)\n",
+        "            pass\n",
+        "another log follows by a charter in force alone",
+        (T + "test_mirror.py",),
+    ),
+    Mutant(
+        "older-checkpoint",
+        MIRROR,
+        "        return is_early or at > newest.cosignature.timestamp\n",
+        "        return True\n",
+        "an older checkpoint does not replace a newer one",
+        (T + "test_mirror.py",),
+    ),
+    Mutant(
+        "view-from-the-future",
+        MIRROR,
+        '        return age if age >= -CLOCK_REFUSE_SECONDS else float("inf")\n',
+        "        return age\n",
+        "a view signed for the future is no fresh one",
+        (T + "test_mirror.py",),
+    ),
+    Mutant(
+        "suspended-recipient",
+        REACH,
+        "        except RecipientSuspendedError as error:\n            return error.code\n",
+        "        except RecipientSuspendedError:\n            pass\n",
+        "nothing is sealed to a member that is suspended",
+        SENDING,
+    ),
+    Mutant(
+        "revoked-prekeys",
+        REACH,
+        "        except StandingError:\n            return None\n        return calendar\n",
+        "        except StandingError:\n            return calendar\n        return calendar\n",
+        "nothing is sealed to prekeys that a revoked certificate vouches for",
+        (*SENDING, T + "test_calendars.py"),
+    ),
+    Mutant(
+        "calendar-of-its-member",
+        CALENDARS,
+        "    if certificate.role is not Role.NODE or certificate.party != party or party.member != member:\n",
+        "    if certificate.role is not Role.NODE:\n",
+        "a calendar is its member's own",
+        (T + "test_calendars.py",),
+    ),
+    Mutant(
+        "calendar-verified",
+        CALENDARS,
+        "    calendar = signed.verify(certificate.key)\n",
+        "    calendar = signed.claimed\n",
+        "a calendar that the hub shows is signed",
+        (T + "test_calendars.py",),
+    ),
+    Mutant(
+        "calendar-follows",
+        CALENDARS,
+        "                check_successor(held, calendar, same_incarnation=_is_same_life(ctx, held))\n",
+        "                pass\n",
+        "the hub shows no older calendar",
+        (T + "test_calendars.py",),
+    ),
+    Mutant(
+        "held-needs-its-key",
+        ENGINE,
+        "        if self._hub_ahead is None or inbox.held_codes(ctx.tx):\n            return\n",
+        "        if self._hub_ahead is None:\n            return\n",
+        "a prekey lives while anything held needs it",
+        (T + "test_uplink.py",),
+    ),
+    Mutant(
+        "two-clocks",
+        ENGINE,
+        "        if self._hub_ahead is None:\n            return  # the local clock alone may destroy nothing\n",
+        "",
+        "a prekey is destroyed by two clocks",
+        (T + "test_uplink.py",),
+    ),
+    Mutant(
+        "given-charter",
+        ENGINE,
+        "        if self.mirror.registry.index_of(self._anchor.signed.id) is None:\n",
+        "        if self._anchor.signed.id is None:\n",
+        "the hub's log holds the charter that was given by hand",
+        (T + "test_uplink.py",),
+    ),
+    # -- desks
+    Mutant(
+        "revoked-token",
+        "node/desks.py",
+        "if token.revoked_at is None}\n",
+        "if token.desk}\n",
+        "a token that was revoked opens nothing",
+        (T + "test_desks.py", T + "test_api.py"),
+    ),
+    Mutant(
+        "desk-wall-inbox",
+        "node/service.py",
+        '        return (*own, "") if own is not None and self.writer.desk in own else own\n',
+        "        return None if own else own\n",
+        "a desk sees its own mail alone",
+        (T + "test_attack_desk.py", T + "test_api.py"),
+    ),
+    Mutant(
+        "desk-wall-outbox",
+        "node/service.py",
+        "own.desk in (desks_of(caller) or (own.desk,))",
+        "own.desk is not None",
+        "a desk sees what it sent itself alone",
+        (T + "test_attack_desk.py", T + "test_api.py"),
+    ),
+    Mutant(
+        "desk-wall-asked",
+        "node/service.py",
+        "        if own is not None and desk not in own:\n            raise UnknownDeskError(desk)\n",
+        "",
+        "nobody asks for a desk that is not theirs",
+        (T + "test_attack_desk.py", T + "test_api.py", T + "test_people.py", T + "test_web_doors.py"),
+    ),
+    Mutant(
+        "operators-acts",
+        "node/service.py",
+        '            raise UnauthorizedError("this is the operator\'s, over the Unix socket")\n',
+        "            return\n",
+        "a desk's token does nothing of the operator's",
+        (T + "test_attack_desk.py", T + "test_api.py"),
+    ),
+    Mutant(
+        "another-site",
+        "node/api.py",
+        "    if is_bent or (origin is not None and urlsplit(origin).netloc != request.host):\n",
+        "    if is_bent:\n",
+        "a page of another site asks nothing",
+        (T + "test_attack_desk.py", T + "test_api.py"),
+    ),
+    Mutant(
+        "handling-code",
+        "node/handling.py",
+        "    if beyond and original.tlp in _BOUND:\n",
+        "    if beyond and original.tlp is None:\n",
+        "a message that is for its readers goes no further",
+        (T + "test_handling.py",),
+    ),
+)
