@@ -1,7 +1,7 @@
 """What a session costs the hub: 500 members connected at once from one process, idle, and then all of them speaking.
 
-The members are names in a real registry with keys of their own; what they say is the session machine's, over TLS. Their
-envelopes hold noise, which the hub cannot tell from anything else.
+The members are names in a real registry with keys of their own; what they say is the session machine's, over TLS.
+Their prekeys and envelopes hold noise, which the hub cannot tell from anything else.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ async def _measured(where: Place, members: Sequence[str]) -> Run:
         opening_us = 1e6 * (hub.cpu_seconds() - used) / count
         idle_kib = await _settled_kib(hub)
         _require(hub, clients)
+        await _all_publish(clients)
         used, began = hub.cpu_seconds(), time.perf_counter()
         delays = await _round(clients)
         seconds = time.perf_counter() - began
@@ -138,13 +139,22 @@ async def _all_open(stack: AsyncExitStack, where: Place, members: Sequence[str])
             client = await stack.enter_async_context(
                 hub_client.connected(where.url, where.world, member, registry=where.registry, tls=where.tls)
             )
-            # As every node does when it comes: its prekeys, its cursor, and how much it takes.
-            await client.publish()
+            # As every node does when it comes: its cursor, and how much it takes.
             cursor = client.welcome.cursor if client.welcome else 0
             await client.acknowledge(cursor, WINDOW)
             return client
 
     return list(await asyncio.gather(*(one(member) for member in members)))
+
+
+async def _all_publish(clients: Sequence[HubClient]) -> None:
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(client: HubClient) -> None:
+        async with gate:
+            await client.publish()
+
+    await asyncio.gather(*(one(client) for client in clients))
 
 
 def _require(hub: Daemon, clients: Sequence[HubClient]) -> None:

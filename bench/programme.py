@@ -10,19 +10,17 @@ from typing import Any, Final
 
 import uvloop
 
-from bench import backlog, mesh, works
+from bench import backlog, crowd, growth, mesh, works
 from bench.figures import Run
 from bench.house import House
+from bench.members import MEMBERS, RECIPIENT, SENDER
 from tests.support.association import found
 from tests.support.processes import Daemons
-
-SENDER, RECIPIENT = "ar-mpf", "br-mpf"
-MEMBERS: Final = (SENDER, RECIPIENT, *(f"member-{number:02}" for number in range(2, 22)))
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Which works are measured unless others are chosen, how much of each, and how long all of it may take."""
+    """Which works are measured unless others are chosen, how much of each, and how long one of them may take."""
 
     works: tuple[str, ...]
     one_to_one: int
@@ -30,10 +28,13 @@ class Size:
     backlog: int
     fan_out: int
     mesh: int
+    sessions: int
+    growth: tuple[int, ...]
     limit_seconds: int
 
 
 Work = Callable[[House, Size], Coroutine[Any, Any, Run]]
+Apart = Callable[[Path, Size], Coroutine[Any, Any, list[Run]]]
 
 # In this order: those of two members run before there are 22.
 PAIRS: Final[Mapping[str, Work]] = {
@@ -45,30 +46,49 @@ CROWDS: Final[Mapping[str, Work]] = {
     "fan_out_21": lambda house, size: works.fan_out(house, SENDER, MEMBERS[1:], size.fan_out),
     "mesh_22": lambda house, size: mesh.mesh(house, MEMBERS, size.mesh),
 }
-WORKS: Final = (*PAIRS, *CROWDS)
 
-FULL: Final = Size(WORKS, 60_000, 1_200, 20_000, 4_000, 44_000, 900)
-QUICK: Final = Size(("one_to_one", "latency", "fan_out_21"), 8_000, 100, 4_000, 256, 2_200, 120)
+
+async def _sessions(folder: Path, size: Size) -> list[Run]:
+    return [await crowd.sessions(folder, size.sessions)]
+
+
+async def _growth(folder: Path, size: Size) -> list[Run]:
+    return await growth.growth(folder, size.growth)
+
+
+# Each of these has a hub of its own.
+ALONE: Final[Mapping[str, Apart]] = {"sessions_500": _sessions, "growth": _growth}
+WORKS: Final = (*PAIRS, *CROWDS, *ALONE)
+
+FULL: Final = Size(WORKS, 60_000, 1_200, 20_000, 4_000, 44_000, 500, (1_000, 100_000, 1_000_000), 900)
+QUICK: Final = Size(("one_to_one", "latency", "fan_out_21"), 8_000, 100, 4_000, 256, 2_200, 500, (1_000, 20_000), 300)
 
 
 def measure(folder: Path, size: Size, chosen: Sequence[str]) -> list[Run]:
     """The runs of the chosen works."""
-    return _together(folder, size, [name for name in WORKS if name in chosen])
+    runs = _together(folder, size, [name for name in (*PAIRS, *CROWDS) if name in chosen])
+    for name, work in ALONE.items():
+        if name in chosen:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runs += runner.run(_within(size, work(folder / name, size)))
+    return runs
+
+
+async def _within(size: Size, work: Coroutine[Any, Any, Any]) -> Any:
+    async with asyncio.timeout(size.limit_seconds):
+        return await work
 
 
 def _together(folder: Path, size: Size, chosen: Sequence[str]) -> list[Run]:
     """These works one after the other over one association."""
+    if not chosen:
+        return []
     is_crowded = not CROWDS.keys().isdisjoint(chosen)
     association = found(folder / "association", MEMBERS if is_crowded else MEMBERS[:2])
-
-    async def all_of() -> list[Run]:
-        async with asyncio.timeout(size.limit_seconds):
-            return [await _one(house, size, name) for name in chosen]
-
     with Daemons(folder / "logs", ["node"]) as daemons, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         house = House(association, daemons)
         house.start(MEMBERS[:2])
-        return runner.run(all_of())
+        return [runner.run(_within(size, _one(house, size, name))) for name in chosen]
 
 
 async def _one(house: House, size: Size, name: str) -> Run:

@@ -12,7 +12,7 @@ from bench.client import BenchError, CaseSystem
 from bench.figures import Run
 from bench.house import House, Meter
 from bench.letters import Letters
-from bench.pouring import PATIENCE_SECONDS, Load, Sent, cursors, pour, require_once, warm_up
+from bench.pouring import PATIENCE_SECONDS, WARM_UP, Load, Sent, cursors, pour, require_once, warm_up
 
 WINDOW: Final = 4_096
 BATCH: Final = 512
@@ -29,11 +29,13 @@ def named(work: str) -> str:
 
 
 # -- loaded ----------------------------------------------------------------------------------------------
-async def one_to_one(house: House, sender: str, recipient: str, count: int, work: str = "one_to_one") -> Run:
-    """Batches from one member to another, at most `WINDOW` messages without a receipt."""
+async def one_to_one(
+    house: House, sender: str, recipient: str, count: int, work: str = "one_to_one", warm: int = WARM_UP
+) -> Run:
+    """Batches from one member to another, at most `WINDOW` messages without a receipt; the first `warm` do not count."""
     async with house.systems([sender, recipient]) as systems:
         letters = Letters.to(named(work), [recipient])
-        run, sent = await _poured(house, systems, sender, letters, Load(count, WINDOW, BATCH), work)
+        run, sent = await _poured(house, systems, sender, letters, Load(count, WINDOW, BATCH), work, warm)
         run["search_lag_s"] = await _search_lag(systems, sent, letters.last_key, systems[sender].told.last_receipt_at)
     return run
 
@@ -49,11 +51,17 @@ async def fan_out(house: House, sender: str, recipients: Sequence[str], count: i
 
 
 async def _poured(
-    house: House, systems: Mapping[str, CaseSystem], sender: str, letters: Letters, load: Load, work: str
+    house: House,
+    systems: Mapping[str, CaseSystem],
+    sender: str,
+    letters: Letters,
+    load: Load,
+    work: str,
+    warm: int = WARM_UP,
 ) -> tuple[Run, Sent]:
     system, recipients = systems[sender], [member for member in systems if member != sender]
     before = await cursors(systems)
-    first = await warm_up(system, letters)
+    first = await warm_up(system, letters, warm)
     meter, began = Meter(house), time.perf_counter()
     sent = await pour(system, letters, load)
     seconds = system.told.last_receipt_at - began
