@@ -274,6 +274,7 @@ LINK: Any = [0, 1, DIGEST, YOU.value(), [1, 2], 1, 1, None]
         ([0, "1", *LINK[2:]], MalformedError),
         ([*LINK[:5], 0, 1, None], MalformedError),
         ([*LINK[:5], 2**63, 1, None], MalformedError),
+        ([*LINK[:5], LAST, 2, None], MalformedError),
         ([*LINK[:5], 1, 0, None], MalformedError),
         ([*LINK[:5], 1, 257, None], LimitError),
         ([0, 5, *LINK[2:]], MalformedError),

@@ -229,6 +229,7 @@ def message() -> Vectors:
                 ("short manifest digest", (2,), bytes(31), "malformed"),
                 ("number 0", (5,), 0, "malformed"),
                 ("number 2^63", (5,), TOO_LARGE, "malformed"),
+                ("numbers past 2^63", (5,), TOO_LARGE - 1, "malformed"),
                 ("no bodies", (6,), 0, "malformed"),
                 ("257 bodies", (6,), 257, "limit_exceeded"),
                 ("ack of 2^63", (7, 1), TOO_LARGE, "malformed"),

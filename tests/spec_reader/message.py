@@ -129,7 +129,7 @@ def _view(value: Wire) -> View:
 def read_link(encoded: bytes) -> Link:
     kind, manifest, recipient, of, first_seq, count, ack = structure(encoded, 254, 8)
     optional(ack, _ack)
-    return Link(
+    link = Link(
         encoded,
         uint(kind, MESSAGE, EMPTY),
         digest(manifest),
@@ -138,6 +138,8 @@ def read_link(encoded: bytes) -> Link:
         uint(first_seq, 1),
         _count(uint(kind), count),
     )
+    require(link.first_seq + max(link.count, 1) <= 1 << 63, "malformed", "a number past the last")
+    return link
 
 
 def _ack(value: Wire) -> tuple[Incarnation, int]:
