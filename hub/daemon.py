@@ -38,11 +38,7 @@ from keys.notify import notify
 from protocol.errors import ConfigError, ValijaError
 
 _PRIVATE_MASK: Final = 0o077
-_BACKLOG: Final = 1_024
-_SHUTDOWN_SECONDS: Final = 2.0
-# Without it the library lets a connection that never asks anything stand for an hour.  Nodes that fetch the log come with
-# several each, and every one holds its buffers as long as it stands.
-_KEEPALIVE_SECONDS: Final = 10.0
+_SWITCH_SECONDS: Final = 0.001
 _FAILED: Final = 1
 _log: Final = structlog.get_logger("hub")
 
@@ -57,6 +53,8 @@ def serve(home: Home, environment: Mapping[str, str]) -> None:
     configure(config.log.level.value)
     os.umask(_PRIVATE_MASK)
     map_large_buffers()
+    # The loop is woken by the writing thread: with the usual 5 ms it would wait that long for its turn.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with _core(home, config, environment) as core:
         tls = tls_context(home, config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -87,15 +85,6 @@ def fail_stop(error: BaseException) -> None:
     sys.stderr.flush()
     # Not sys.exit: this is the writing thread, and no other part of the process may say one more word.
     os._exit(_FAILED)
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where an application is served, TLS or plain."""
-
-    app: web.Application
-    listener: socket.socket
-    tls: ssl.SSLContext | None = None
 
 
 class Daemon:
@@ -136,7 +125,7 @@ class Daemon:
             self.core.writer.start()
             stack.push_async_callback(self.core.writer.stop)
             for site in sites:
-                await stack.enter_async_context(_serving(site))
+                await stack.enter_async_context(serving(site))
             await self._work(ready)
         _log.info("stopped")
 
@@ -186,53 +175,14 @@ class Daemon:
     # -- sockets
     def _sites(self, stack: AsyncExitStack) -> list[Site]:
         listen, operator = self._config.listen, self._config.operator
-        public = stack.enter_context(closing(_listener(listen.host, listen.port)))
+        public = stack.enter_context(closing(listener_at(listen.host, listen.port)))
         self.address = public.getsockname()[:2]
         figures = is_loopback(listen.host)
         sites = [
             Site(public_app(self.core, self.hall, figures=figures), public, self._tls),
-            Site(admin_app(self.core, self.hall), stack.enter_context(closing(_unix_listener(self._home.socket)))),
+            Site(admin_app(self.core, self.hall), stack.enter_context(closing(unix_listener(self._home.socket)))),
         ]
         if operator.port:
-            private = stack.enter_context(closing(_listener(operator.host, operator.port)))
+            private = stack.enter_context(closing(listener_at(operator.host, operator.port)))
             sites.append(Site(operator_app(self.core, self.hall), private))
         return sites
-
-
-@asynccontextmanager
-async def _serving(site: Site) -> AsyncIterator[None]:
-    runner = web.AppRunner(
-        site.app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=_KEEPALIVE_SECONDS,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-    )
-    await runner.setup()
-    try:
-        await web.SockSite(runner, site.listener, ssl_context=site.tls, backlog=_BACKLOG).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
-
-
-def _unix_listener(path: Path) -> socket.socket:
-    # What a killed process left behind; the lock says that no living one needs it.
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"cannot listen on {path}: {error.strerror or error}") from None
-    return listener

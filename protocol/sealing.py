@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.hpke import (
     MLKEM768X25519PublicKey,
     Suite,
 )
-
 from msgspec import Struct
 
 from protocol.batch import SALT_BYTES, BatchSignature, LeafProof
