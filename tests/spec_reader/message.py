@@ -138,7 +138,7 @@ def read_link(encoded: bytes) -> Link:
         uint(first_seq, 1),
         _count(uint(kind), count),
     )
-    require(link.first_seq + max(link.count, 1) <= 1 << 63, "malformed", "a number past the last")
+    require(link.first_seq + max(link.bodies, 1) <= 1 << 63, "malformed", "a number past the last")
     return link
 
 
