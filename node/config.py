@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -18,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from keys import settings
+from node.web.settings import Web, mistakes
 from protocol.errors import ConfigError, HomeMissingError, MalformedError
 from protocol.names import check_name
 
@@ -82,6 +84,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     api: Api
     keys: Keys
     log: Log
+    web: Web
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ def resolve(home: Home, named: str) -> Path:
 
 
 # -- addresses -----------------------------------------------------------------------------------------
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches `host`; a name other than `localhost` may lead anywhere."""
     try:
@@ -188,17 +192,17 @@ def hub_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def listen_address(listen: str) -> tuple[str, int] | None:
+def listen_address(listen: str, setting: str = "api.listen") -> tuple[str, int] | None:
     """Host and port of `host:port`; None if it is empty.  Raises `ConfigError`."""
     if not listen:
         return None
     parts = _split(f"//{listen}")
     if parts is None or not parts.hostname or parts.port is None or parts.netloc != listen or "@" in listen:
-        raise ConfigError(f"api.listen {listen!r} is no host:port such as 127.0.0.1:8450")
+        raise ConfigError(f"{setting} {listen!r} is no host:port such as 127.0.0.1:8450")
     return parts.hostname, parts.port
 
 
-def tls_context(home: Home, api: Api) -> ssl.SSLContext | None:
+def tls_context(home: Home, api: Api | Web, section: str = "api") -> ssl.SSLContext | None:
     """TLS 1.3 with the configured certificate; None if there is none.  `ConfigError` if the files do not serve."""
     if not api.tls_certificate:
         return None
@@ -210,7 +214,7 @@ def tls_context(home: Home, api: Api) -> ssl.SSLContext | None:
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "unusable"
-        raise ConfigError(f"api.tls_certificate {certificate}, api.tls_key {key}: {reason}") from None
+        raise ConfigError(f"{section}.tls_certificate {certificate}, {section}.tls_key {key}: {reason}") from None
     return context
 
 
@@ -231,7 +235,16 @@ def _mistakes(config: NodeConfig) -> list[str]:
         found.append(_caught(hub_url, config.hub.url))
     found.append(_proxy_mistake(config.hub.proxy))
     found.append(_caught(listen_address, config.api.listen) or _listen_mistake(config.api))
+    found += _web_mistakes(config.web)
     return [mistake for mistake in found if mistake]
+
+
+def _web_mistakes(web: Web) -> list[str]:
+    try:
+        address = listen_address(web.listen, "web.listen")
+    except ConfigError as error:
+        return [error.detail]
+    return mistakes(web, is_loopback=address is None or is_loopback(address[0]))
 
 
 def _caught(check: Callable[[str], object], value: str) -> str:
@@ -294,6 +307,21 @@ url = "{url}"
 # listen = ""
 # tls_certificate = ""
 # tls_key = ""
+
+[web]
+# Where people open their pages: 127.0.0.1:8451.  Empty: nowhere.  Any other address than loopback needs the two
+# files, in PEM form, and the origin under which browsers know it: https://valija.example.org.
+# listen = ""
+# public_origin = ""
+# tls_certificate = ""
+# tls_key = ""
+# The address of a proxy that stands before these pages; what it says of where a reader is, is believed.
+# trusted_proxy = ""
+# In which time zone times are told: America/Bogota.
+# time_zone = "UTC"
+# How long somebody stays logged in without doing anything, and at most.
+# idle_minutes = 60
+# session_hours = 12
 
 [keys]
 # The file that opens the keys.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.

@@ -19,7 +19,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 from aiohttp import web
@@ -48,6 +48,9 @@ from node.uplink import Uplink
 from protocol.errors import StoreError, ValijaError
 from protocol.names import Party
 
+if TYPE_CHECKING:
+    from node.web.parts import Parts
+
 DRAIN_SECONDS: Final = 10
 SWITCH_SECONDS: Final = 0.001
 GARBAGE_THRESHOLD: Final = 20_000
@@ -57,13 +60,16 @@ _KEEPALIVE_SECONDS: Final = 75
 class Daemon:
     """One running node; made by `running`."""
 
-    def __init__(self, service: Service, log: FilteringBoundLogger) -> None:
+    def __init__(self, service: Service, log: FilteringBoundLogger, now: Callable[[], float]) -> None:
         """Nothing is served yet."""
         self.service = service
         self.log = log
         self.failure: Exception | None = None
         self.stopping = asyncio.Event()
         self.address: tuple[str, int] | None = None
+        self.web_address: tuple[str, int] | None = None
+        self.pages: Parts | None = None
+        self.now = now
 
     def stop(self) -> None:
         """Begin to drain; the second time changes nothing."""
@@ -142,7 +148,7 @@ async def running(
         )
         parts.push_async_callback(asyncio.to_thread, store.close)
         service, rounds, line = await _assemble(home, config, custody, environment, log, now, store, failed, parts)
-        daemon = Daemon(service, log)
+        daemon = Daemon(service, log, now)
         if failed_early:
             raise failed_early[0]
         parts.push_async_callback(rounds.close)
@@ -242,6 +248,7 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *own]), parts)
     await web.SockSite(runner, unix_socket(home.socket)).start()
     parts.callback(home.socket.unlink, missing_ok=True)
+    await _open_pages(home, config, daemon, parts)
     address = settings.listen_address(config.api.listen)
     if address is None:
         return
@@ -253,13 +260,44 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     log.info("api_listening", host=daemon.address[0], port=daemon.address[1], tls=context is not None)
 
 
-def _listen(address: tuple[str, int]) -> socket.socket:
+async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: AsyncExitStack) -> None:
+    address = settings.listen_address(config.web.listen, "web.listen")
+    if address is None:
+        return
+    # A node without pages for people need not hold what makes them in memory.
+    from node.web import serving  # noqa: PLC0415
+
+    listening = _listen(address, "web.listen")
+    daemon.web_address = listening.getsockname()[:2]
+    context = settings.tls_context(home, config.web, "web")
+    pages = await serving.assemble(daemon.service, config.web, daemon.web_address[1], daemon.now, daemon.log)
+    runner = await _runner(serving.application(pages), parts)
+    await web.SockSite(runner, listening, ssl_context=context).start()
+    sending = asyncio.create_task(_keep_sending(pages, daemon), name="outgoing")
+    parts.push_async_callback(_cancelled, sending)
+    daemon.pages = pages
+    daemon.log.info("web_listening", host=daemon.web_address[0], port=daemon.web_address[1], tls=context is not None)
+
+
+async def _keep_sending(pages: Parts, daemon: Daemon) -> None:
+    try:
+        await pages.outgoing.run()
+    except Exception as error:  # noqa: BLE001 - whatever ends the sending for good ends the process
+        daemon.fail(error)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _listen(address: tuple[str, int], setting: str = "api.listen") -> socket.socket:
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
-        raise StoreError(f"api.listen {host}:{port}: {error.strerror}") from error
+        raise StoreError(f"{setting} {host}:{port}: {error.strerror}") from error
 
 
 async def _runner(app: web.Application, parts: AsyncExitStack) -> web.AppRunner:

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from node.people import passkeys, passwords
 from node.people.acts import Act
-from node.people.passkeys import Challenges, Site
+from node.people.passkeys import Challenges
 from node.people.register import MAX_NAME_CHARS, Register, Visitor
+from node.people.site import Site
 from node.people.throttle import Throttle
 from node.store import Transaction
 from node.tables import people as table

@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from webauthn import (
@@ -34,6 +33,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from node.people.site import Site
 from node.tables.people import Passkey, Person
 from protocol.errors import UnauthorizedError
 
@@ -42,14 +42,6 @@ MAX_ANSWER_BYTES: Final = 16 * 1024
 _CHALLENGES: Final = 1_024
 _CHALLENGE_BYTES: Final = 32
 _NAME: Final = "Valija"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where the pages are: `origin` as browsers write it, and the host name for which passkeys are made."""
-
-    origin: str
-    host: str
 
 
 class Challenges:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from node.people.doors import Where
-from node.people.passkeys import Site
+from node.people.site import Site
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

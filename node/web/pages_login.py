@@ -12,7 +12,7 @@ from node import problems
 from node.i18n import LANGUAGES
 from node.people import passwords
 from node.people.doors import LoggedIn, Where
-from node.people.passkeys import Site
+from node.people.site import Site
 from node.web import guard
 from node.web.forms import Form
 from node.web.parts import PARTS, Parts

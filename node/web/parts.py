@@ -11,8 +11,8 @@ from structlog.typing import FilteringBoundLogger
 
 from node.people.accounts import Accounts
 from node.people.doors import Doors
-from node.people.passkeys import Site
 from node.people.register import Register
+from node.people.site import Site
 from node.service import Service
 from node.web.outgoing import Outgoing
 

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from node.people.passkeys import MAX_ANSWER_BYTES, Site
+from node.people.passkeys import MAX_ANSWER_BYTES
 from node.people.register import Visitor
+from node.people.site import Site
 from node.web.forms import Form
 from node.web.parts import PARTS
 from node.web.render import visitor_of

@@ -1,4 +1,4 @@
-"""The pages put together over a running node."""
+"""The pages put together over a running node: what `application` serves is made of what `assemble` gives."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from node.people.accounts import Accounts
 from node.people.doors import Doors
 from node.people.register import Lifetime, Register
 from node.service import Service
+from node.web.app import application
 from node.web.outgoing import Outgoing
 from node.web.parts import Parts
 from node.web.settings import Web, site
+
+__all__ = ["application", "assemble"]
 
 
 async def assemble(

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from node.people.passkeys import Site
+from node.people.site import Site
 
 _MAX_MINUTES: Final = 24 * 60
 

@@ -18,9 +18,10 @@ from node.people import passwords
 from node.people.accounts import Accounts
 from node.people.acts import Act
 from node.people.doors import Doors, LoggedIn, Where
-from node.people.passkeys import CHALLENGE_SECONDS, Site
+from node.people.passkeys import CHALLENGE_SECONDS
 from node.people.register import INVITATION_SECONDS, NODE, Lifetime, Register
 from node.people.roles import Power, Role
+from node.people.site import Site
 from node.people.throttle import FREE_FAILURES, LONGEST_SECONDS
 from node.store import Transaction
 from node.tables import people as table

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 import pyotp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
-from keys.logs import configure
 from node.people import passwords
 from node.people.register import NODE
 from node.people.roles import Role
-from node.web.app import MAX_FORM_BYTES, application
+from node.web.app import MAX_FORM_BYTES
 from node.web.parts import Parts
-from node.web.serving import assemble
-from node.web.settings import Web
 from tests.support.association import found
 from tests.support.authenticator import Authenticator
 from tests.support.node_home import node
@@ -73,21 +66,12 @@ async def pages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pages
     before = passwords._PASSES, passwords._MEMORY_BYTES
     passwords._PASSES, passwords._MEMORY_BYTES = 1, 8_192  # type: ignore[misc]
     async with AsyncExitStack() as stack:
-        daemon = await stack.enter_async_context(node(association.homes["ar-mpf"]))
-        runner_port = await _free(stack, daemon)
-        yield runner_port
+        given = {"VALIJA_NODE_WEB_LISTEN": "127.0.0.1:0"}
+        daemon = await stack.enter_async_context(node(association.homes["ar-mpf"], given))
+        assert daemon.pages
+        assert daemon.web_address
+        yield Pages(daemon.pages, daemon.web_address[1])
     passwords._PASSES, passwords._MEMORY_BYTES = before  # type: ignore[misc]
-
-
-async def _free(stack: AsyncExitStack, daemon: Any) -> Pages:
-    with socket.create_server(("localhost", 0)) as held:
-        port = held.getsockname()[1]
-    parts = await assemble(daemon.service, Web(), port, time.time, configure("error"))
-    runner = web.AppRunner(application(parts), access_log=None)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "localhost", port).start()
-    return Pages(parts, port)
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
