@@ -178,8 +178,9 @@ def _named_point(mischief: Mischief) -> None:
     daemon.kill()
     daemon.traps = (trap,)
     daemon.start()
-    if daemon.dies(15):
-        daemon.start()
+    if not daemon.dies(15):
+        daemon.kill()  # it never came there; no later fault is to meet this trap
+    daemon.start()
 
 
 def _torn(mischief: Mischief) -> None:
