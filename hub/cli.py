@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -182,11 +183,22 @@ def show_status(ctx: click.Context, *, folder: Path, watch: bool) -> None:
     """Show how the running hub and each of its members stand."""
     hub = Hub.at_home(Home(folder))
     told = hub.get("/status")
-    if wants_json(ctx) or not watch:
+    if not watch:
         answer(told, [status.head(told), *status.totals_lines(told)])
         if not wants_json(ctx):
             Console(width=None if sys.stdout.isatty() else _FILE_WIDTH).print(status.table(told))
         return
+    # Ctrl-C is how a watch ends.
+    with suppress(KeyboardInterrupt):
+        _watch(hub, told, as_json=wants_json(ctx))
+
+
+def _watch(hub: Hub, told: status.Status, *, as_json: bool) -> None:
+    if as_json:
+        while True:
+            answer(dict(told), [])
+            time.sleep(_WATCH_SECONDS)
+            told = hub.get("/status")
     with Live(_shown(told), auto_refresh=False) as live:
         while True:
             time.sleep(_WATCH_SECONDS)

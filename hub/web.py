@@ -103,6 +103,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except ValijaError as error:
         request.app[CORE].refused(error.code)
         return _problem(error)
+    except web.HTTPClientError as error:
+        response = _problem(UsageError(error.reason), error.status)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
 
 
 def _problem(error: ValijaError, fixed: int | None = None) -> web.Response:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -193,6 +194,24 @@ def test_refusals_come_back_as_themselves() -> None:
     assert (type(error), error.detail) == (StaleError, "a later admission is in force")
     assert isinstance(_refusal({"code": "of_tomorrow"}), UsageError)
     assert type(_refusal({"code": "not_running"})) is NotRunningError
+
+
+async def test_a_watch_tells_anew_until_ctrl_c_ends_it(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) > 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("hub.cli.time", SimpleNamespace(sleep=pause))
+    done = await ask("status", "--home", hub.home.folder, "--watch", "--json")
+    assert [json.loads(line)["sessions"] for line in done.stdout.splitlines()] == [0, 0]
+    assert done.exit_code == 0
+    pauses.clear()
+    shown = await ask("status", "--home", hub.home.folder, "--watch")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("Hub of aiamp")
 
 
 @pytest.mark.parametrize("url", ["hub.example", "ftp://hub.example", "https://", "https:///"])

@@ -206,9 +206,17 @@ async def test_figures_are_not_for_the_network(hub: Running) -> None:
     assert paths(operator_app(hub.core, hub.daemon.hall)) == {"/metrics", "/livez", "/readyz"}
 
 
-async def test_the_session_wants_a_websocket(web: aiohttp.ClientSession) -> None:
-    async with web.get("/session") as response:
-        assert response.status == 400
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/session", 400), ("GET", "/nowhere", 404), ("DELETE", "/log/checkpoint", 405)],
+)
+async def test_what_cannot_be_asked_is_a_problem_too(
+    web: aiohttp.ClientSession, method: str, path: str, status: int
+) -> None:
+    async with web.request(method, path) as response:
+        told = await response.json(content_type="application/problem+json")
+        assert (response.status, told["status"], told["code"]) == (status, status, "invalid_request")
+        assert (response.headers.get("Allow") is not None) is (status == 405)
 
 
 async def test_strangers_wait_outside_when_the_door_is_full(tmp_path: Path, world: World) -> None:

@@ -491,6 +491,18 @@ async def test_the_token_of_another_desk_sees_nothing(scene: Scene) -> None:
     assert [each["id"] for each in page["items"]] == [ours]
 
 
+async def test_a_token_is_its_desk_on_the_operators_socket_too(scene: Scene) -> None:
+    token = await desk_token(scene, BR, "aduanas")
+    theirs = await sent(scene.systems[AR], "socket", to=[f"{BR}/central"])
+    await arrived(scene, theirs)
+    shown = {"Authorization": f"Bearer {token}"}
+    operators = scene.operators[BR]
+    await refused(operators, "GET", f"/api/v1/messages/{theirs}", 404, "unknown_message", headers=shown)
+    await refused(operators, "POST", "/api/v1/desks", 401, "unauthorized", headers=shown, json={"name": "xx"})
+    wrong = {"Authorization": "Bearer vlj_no"}
+    await refused(operators, "GET", f"/api/v1/messages/{theirs}", 401, "unauthorized", headers=wrong)
+
+
 async def test_what_is_for_no_desk_that_exists_is_shown_to_the_first(scene: Scene) -> None:
     message_id = await sent(scene.systems[AR], "no desk", to=[f"{BR}/inexistente"])
     await arrived(scene, message_id)
