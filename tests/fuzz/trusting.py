@@ -264,7 +264,7 @@ def _step(signers: Any, later: Any, body: Any) -> tuple[tuple[int, ...], int, by
     numbers = tuple(sorted({number % len(office().keys) for number in signers[:4]}))
     if type(later) is not int or type(body) is not bytes:
         raise TypeError
-    return numbers, min(later, 1 << 40), body
+    return numbers, max(0, min(later, 1 << 40)), body
 
 
 def _one_leaf(

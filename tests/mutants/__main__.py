@@ -1,7 +1,8 @@
 """`make mutants`: every mutant of the table, each in a copy of the tree, and which test killed it.
 
-A copy holds what stands in the work tree now.  The named killers run first, then, if they all pass, every suite of the
-mutant's room.  Exit status 1 for a survivor, or a mutant that applies no longer.  MUTANTS="name name…" for some of them,
+A copy holds what stands in the work tree now.  The killers that the table names run, until the first that fails; a
+mutant that they all let live has survived, whoever else might notice.  Exit status 1 for a survivor, or a mutant that
+applies no longer.  MUTANTS="name name…" for some of them,
 JOBS=… (2) copies at once.
 """
 
@@ -73,12 +74,11 @@ def mutated(tree: Path, mutant: Mutant) -> Iterator[None]:
 
 
 def judge(tree: Path, mutant: Mutant) -> Verdict:
-    """Run the suites against the mutant until one notices."""
+    """Run the mutant's killers until one notices."""
     started = time.monotonic()
     try:
         with mutated(tree, mutant):
-            wider = f"tests/{mutant.file.split('/')[0]}"
-            killer = next((found for each in (mutant.killers, (wider,)) if (found := _failing(tree, each))), "")
+            killer = _failing(tree, mutant.killers)
     except ValueError as error:
         print(error, file=sys.stderr)
         killer = ""

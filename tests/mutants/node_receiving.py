@@ -21,7 +21,7 @@ RECEIVING: Final = (
         '            "synchronous = FULL",\n',
         '            "synchronous = NORMAL",\n',
         "the node's commits are synced",
-        STORE,
+        (T + "test_durable.py",),
     ),
     Mutant(
         "snapshot-fsync",
@@ -29,7 +29,7 @@ RECEIVING: Final = (
         "    sync(target)\n",
         "",
         "a copy of the archive is synced before it counts",
-        (T + "test_backup.py",),
+        (T + "test_durable.py",),
     ),
     Mutant(
         "node-answer-before-commit",
