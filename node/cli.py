@@ -16,6 +16,7 @@ from node import terminal
 from node.cli_backup import backup, restore
 from node.cli_desks import desk
 from node.cli_messages import MESSAGES
+from node.cli_people import people
 from node.client import NodeClient
 from node.config import Home
 from node.console import answer, home_option, json_option, strong, with_client
@@ -130,5 +131,5 @@ def show_doctor(ctx: click.Context, *, home: Home) -> None:
     ctx.exit(0 if healthy else _REFUSED)
 
 
-for command in (*MESSAGES, backup, restore, desk):
+for command in (*MESSAGES, backup, restore, desk, people):
     main.add_command(command)

@@ -29,7 +29,7 @@ from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated
 from keys.notify import notify
-from node import api, api_backup, api_messages, api_node
+from node import api, api_backup, api_messages, api_node, api_people
 from node import config as settings
 from node.api_requests import Writer
 from node.archive import Archive
@@ -244,7 +244,8 @@ def _routes() -> list[web.RouteDef]:
 
 async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: Daemon, parts: AsyncExitStack) -> None:
     service, log = daemon.service, daemon.log
-    own = [*api_backup.routes(home, custody.archive_key), *api_node.health()]
+    rooms = (api_backup.routes(home, custody.archive_key), api_people.routes(lambda: daemon.pages), api_node.health())
+    own = [route for room in rooms for route in room]
     runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *own]), parts)
     await web.SockSite(runner, unix_socket(home.socket)).start()
     parts.callback(home.socket.unlink, missing_ok=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+NODE: Final = "node"
+"""Who acts, in the journal, when the operator does by command."""
 
 
 class Act(StrEnum):

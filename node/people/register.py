@@ -32,8 +32,6 @@ T = TypeVar("T")
 INVITATION_SECONDS: Final = 72 * 3_600
 SEEN_EVERY_SECONDS: Final = 60
 MAX_NAME_CHARS: Final = 120
-NODE: Final = "node"
-"""Who acts, in the journal, when the operator does by command."""
 
 
 @dataclass(frozen=True, slots=True)

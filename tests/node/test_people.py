@@ -16,10 +16,10 @@ from node.desks import Desks
 from node.memory_store import MemoryStore
 from node.people import passwords
 from node.people.accounts import Accounts
-from node.people.acts import Act
+from node.people.acts import NODE, Act
 from node.people.doors import Doors, LoggedIn, Where
 from node.people.passkeys import CHALLENGE_SECONDS
-from node.people.register import INVITATION_SECONDS, NODE, Lifetime, Register
+from node.people.register import INVITATION_SECONDS, Lifetime, Register
 from node.people.roles import Power, Role
 from node.people.site import Site
 from node.people.throttle import FREE_FAILURES, LONGEST_SECONDS

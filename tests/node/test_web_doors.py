@@ -13,14 +13,15 @@ import pyotp
 import pytest
 import pytest_asyncio
 
+from node.config import Home
 from node.people import passwords
-from node.people.register import NODE
+from node.people.acts import NODE
 from node.people.roles import Role
 from node.web.app import MAX_FORM_BYTES
 from node.web.parts import Parts
 from tests.support.association import found
 from tests.support.authenticator import Authenticator
-from tests.support.node_home import node
+from tests.support.node_home import node, operator
 
 PASSWORD = "una frase bastante larga"
 HOSTILE = "<script>alert(1)</script>\"'>&\x1b[31m{{7*7}}"
@@ -32,6 +33,7 @@ class Pages:
 
     parts: Parts
     port: int
+    home: Home
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -70,7 +72,7 @@ async def pages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pages
         daemon = await stack.enter_async_context(node(association.homes["ar-mpf"], given))
         assert daemon.pages
         assert daemon.web_address
-        yield Pages(daemon.pages, daemon.web_address[1])
+        yield Pages(daemon.pages, daemon.web_address[1], association.homes["ar-mpf"])
     passwords._PASSES, passwords._MEMORY_BYTES = before  # type: ignore[misc]
 
 
@@ -288,3 +290,35 @@ async def test_each_language_is_spoken_when_it_is_asked_for(pages: Pages) -> Non
         await session.post("/language", data={"language": "pt-PT", "here": "/login"})
         assert '<html lang="pt-PT"' in await (await session.get("/login")).text()
         assert (await session.post("/language", data={"language": "xx", "here": "/"})).status == 400
+
+
+# -- the operator's way ------------------------------------------------------------------------------------
+async def test_the_operator_makes_the_first_administrator(pages: Pages) -> None:
+    async with operator(pages.home) as socket, pages.browser() as session:
+        asked = {"login": "primera", "name": "Primera", "role": "administrator"}
+        made = await (await socket.post("/api/v1/people", json=asked)).json()
+        key = Authenticator(pages.origin)
+        invitation = made["invitation"].removeprefix(pages.origin)
+        options = await (await session.post(f"{invitation}/passkey/ask")).text()
+        assert (await session.post(f"{invitation}/passkey", json=key.make(options))).status == 200
+        assert (await session.get("/people", allow_redirects=False)).status == 200
+        listed = await (await socket.get("/api/v1/people")).json()
+        assert {
+            "login": "primera",
+            "name": "Primera",
+            "role": "administrator",
+            "desks": [],
+            "disabled_at": None,
+        } in listed["people"]
+        assert (await socket.post("/api/v1/people/primera/disable")).status == 200
+        assert (await session.get("/people", allow_redirects=False)).status == 303
+        again = await (await socket.post("/api/v1/people/primera/enable")).json()
+        assert again["invitation"] != made["invitation"]
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"login": "x", "name": "y", "role": "king"}, [], {"login": 1, "name": "", "role": ""}]
+)
+async def test_what_is_no_person_is_refused(pages: Pages, asked: object) -> None:
+    async with operator(pages.home) as socket, socket.post("/api/v1/people", json=asked) as answer:
+        assert answer.status == 400
