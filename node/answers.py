@@ -33,9 +33,13 @@ from protocol.session.items import ResultItem
 from protocol.trust.statements import Cause
 
 PASSING_SECONDS: Final = {MailboxFullError.code: 60, PrekeyUnknownError.code: 5, PrekeyExpiredError.code: 5}
-"""Refusals that pass, and after how long to try again."""
+"""Refusals that pass, and after how long to try again at first."""
 
 REFUSED_WHOLE_SECONDS: Final = 900
+"""After how long to try again what is refused for another reason, and the longest pause before what passes."""
+
+_PAUSE_SHARE: Final = 8
+"""What has waited for long may wait a share of that longer: the same bytes every few seconds help nobody."""
 
 
 def take(ctx: Context, item: ResultItem) -> frozenset[str]:
@@ -81,7 +85,8 @@ def _refused(ctx: Context, link: LinkRow, data: AttestationData) -> set[str]:
         return set()
     seconds = PASSING_SECONDS.get(data.result)
     if seconds is not None:
-        links.wake(ctx.tx, link.id, ctx.second + seconds, data.result)
+        waited = (ctx.second - link.signed_at) // _PAUSE_SHARE
+        links.wake(ctx.tx, link.id, ctx.second + min(max(seconds, waited), REFUSED_WHOLE_SECONDS), data.result)
         return set() if data.result == MailboxFullError.code else {data.recipient.member}
     state.alarm(ctx.tx, ctx.second, data.result, f"the hub refuses what goes to {data.recipient.member}")
     if link.kind is Kind.MESSAGE:

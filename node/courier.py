@@ -130,11 +130,15 @@ class Courier:
             room.max_bytes -= len(envelope.ciphertext)
         self._post.drop(superseded)
 
-    def calendar_changed(self, ctx: Context, member: str) -> None:
-        """Afterwards what was held for want of this member's prekey is tried again."""
+    def calendar_shown(self, ctx: Context, member: str, *, is_new: bool) -> None:
+        """Afterwards what was held for want of this member's prekey is tried again.
+
+        What the hub refused under the same calendar goes again in its own time: else the two would answer each other
+        for as long as a clock is wrong.
+        """
         self._stale.discard(member)
         peer = peers.meet(ctx.tx, Party(ctx.registry.association, member))
-        links.wake_peer(ctx.tx, peer.id, ctx.second)
+        links.wake_peer(ctx.tx, peer.id, ctx.second, refused_too=is_new)
 
     # -- answers -------------------------------------------------------------------------------------
     def answered(self, ctx: Context, results: Sequence[ResultItem]) -> None:

@@ -219,8 +219,9 @@ class Engine:
     def calendars(self, ctx: Context, answers: Sequence[tuple[str, bytes | None]]) -> None:
         """Take in calendars that were looked up; what waited for one is tried again."""
         for member, raw in answers:
+            before = self._calendars.held.get(member)
             if self._calendars.take(ctx, member, raw):
-                self._courier.calendar_changed(ctx, member)
+                self._courier.calendar_shown(ctx, member, is_new=self._calendars.held[member] is not before)
 
     # -- every round -----------------------------------------------------------------------------------
     def turn(self, ctx: Context) -> Turn:

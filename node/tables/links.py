@@ -184,10 +184,13 @@ def wake_if_waiting(tx: Transaction, row_id: int, at: int, *, within: int) -> No
     tx.run(sql, (at, row_id, at + within))
 
 
-def wake_peer(tx: Transaction, peer: int, at: int) -> None:
-    """Afterwards the links to this peer that were held for want of a prekey or a place are tried again at `at`."""
-    sql = f"UPDATE link SET wake_at = ? WHERE peer = ? AND state = {_OPEN} AND hold IS NOT NULL AND hold <> ?"  # noqa: S608
-    tx.run(sql, (at, peer, "reseal_limit"))
+def wake_peer(tx: Transaction, peer: int, at: int, *, refused_too: bool) -> None:
+    """Afterwards the links to this peer that were held for want of a prekey are tried again at `at`.
+
+    With `refused_too` also those that the hub refused.
+    """
+    reason = "hold <> 'reseal_limit'" if refused_too else "hold = 'no_prekey'"
+    tx.run(f"UPDATE link SET wake_at = ? WHERE peer = ? AND state = {_OPEN} AND {reason}", (at, peer))  # noqa: S608
 
 
 def wake_unanswered(tx: Transaction, at: int) -> None:

@@ -283,7 +283,7 @@ class Node:
         return prepared
 
     def _calendar_changed(self, member: str, ctx: Context) -> None:
-        self.courier.calendar_changed(ctx, member)
+        self.courier.calendar_shown(ctx, member, is_new=True)
 
     def take(self, items: Sequence[DeliverItem]) -> None:
         done = self.run(lambda ctx: reception.receive(ctx, items, self.find_prekey))

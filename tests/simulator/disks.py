@@ -160,7 +160,8 @@ class NodeStore(Archive):
         return task.future
 
     def _pump(self) -> None:
-        group, self._group = self._group[:MAX_GROUP], self._group[MAX_GROUP:]
+        waiting, self._group = self._group[:MAX_GROUP], self._group[MAX_GROUP:]
+        group = [task for task in waiting if task.future.set_running_or_notify_cancel()]
         try:
             self._commit(self._transaction, group)
         except PowerCutError:

@@ -18,6 +18,7 @@ from node.engine import Engine, Going
 from node.founding import Anchor
 from node.rounds import Rounds
 from node.uplink import Uplink
+from protocol.errors import ValijaError
 from protocol.names import MessageId, Party
 from protocol.signing import PrivateKey
 from tests.simulator.disks import Drawer, NodeDisk, NodeStore
@@ -109,8 +110,14 @@ class NodeProcess:
         self._asked: list[tuple[Callable[[Context], Any], Callable[[Any], None]]] = []
 
     def begin(self) -> None:
-        """Serve."""
-        self.process.spawn(self._serve())
+        """Serve, until something breaks for good."""
+        self.process.spawn(self._live())
+
+    async def _live(self) -> None:
+        try:
+            await self._serve()
+        except ValijaError as error:
+            self._ended(error.code)
 
     async def _serve(self) -> None:
         """As `node.daemon` puts the parts together."""

@@ -11,6 +11,7 @@ from hub.store import transaction
 from keys.prekeys import _Held
 from node.founding import Anchor
 from node.memory_store import MemoryStore
+from protocol.signing import PrivateKey
 from protocol.trust.registry import Entry
 from protocol.trust.statements import Charter, Limits, Role, SignedStatement
 from tests.simulator.hub_side import Keys
@@ -38,6 +39,7 @@ class Papers:
     keys: Keys
     anchor: Anchor
     disks: Disks
+    signers: dict[str, PrivateKey]
 
 
 class _Founding(World):
@@ -66,7 +68,8 @@ def papers(members: tuple[str, ...], mailbox_messages: int, *, cheap: bool) -> P
     if not isinstance(signed.statement, Charter):
         raise TypeError("leaf 0 is the charter")
     disks = Disks(_hub_disk(world, keys), {each: MemoryStore() for each in members}, {each: {} for each in members})
-    return Papers(members, world, keys, Anchor(signed, signed.statement), disks)
+    signers = {each: world.key(each) for each in members}
+    return Papers(members, world, keys, Anchor(signed, signed.statement), disks, signers)
 
 
 def _hub_disk(world: World, keys: Keys) -> hub_memory._Tables:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from node.acceptance import Accepted, Request
-from protocol.errors import ConflictError, TooLateError, UnknownMessageError, UsageError, ValijaError
+from protocol.errors import ConflictError, StoreError, TooLateError, UnknownMessageError, UsageError, ValijaError
 from protocol.messages.content import Urgency, to_json
 from protocol.names import MessageId, message_id
 from tests.support.letters import content
@@ -84,7 +84,7 @@ class People:
 
     def _withdrawn(self, asked: Asked, answer: Any) -> None:
         self.town.trace.say(asked.sender, f"withdrawal of {self.name(asked)}: {_code(answer)}")
-        if isinstance(answer, Exception) and not isinstance(answer, TooLateError | UnknownMessageError):
+        if isinstance(answer, Exception) and not isinstance(answer, TooLateError | UnknownMessageError | StoreError):
             raise answer
 
     # -- asking ----------------------------------------------------------------------------------------

@@ -51,13 +51,13 @@ class Plan:
     @classmethod
     def of(cls, chance: random.Random) -> Plan:
         """Most stories are short; some take weeks, which cost as much as ten short ones."""
-        patience = chance.choices((120.0, HOUR, DAY, 20.0 * DAY), (60, 30, 8, 2))[0]
-        members = MEMBERS[: chance.choices((2, 3, 4), (70, 25, 5))[0]]
+        patience = chance.choices((120.0, HOUR, DAY, 20.0 * DAY), (62, 31, 5, 2))[0]
+        members = MEMBERS[: 2 if patience > DAY else chance.choices((2, 3, 4), (80, 16, 4))[0]]
         few = chance.choices((1, 2, 4, len(FAULTS)), (15, 25, 40, 20))[0]
         return cls(
             members,
-            chance.randint(3, 9),
-            chance.randint(1, 7),
+            chance.randint(2, 6),
+            chance.randint(1, 5),
             patience,
             _SMALL_MAILBOX if chance.random() < 0.15 else 100_000,
             tuple(chance.sample(sorted(FAULTS), few)),
@@ -82,9 +82,9 @@ def tell(seed: int, *, real: bool = False, show: Callable[[str], None] | None = 
     outcome = Outcome(seed)
     with ExitStack() as stack:
         if plan.patience > DAY:
-            # Where nothing happens for weeks, what is done each hour is done four times a day.
-            stack.enter_context(mock.patch.object(engine, "UPKEEP_SECONDS", 6 * HOUR))
-            stack.enter_context(mock.patch.object(log, "REFRESH_SECONDS", 6 * 3_600))
+            # Where nothing happens for weeks, what is done each hour is done twice a day.
+            stack.enter_context(mock.patch.object(engine, "UPKEEP_SECONDS", 12 * HOUR))
+            stack.enter_context(mock.patch.object(log, "REFRESH_SECONDS", 12 * 3_600))
         here = stack.enter_context(town(seed, plan.members, real=real, mailbox_messages=plan.mailbox, show=show))
         story = Story(here, plan, outcome)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulator.town import town
+from tests.support.world import DAY
 
 
 def _day(seed: int, *, real: bool = False) -> str:
@@ -39,3 +40,17 @@ def test_a_node_that_lost_its_prekeys_begins_a_new_life_and_is_reached_again() -
         here.run(120)
         assert here.judge.unsettled() == []
         here.judge.check()
+
+
+def test_what_a_hub_with_a_wrong_clock_refuses_is_not_sent_again_every_few_seconds() -> None:
+    with town(5, ("ar-mpf", "br-mpf")) as here:
+        here.start()
+        here.run(5)
+        here.hub.clock_offset = 2 * DAY
+        here.people.write("ar-mpf", "k", "br-mpf")
+        here.run(3_600)
+        refused = sum("refused 1" in line for line in here.trace.lines)
+        assert 5 < refused < 60
+        here.hub.clock_offset = 0.0
+        here.run(1_200)
+        assert here.judge.unsettled() == []

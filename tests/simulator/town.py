@@ -141,7 +141,7 @@ class NodeMachine(Machine):
     def start(self) -> None:
         """Start."""
         process, world = self.born(), self.town.papers.world
-        party, key = world.party(self.name), world.key(self.name)
+        party, key = world.party(self.name), self.town.papers.signers[self.name]
         self.running = process.call(
             lambda: NodeProcess(
                 process,
@@ -175,7 +175,9 @@ class NodeMachine(Machine):
     def _told_of_restore(self, tx: Transaction) -> None:
         if state.incarnation(tx) is not None:
             world = self.town.papers.world
-            identity = Identity(world.party(self.name), world.certificates[self.name], world.key(self.name))
+            identity = Identity(
+                world.party(self.name), world.certificates[self.name], self.town.papers.signers[self.name]
+            )
             recovery.restored(Context(tx, self.now(), identity, Mirror(world.association), Verified()))
 
     def backup(self) -> Backup:
