@@ -125,6 +125,7 @@ async def _measured(where: Place, members: Sequence[str]) -> Run:
         kib_per_session=round((idle_kib - empty_kib) / count, 1),
         kib_per_session_after=round((after_kib - empty_kib) / count, 1),
         hub_empty_rss_mib=round(empty_kib / 1024, 1),
+        hub_idle_rss_mib=round(idle_kib / 1024, 1),
         opened_per_s=round(count / opened, 1),
         cpu_us_per_session={"hub": round(opening_us, 1)},
         cpu_us_per_message={"hub": round(share, 1)},

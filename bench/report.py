@@ -27,6 +27,8 @@ _BELOW: Final = {
     "search_lag_s": "seconds until search had caught up",
     "kib_per_session": "KiB of the hub for each idle session",
     "kib_per_session_after": "KiB each after all of them spoke",
+    "hub_empty_rss_mib": "MiB of the hub without sessions",
+    "hub_idle_rss_mib": "MiB with all of them idle",
     "opened_per_s": "sessions opened a second",
     "queued": "queued at the hub",
     "archived": "archived at both nodes",
