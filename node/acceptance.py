@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -64,8 +65,13 @@ class Request(Record, frozen=True, gc=False):
     @property
     def digest(self) -> bytes:
         """What two requests under one key must share to be the same, 32 bytes."""
-        addressed = hashlib.sha256(self.addressed).digest()
-        return hashlib.sha256(self.content_digest + addressed + repr(self.expires_at).encode()).digest()
+        return hashlib.sha256(self.content_digest + _digest(self.addressed) + repr(self.expires_at).encode()).digest()
+
+
+# Many messages go to the same few.
+@lru_cache(maxsize=1_024)
+def _digest(addressed: bytes) -> bytes:
+    return hashlib.sha256(addressed).digest()
 
 
 class Accepted(Record, frozen=True, gc=False):

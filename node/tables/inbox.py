@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from node.model import Mark, pack, unpack
+from node.model import Mark, Record, pack, unpack
 from node.store import Row, Transaction
 from protocol.messages.message import Kind
 from protocol.messages.receipts import Outcome
@@ -68,8 +68,7 @@ def find_link(tx: Transaction, row_id: int) -> InLink:
 
 
 # -- numbers -----------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Record, frozen=True, gc=False):
     """What a number became, and the id of the message that it stands for (for other kinds a digest of the body)."""
 
     outcome: Outcome
@@ -93,8 +92,7 @@ def record(tx: Transaction, series: int, numbers: Iterable[tuple[int, Known]]) -
 
 
 # -- messages ----------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(Record, frozen=True, gc=False):
     """A message in the inbox; its row id is its place in the archive's order, `digest` the SHA-256 of its content."""
 
     id: int
@@ -103,8 +101,8 @@ class Arrived:
     message_id: MessageId
     received_at: int
     mark: Mark
-    digest: bytes = field(repr=False)
-    content: bytes = field(repr=False)
+    digest: bytes
+    content: bytes
 
 
 _COLUMNS = "id, inlink, place, message_id, received_at, mark, digest, content"
@@ -138,12 +136,11 @@ def remember_void(tx: Transaction, peer: int, message_id: bytes) -> None:
     tx.run("INSERT OR IGNORE INTO received (peer, message_id, inbox) VALUES (?, ?, NULL)", (peer, message_id))
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Record, frozen=True, gc=False):
     """What is remembered of a message id: its inbox row (None: it was voided), and its content's digest while it is kept."""
 
     inbox: int | None
-    digest: bytes | None = field(repr=False)
+    digest: bytes | None
 
     @property
     def is_void(self) -> bool:

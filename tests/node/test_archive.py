@@ -62,7 +62,7 @@ def test_another_key_opens_nothing(path: Path, key: bytes) -> None:
     Archive(path, KEY).close()
 
 
-@pytest.mark.parametrize("from_end", [3_000, 30_000, 90_000])
+@pytest.mark.parametrize("from_end", [3_000, 30_000, 60_000])
 def test_a_flipped_bit_is_noticed(path: Path, from_end: int, capfd: pytest.CaptureFixture[str]) -> None:
     content = b"x" * 100_000
     store = Archive(path, KEY)
