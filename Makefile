@@ -75,7 +75,7 @@ coverage: $(READY) ## branch coverage of the unit suites
 	@$(PY) -m coverage report --include='protocol/*,keys/*' --fail-under=$(COVER_CORE)
 	@$(PY) -m coverage report --include='hub/*,node/*' --fail-under=$(COVER_REST)
 
-bench: $(READY) ## the measured comparison (QUICK=1: under a minute, JSON=1: one object on standard output)
+bench: $(READY) ## the measured comparison (QUICK=1: under a minute, JSON=1: one object on standard output, WORKS="…": some of it)
 	@$(PY) -m bench
 
 soak: $(READY) ## real processes under every fault for MINUTES=10 at RATE=20 messages/s, then the checker

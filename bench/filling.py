@@ -70,5 +70,6 @@ def _commit(tx: Transaction, sender: str, absent: Sequence[str], count: int) -> 
 
 
 def _attestation(index: int, batch: int) -> StoredAttestation:
-    path = tuple(os.urandom(_HASH_BYTES) for _each in range(_PATH))
-    return StoredAttestation(os.urandom(_DATA_BYTES), os.urandom(_HASH_BYTES), index, path, batch)
+    noise = os.urandom((_PATH + 1) * _HASH_BYTES + _DATA_BYTES)
+    salt, *path = [noise[at : at + _HASH_BYTES] for at in range(0, (_PATH + 1) * _HASH_BYTES, _HASH_BYTES)]
+    return StoredAttestation(noise[-_DATA_BYTES:], salt, index, tuple(path), batch)
