@@ -1,9 +1,9 @@
 """`make mutants`: every mutant of the table, each in a copy of the tree, and which test killed it.
 
-A copy holds what stands in the work tree now.  The killers that the table names run, until the first that fails; a
-mutant that they all let live has survived, whoever else might notice.  Exit status 1 for a survivor, or a mutant that
-applies no longer.  MUTANTS="name name…" for some of them,
-JOBS=… (2) copies at once.
+A copy holds what stands in the work tree now, and all killers pass on it before any mutant is judged: else they would
+kill whatever they meet.  Then those that the table names run, until the first that fails; a mutant that they all let
+live has survived, whoever else might notice.  Exit status 1 for a survivor or a mutant that applies no longer, 2 for
+killers that fail by themselves.  MUTANTS="name name…" for some of them, JOBS=… (2) copies at once.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.mutants.mutant import ROOT, Mutant
 from tests.mutants.table import MUTANTS
 
 LIMIT_SECONDS: Final = 300
+BASELINE_SECONDS: Final = 1_800
 FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 PYTEST: Final = ("-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
 
@@ -85,7 +86,7 @@ def judge(tree: Path, mutant: Mutant) -> Verdict:
     return Verdict(mutant, killer, time.monotonic() - started)
 
 
-def _failing(tree: Path, suites: Sequence[str]) -> str:
+def _failing(tree: Path, suites: Sequence[str], limit_seconds: int = LIMIT_SECONDS) -> str:
     """The first test of these that fails; empty if all pass."""
     # No stale bytecode: a mutant may be of the same size and second as what it replaced.
     environment = os.environ | {
@@ -98,7 +99,7 @@ def _failing(tree: Path, suites: Sequence[str]) -> str:
         command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     ) as process:
         try:
-            told = process.communicate(timeout=LIMIT_SECONDS)[0].decode("utf-8", "replace")
+            told = process.communicate(timeout=limit_seconds)[0].decode("utf-8", "replace")
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.communicate()
@@ -114,7 +115,24 @@ def _failing(tree: Path, suites: Sequence[str]) -> str:
     )
 
 
-def checked(tree: Path) -> None:
+def check_killers(trees: Sequence[Path], mutants: Sequence[Mutant]) -> None:
+    """Return if all killers pass while there is no mutant; else `SystemExit`."""
+    killers = sorted({killer for mutant in mutants for killer in mutant.killers})
+    shares = [(tree, killers[number :: len(trees)]) for number, tree in enumerate(trees)]
+    with ThreadPoolExecutor(len(trees)) as pool:
+        failing = [
+            each
+            for each in pool.map(
+                lambda share: _failing(share[0], share[1], BASELINE_SECONDS) if share[1] else "", shares
+            )
+            if each
+        ]
+    if failing:
+        print(f"without any mutant: {'; '.join(failing)}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def check_copy(tree: Path) -> None:
     """Return if what would run is the copy; else `SystemExit`."""
     asked = [sys.executable, "-c", "import protocol, node; print(protocol.__file__, node.__file__)"]
     environment = os.environ | {"PYTHONPATH": str(tree)}
@@ -132,10 +150,12 @@ def main() -> int:
         return 2
     survivors = 0
     with TemporaryDirectory(prefix="valija-mutants-") as folder:
+        copies = [copied(Path(folder) / f"copy-{number}") for number in range(int(os.environ.get("JOBS") or "2"))]
+        check_copy(copies[0])
+        check_killers(copies, chosen)
         trees: SimpleQueue[Path] = SimpleQueue()
-        for number in range(int(os.environ.get("JOBS") or "2")):
-            trees.put(copied(Path(folder) / f"copy-{number}"))
-        checked(Path(folder) / "copy-0")
+        for copy in copies:
+            trees.put(copy)
 
         def one(mutant: Mutant) -> Verdict:
             tree = trees.get()
@@ -144,7 +164,7 @@ def main() -> int:
             finally:
                 trees.put(tree)
 
-        with ThreadPoolExecutor(trees.qsize()) as pool:
+        with ThreadPoolExecutor(len(copies)) as pool:
             for verdict in pool.map(one, chosen):
                 survivors += not verdict.killer
                 print(verdict.line, flush=True)

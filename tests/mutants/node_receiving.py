@@ -9,9 +9,6 @@ from tests.mutants.mutant import Mutant
 ARCHIVE, ACCEPTANCE, RECEPTION = "node/archive.py", "node/acceptance.py", "node/reception.py"
 NUMBERING, RECEIPTING = "node/numbering.py", "node/receipting.py"
 T: Final = "tests/node/"
-STORE: Final = (T + "test_store_contract.py", T + "test_archive.py")
-RULES: Final = (T + "test_reception.py", T + "test_courier.py", T + "test_attack_peer.py", T + "test_machine.py")
-SENDING: Final = (T + "test_courier.py", T + "test_machine.py")
 
 RECEIVING: Final = (
     # -- the archive
@@ -38,7 +35,10 @@ RECEIVING: Final = (
         '            [answer() for answer in answers]\n            answers.clear()\n            tx.run("COMMIT")\n'
         "        except StoreError as error:\n",
         "what a node says follows its commit",
-        STORE,
+        (
+            T + "test_archive.py::test_jobs_that_wait_together_are_one_commit",
+            T + "test_store_contract.py::test_what_a_job_gives_comes_back_once_it_is_stored",
+        ),
     ),
     Mutant(
         "node-fault-final",
@@ -46,7 +46,7 @@ RECEIVING: Final = (
         "            self._failed = error\n            _refuse(group, error)\n",
         "            _refuse(group, error)\n",
         "an archive that lost one write takes no other",
-        STORE,
+        (T + "test_archive.py::test_when_the_disk_fails_nothing_more_is_taken",),
     ),
     Mutant(
         "node-job-undone",
@@ -54,7 +54,7 @@ RECEIVING: Final = (
         '        tx.run("ROLLBACK TO job")\n        tx.run("RELEASE job")\n        raise\n',
         '        tx.run("RELEASE job")\n        raise\n',
         "a job that fails leaves no trace in the archive",
-        STORE,
+        (T + "test_store_contract.py::test_a_job_that_raises_changes_nothing_and_harms_nobody",),
     ),
     # -- taking messages from authors
     Mutant(
@@ -63,7 +63,7 @@ RECEIVING: Final = (
         '            raise ConflictError("idempotency key")\n',
         "            return None\n",
         "an idempotency key names one request",
-        SENDING,
+        (T + "test_courier.py::test_another_request_under_the_same_key_is_a_conflict",),
     ),
     Mutant(
         "idempotency-dedupe",
@@ -71,7 +71,7 @@ RECEIVING: Final = (
         "    known = outbox.requests(ctx.tx, [each for each in ids if isinstance(each, bytes)])\n",
         "    known: dict[MessageId, bytes] = {}\n",
         "a request that comes again is one message",
-        SENDING,
+        (T + "test_courier.py::test_the_same_request_again_is_the_same_message",),
     ),
     Mutant(
         "content-origin",
@@ -79,7 +79,7 @@ RECEIVING: Final = (
         "    if (origin.member, origin.desk) != (ctx.identity.me.member, request.desk):\n",
         "    if origin.member != ctx.identity.me.member:\n",
         "a content names the desk that hands it in",
-        SENDING,
+        (T + "test_courier.py::test_what_no_recipient_would_take_is_refused",),
     ),
     Mutant(
         "author-expiry",
@@ -87,7 +87,7 @@ RECEIVING: Final = (
         "    elif not now < expires_at <= now + MAX_LIFE_SECONDS:\n",
         "    elif not expires_at:\n",
         "a message's expiry lies ahead, within a year",
-        SENDING,
+        (T + "test_courier.py::test_what_no_recipient_would_take_is_refused",),
     ),
     # -- receiving
     Mutant(
@@ -96,7 +96,7 @@ RECEIVING: Final = (
         "        if item.position > position:\n",
         "        if item.position:\n",
         "a position is taken once",
-        RULES,
+        (T + "test_reception.py::test_a_run_says_what_is_new_and_what_to_acknowledge",),
     ),
     Mutant(
         "cursor-stored",
@@ -104,7 +104,7 @@ RECEIVING: Final = (
         '    state.put(ctx.tx, "cursor", position)\n',
         "",
         "what is acknowledged is stored as acknowledged",
-        RULES,
+        (T + "test_reception.py::test_a_run_says_what_is_new_and_what_to_acknowledge",),
     ),
     Mutant(
         "notice-first",
@@ -112,7 +112,11 @@ RECEIVING: Final = (
         "    return link.kind is Kind.NOTICE and link.first_seq == 1\n",
         "    return True\n",
         "nothing of a later incarnation applies before its notice",
-        RULES,
+        (
+            T + "test_reception.py::test_a_restored_reader_gets_back_what_was_delivered_and_what_was_void",
+            T + "test_attack_peer.py::test_only_so_much_waits_for_a_notice",
+            T + "test_machine.py",
+        ),
     ),
     Mutant(
         "older-ack-releases",
@@ -120,7 +124,7 @@ RECEIVING: Final = (
         "    if taken.is_newest:\n        recovery.believe(ctx, taken.peer, link.ack)\n",
         "    recovery.believe(ctx, taken.peer, link.ack)\n",
         "an ack of an older incarnation releases nothing",
-        RULES,
+        (T + "test_machine.py",),
     ),
     Mutant(
         "older-receipt-closes",
@@ -128,7 +132,7 @@ RECEIVING: Final = (
         "    for place in sorted(fresh) if taken.is_newest else ():",
         "    for place in sorted(fresh):",
         "a receipt of an older incarnation closes nothing",
-        RULES,
+        (T + "test_machine.py",),
     ),
     Mutant(
         "held-early",
@@ -136,7 +140,7 @@ RECEIVING: Final = (
         "    if code == NOTICE_FIRST and inbox.held_codes(ctx.tx).get(code, 0) >= MAX_HELD_EARLY:\n",
         "    if code == NOTICE_FIRST and inbox.held_codes(ctx.tx).get(code, 0) < 0:\n",
         "a peer fills no archive with what came too early",
-        RULES,
+        (T + "test_attack_peer.py::test_only_so_much_waits_for_a_notice",),
     ),
     Mutant(
         "negatives-seen",
@@ -144,7 +148,7 @@ RECEIVING: Final = (
         "        _see(ctx, negative)\n",
         "        pass\n",
         "a revocation in a view applies on sight",
-        RULES,
+        (T + "test_reception.py::test_negatives_that_a_peer_shows_count_at_once",),
     ),
     Mutant(
         "quarantined",
@@ -152,7 +156,11 @@ RECEIVING: Final = (
         "    inbox.quarantine(ctx.tx, replace(item, code=error.code))\n",
         "",
         "what cannot be verified is kept aside",
-        RULES,
+        (
+            T + "test_reception.py::test_a_hub_that_swaps_ciphertexts_is_refused_by_name_of_the_envelope",
+            T + "test_reception.py::test_what_names_no_envelope_is_set_aside_and_answered_to_nobody",
+            T + "test_attack_peer.py::test_only_so_much_is_kept_of_what_is_refused",
+        ),
     ),
     Mutant(
         "held-desk",
@@ -160,7 +168,10 @@ RECEIVING: Final = (
         '    return {desk if desk in known else "" for member, _slash, desk in named if member == me} or {""}\n',
         '    return {desk if desk in known else "" for _member, _slash, desk in named} or {""}\n',
         "another member's desk is none of ours",
-        RULES,
+        (
+            T + "test_reception.py",
+            T + "test_api.py::test_what_is_for_no_desk_that_exists_is_shown_to_the_first",
+        ),
     ),
     # -- numbers
     Mutant(
@@ -169,7 +180,10 @@ RECEIVING: Final = (
         "    if before.name != name:\n        return Outcome.TAKEN\n",
         "",
         "a number used for another message is told as taken",
-        RULES,
+        (
+            T + "test_reception.py::test_known_number_another_message",
+            T + "test_reception.py::test_a_number_that_is_taken_goes_again_once",
+        ),
     ),
     Mutant(
         "message-dedupe",
@@ -177,7 +191,7 @@ RECEIVING: Final = (
         "        if name not in remembered and not twice:\n",
         "        if not twice:\n",
         "a message is delivered once, under whatever number it comes",
-        RULES,
+        (T + "test_reception.py::test_unknown_number_message_held",),
     ),
     Mutant(
         "void-for-ever",
@@ -185,7 +199,7 @@ RECEIVING: Final = (
         "    if memory.is_void:\n        return Outcome.VOID\n",
         "",
         "what was voided is not delivered later",
-        RULES,
+        (T + "test_reception.py::test_unknown_number_message_voided_elsewhere",),
     ),
     Mutant(
         "void-remembered",
@@ -193,7 +207,7 @@ RECEIVING: Final = (
         "            inbox.remember_void(ctx.tx, peer.id, message_id)\n",
         "            pass\n",
         "a void that comes first is remembered",
-        RULES,
+        (T + "test_reception.py::test_unknown_number_message_voided_elsewhere",),
     ),
     Mutant(
         "void-after-delivered",
@@ -201,7 +215,7 @@ RECEIVING: Final = (
         "    return Outcome.VOID if memory is None or memory.is_void else Outcome.DELIVERED\n",
         "    return Outcome.VOID\n",
         "what is held is delivered, whatever a void says",
-        RULES,
+        (T + "test_reception.py::test_a_void_of_what_is_held_tells_the_truth",),
     ),
     Mutant(
         "same-id-other-content",
@@ -209,7 +223,7 @@ RECEIVING: Final = (
         "    same = memory.digest in {None, header.content_digest}\n",
         "    same = memory is not None\n",
         "a receipt signs for the content that is held",
-        RULES,
+        (T + "test_reception.py::test_unknown_number_message_held_with_another_content",),
     ),
     Mutant(
         "gap-marked",
@@ -217,7 +231,7 @@ RECEIVING: Final = (
         "    return Mark.GAP_BEFORE if seq == link.first_seq > series.highest + 1 else Mark.NONE\n",
         "    return Mark.NONE\n",
         "a gap is marked",
-        RULES,
+        (T + "test_reception.py::test_gaps_are_marked_and_so_is_what_comes_late",),
     ),
     Mutant(
         "late-marked",
@@ -225,7 +239,7 @@ RECEIVING: Final = (
         "    if seq <= series.highest:\n        return Mark.LATE\n",
         "",
         "what comes late is marked",
-        RULES,
+        (T + "test_reception.py::test_gaps_are_marked_and_so_is_what_comes_late",),
     ),
     # -- receipts
     Mutant(
@@ -234,7 +248,7 @@ RECEIVING: Final = (
         "        if named != (ref.first_seq, ref.count, ref.manifest_digest):\n            continue\n",
         "",
         "a receipt closes the link that it names",
-        RULES,
+        (T + "test_reception.py::test_a_receipt_that_names_nothing_of_ours_changes_nothing",),
     ),
     Mutant(
         "delivered-beats-void",
@@ -242,7 +256,10 @@ RECEIVING: Final = (
         "        if before is LinkState.DELIVERED:\n            after = before",
         "        if before is LinkState.DELIVERED and False:\n            after = before",
         "delivered beats void",
-        RULES,
+        (
+            T + "test_reception.py::test_delivered_once_is_delivered_for_ever",
+            T + "test_reception.py::test_a_void_answered_after_the_message_was_delivered_changes_nothing",
+        ),
     ),
     Mutant(
         "handed-over-by-its-recipient",
@@ -250,7 +267,7 @@ RECEIVING: Final = (
         "    carried = [link for link, _place in links.of_message(ctx.tx, message.id) if link.peer == source.peer.id]\n",
         "    carried = [link for link, _place in links.of_message(ctx.tx, message.id)]\n",
         "a message is taken in hand by whom it went to",
-        RULES,
+        (T + "test_courier.py::test_a_stranger_takes_nothing_in_hand",),
     ),
     Mutant(
         "reseal-of-ones-own",
@@ -258,7 +275,7 @@ RECEIVING: Final = (
         "    if link is None or link.peer != peer.id or link.state",
         "    if link is None or link.state",
         "a member asks for its own envelopes again alone",
-        RULES,
+        (T + "test_courier.py::test_a_stranger_complains_in_vain",),
     ),
     Mutant(
         "reseal-limit",
@@ -266,7 +283,7 @@ RECEIVING: Final = (
         "    if reseals >= RESEALS_A_DAY:\n",
         "    if reseals >= 100 * RESEALS_A_DAY:\n",
         "a link is sealed again three times a day",
-        RULES,
+        (T + "test_courier.py::test_it_is_sealed_again_three_times_a_day_and_then_it_waits",),
     ),
     Mutant(
         "receipt-once",
@@ -274,6 +291,9 @@ RECEIVING: Final = (
         "    subject = hashlib.sha256(link.raw).digest()\n",
         "    subject = hashlib.sha256(link.raw + repr(taken.inlink).encode()).digest()\n",
         "a link that comes again before its receipt went is receipted once",
-        RULES,
+        (
+            T + "test_reception.py::test_a_receipt_of_two_kinds_of_link_is_owed_once_for_each",
+            T + "test_machine.py",
+        ),
     ),
 )

@@ -9,7 +9,6 @@ from tests.mutants.mutant import Mutant
 ANSWERS = "node/answers.py"
 MIRROR, REACH, ENGINE, CALENDARS = "node/mirror.py", "node/reach.py", "node/engine.py", "node/calendars.py"
 T: Final = "tests/node/"
-SENDING: Final = (T + "test_courier.py", T + "test_machine.py")
 
 NODE_TRUST: Final = (
     # -- trust
@@ -19,7 +18,7 @@ NODE_TRUST: Final = (
         "            forked = self.registry.root_at(checkpoint.size) != checkpoint.root\n",
         "            forked = False\n",
         "a smaller checkpoint with another root is a fork",
-        (T + "test_mirror.py",),
+        (T + "test_mirror.py::test_another_tree_signed_by_the_log_is_kept_as_evidence",),
     ),
     Mutant(
         "forked-checkpoint",
@@ -27,7 +26,7 @@ NODE_TRUST: Final = (
         "            forked = self._root_with(leaves, checkpoint.size) != checkpoint.root\n",
         "            forked = not self._root_with(leaves, checkpoint.size)\n",
         "a mirror grows by what the log signed",
-        (T + "test_mirror.py",),
+        (T + "test_mirror.py::test_another_tree_signed_by_the_log_is_kept_as_evidence",),
     ),
     Mutant(
         "mirrored-statement",
@@ -35,7 +34,7 @@ NODE_TRUST: Final = (
         "            if statement_hash(statement) != parsed.hash:\n",
         "            if not parsed.hash:\n",
         "a mirrored statement is the one that its leaf names",
-        (T + "test_mirror.py",),
+        (T + "test_mirror.py::test_leaves_that_are_not_the_checkpoints_are_refused",),
     ),
     Mutant(
         "log-successor",
@@ -43,7 +42,7 @@ NODE_TRUST: Final = (
         "            _check_successor(_stored(tx), leaves, self.registry.association, successor)\n",
         "            pass\n",
         "another log follows by a charter in force alone",
-        (T + "test_mirror.py",),
+        (T + "test_mirror.py::test_a_new_log_that_no_charter_in_force_names_counts_for_nothing",),
     ),
     Mutant(
         "older-checkpoint",
@@ -51,7 +50,7 @@ NODE_TRUST: Final = (
         "        return is_early or at > newest.cosignature.timestamp\n",
         "        return True\n",
         "an older checkpoint does not replace a newer one",
-        (T + "test_mirror.py",),
+        (T + "test_mirror.py::test_an_older_checkpoint_changes_nothing",),
     ),
     Mutant(
         "view-from-the-future",
@@ -59,7 +58,7 @@ NODE_TRUST: Final = (
         '        return age if age >= -CLOCK_REFUSE_SECONDS else float("inf")\n',
         "        return age\n",
         "a view signed for the future is no fresh one",
-        (T + "test_mirror.py",),
+        (T + "test_attack_hub.py::test_a_checkpoint_ahead_of_its_time_makes_no_old_view_fresh",),
     ),
     Mutant(
         "suspended-recipient",
@@ -67,7 +66,7 @@ NODE_TRUST: Final = (
         "        except RecipientSuspendedError as error:\n            return error.code\n",
         "        except RecipientSuspendedError:\n            pass\n",
         "nothing is sealed to a member that is suspended",
-        SENDING,
+        (T + "test_courier.py::test_who_is_suspended_meanwhile_waits",),
     ),
     Mutant(
         "revoked-prekeys",
@@ -75,7 +74,7 @@ NODE_TRUST: Final = (
         "        except StandingError:\n            return None\n        return calendar\n",
         "        except StandingError:\n            return calendar\n        return calendar\n",
         "nothing is sealed to prekeys that a revoked certificate vouches for",
-        (*SENDING, T + "test_calendars.py"),
+        (T + "test_calendars.py", "tests/node/test_courier.py"),
     ),
     Mutant(
         "calendar-of-its-member",
@@ -107,7 +106,10 @@ NODE_TRUST: Final = (
         "        if self._hub_ahead is None or inbox.held_codes(ctx.tx):\n            return\n",
         "        if self._hub_ahead is None:\n            return\n",
         "a prekey lives while anything held needs it",
-        (T + "test_uplink.py",),
+        (
+            T + "test_uplink.py::test_prekeys_die_by_both_clocks_alone",
+            T + "test_reception.py::test_a_held_envelope_whose_key_dies_is_sealed_again",
+        ),
     ),
     Mutant(
         "two-clocks",
@@ -115,7 +117,7 @@ NODE_TRUST: Final = (
         "        if self._hub_ahead is None:\n            return  # the local clock alone may destroy nothing\n",
         "",
         "a prekey is destroyed by two clocks",
-        (T + "test_uplink.py",),
+        (T + "test_uplink.py::test_prekeys_die_by_both_clocks_alone",),
     ),
     Mutant(
         "given-charter",
@@ -123,7 +125,7 @@ NODE_TRUST: Final = (
         "        if self.mirror.registry.index_of(self._anchor.signed.id) is None:\n",
         "        if self._anchor.signed.id is None:\n",
         "the hub's log holds the charter that was given by hand",
-        (T + "test_uplink.py",),
+        (T + "test_uplink.py::test_a_hub_of_another_association_is_none",),
     ),
     # -- desks
     Mutant(
@@ -132,7 +134,7 @@ NODE_TRUST: Final = (
         "if token.revoked_at is None}\n",
         "if token.desk}\n",
         "a token that was revoked opens nothing",
-        (T + "test_desks.py", T + "test_api.py"),
+        (T + "test_desks.py::test_a_revoked_token_is_none",),
     ),
     Mutant(
         "desk-wall-inbox",
@@ -140,7 +142,7 @@ NODE_TRUST: Final = (
         '        return (*own, "") if own is not None and self.writer.desk in own else own\n',
         "        return None if own else own\n",
         "a desk sees its own mail alone",
-        (T + "test_attack_desk.py", T + "test_api.py"),
+        (T + "test_api.py::test_the_token_of_another_desk_sees_nothing",),
     ),
     Mutant(
         "desk-wall-outbox",
@@ -148,7 +150,7 @@ NODE_TRUST: Final = (
         "own.desk in (desks_of(caller) or (own.desk,))",
         "own.desk is not None",
         "a desk sees what it sent itself alone",
-        (T + "test_attack_desk.py", T + "test_api.py"),
+        (T + "test_api.py::test_the_token_of_another_desk_sees_nothing",),
     ),
     Mutant(
         "desk-wall-asked",
@@ -156,7 +158,7 @@ NODE_TRUST: Final = (
         "        if own is not None and desk not in own:\n            raise UnknownDeskError(desk)\n",
         "",
         "nobody asks for a desk that is not theirs",
-        (T + "test_attack_desk.py", T + "test_api.py", T + "test_people.py", T + "test_web_doors.py"),
+        (T + "test_web_doors.py", "tests/node/test_people.py"),
     ),
     Mutant(
         "operators-acts",
@@ -164,7 +166,7 @@ NODE_TRUST: Final = (
         '            raise UnauthorizedError("this is the operator\'s, over the Unix socket")\n',
         "            return\n",
         "a desk's token does nothing of the operator's",
-        (T + "test_attack_desk.py", T + "test_api.py"),
+        (T + "test_api.py::test_desks_and_tokens_are_the_operators",),
     ),
     Mutant(
         "another-site",
@@ -172,7 +174,7 @@ NODE_TRUST: Final = (
         "    if is_bent or (origin is not None and urlsplit(origin).netloc != request.host):\n",
         "    if is_bent:\n",
         "a page of another site asks nothing",
-        (T + "test_attack_desk.py", T + "test_api.py"),
+        (T + "test_attack_desk.py::test_a_page_of_another_site_is_refused_whatever_it_knows",),
     ),
     Mutant(
         "handling-code",
