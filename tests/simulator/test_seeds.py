@@ -1,0 +1,67 @@
+"""Seeds: a few in every run, two thousand in the full one; each the same wherever and however often it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulator.__main__ import replay_command
+from tests.simulator.faults import FAULTS
+from tests.simulator.states import COLUMNS
+from tests.simulator.story import tell
+
+CHUNK = 50
+ALL = 2_000
+FEW = 8
+AGAIN = (3, 11)
+
+_ELSEWHERE = """
+import json, sys
+from tests.simulator.story import tell
+print(json.dumps({seed: tell(int(seed)).digest for seed in sys.argv[1:]}))
+"""
+
+
+def _hold(seeds: range) -> None:
+    broken = [outcome for outcome in map(tell, seeds) if outcome.broken]
+    assert not broken, "\n".join(f"{each.broken}\n    {replay_command(each.seed)}" for each in broken)
+
+
+def test_a_few_seeds_hold() -> None:
+    _hold(range(FEW))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("first", range(0, ALL, CHUNK))
+def test_two_thousand_seeds_hold(first: int) -> None:
+    _hold(range(first, first + CHUNK))
+
+
+def test_a_seed_is_the_same_again_and_in_another_process_with_other_hashes() -> None:
+    here = {str(seed): tell(seed).digest for seed in AGAIN}
+    assert here == {str(seed): tell(seed).digest for seed in AGAIN}
+    assert len(set(here.values())) == len(AGAIN)
+    environment = os.environ | {"PYTHONHASHSEED": "20261122"}
+    told = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE, *map(str, AGAIN)], env=environment, capture_output=True, check=True
+    )
+    assert json.loads(told.stdout) == here
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", AGAIN)
+def test_with_the_real_cryptography_a_seed_takes_the_same_course(seed: int) -> None:
+    assert tell(seed, real=True).digest == tell(seed).digest
+
+
+def test_what_struck_is_told_by_state_and_a_broken_seed_says_how_to_see_it_again() -> None:
+    outcomes = [tell(seed) for seed in range(2)]
+    struck = {cell for outcome in outcomes for cell in outcome.struck}
+    assert struck
+    assert {fault for fault, _column in struck} <= FAULTS.keys()
+    assert {column for _fault, column in struck} <= set(COLUMNS)
+    assert replay_command(7).endswith("--replay 7")
