@@ -262,9 +262,17 @@ def add_signature(signed: SignedStatement, key: PrivateKey, papers: Papers) -> S
 
     Raises `UsageError` if the papers tell that this signature would count for nothing, and what `tally` raises.
     """
-    if not tally(signed, papers).counts(key.public.fingerprint):
-        raise UsageError("a signature by this key would not count here; is it the right key, and the right charter?")
+    require_counts(signed, key.public, papers)
     return merge(sign_statement(signed.body, signed.association, [key]), signed)
+
+
+def require_counts(signed: SignedStatement, key: PublicKey, papers: Papers) -> None:
+    """Return if the papers do not tell that a signature by `key` would count for nothing; else `UsageError`."""
+    if not tally(signed, papers).counts(key.fingerprint):
+        lacking = "or is a paper missing that it is known by (--with)?"
+        raise UsageError(
+            f"a signature by this key would not count here; is it the right key, the right charter, {lacking}"
+        )
 
 
 def assemble(copies: Iterable[SignedStatement]) -> SignedStatement:

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from keys.ceremony import Papers, add_signature
+from keys.ceremony import Papers, add_signature, require_counts
 from keys.cli_statements import issue, papers_from
 from keys.console import FILE, F, Unlocking, dry_run_option, json_option, now, out_option, unlocking_options
 from keys.drafts import (
@@ -186,7 +186,9 @@ def define(
 @charter_option
 @reason_options
 @click.option("--root-key", "name", help="Sign at once with this root key; without it stewards sign.")
-@click.option("--with", "others", type=FILE, multiple=True, help="The certificate and its member's admission.")
+@click.option(
+    "--with", "others", type=FILE, multiple=True, help="What the root key is known by: the member's admission."
+)
 @unlocking_options
 @drafting
 @click.pass_obj
@@ -205,13 +207,16 @@ def revoke(
     dry_run: bool,
 ) -> None:
     """Draft the revocation of a CERTIFICATE, which is a file or an identifier stm_…; it cannot be taken back."""
-    in_force = Charters(charter, others)
     wanted = _named(certificate, StatementType.CERTIFICATE)
+    at_hand = (Path(certificate),) if Path(certificate).exists() else ()
+    in_force = Charters(charter, (*at_hand, *others))
     drafted = draft(Revocation(in_force.association, wanted, read_time(after, now()), reason))
-    if name and not dry_run:
+    if name:
         entry = vault.find(name)
-        key = entry.open(Unlocking(passphrase_file, secret_file).of(entry)).signing()
-        drafted = add_signature(drafted, key, in_force.papers)
+        require_counts(drafted, entry.public.key, in_force.papers)
+        if not dry_run:
+            key = entry.open(Unlocking(passphrase_file, secret_file).of(entry)).signing()
+            drafted = add_signature(drafted, key, in_force.papers)
     short = show_id("stm", wanted)[4:12]
     issue(drafted, in_force.papers, out or Path(f"revocation-{short}{SUFFIX}"), dry_run=dry_run)
 
