@@ -16,7 +16,7 @@ from tests.fuzz.target import FindingError, Target, attempt, attempt_traced, ref
 from tests.fuzz.targets import TARGETS
 
 # Neighbours tried, by what one costs: all targets together stay under twenty processor seconds.
-WALK = {"opening": 60, "registry": 100, "sight": 25, "session": 80, "node_api": 250, "hub_pages": 250, "chunks": 800}
+WALK = {"opening": 60, "registry": 100, "sight": 25, "session": 40, "node_api": 250, "hub_pages": 250, "chunks": 800}
 USUAL = 1_000
 
 
