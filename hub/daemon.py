@@ -9,18 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, closing, contextmanager
 from typing import Any, Final
 
 import structlog
 import uvloop
-from aiohttp import web
 
 from hub.allocator import map_large_buffers
 from hub.chores import Chores
@@ -29,6 +25,7 @@ from hub.core import NOT_INSTALLED, Core
 from hub.hall import Hall
 from hub.identity import HubKeys
 from hub.rounds import Round
+from hub.sites import Site, listener_at, serving, unix_listener
 from hub.sqlite_store import SqliteStore
 from hub.web import admin_app, operator_app, public_app
 from keys.lock import locked

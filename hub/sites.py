@@ -1,0 +1,72 @@
+"""Where a hub listens: sockets, and the applications that answer there."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from protocol.errors import ConfigError
+
+_BACKLOG: Final = 1_024
+_SHUTDOWN_SECONDS: Final = 2.0
+# Without it the library lets a connection that never asks anything stand for an hour.  Nodes that fetch the log come with
+# several each, and every one holds its buffers as long as it stands.
+_KEEPALIVE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where an application is served, TLS or plain."""
+
+    app: web.Application
+    listener: socket.socket
+    tls: ssl.SSLContext | None = None
+
+
+@asynccontextmanager
+async def serving(site: Site) -> AsyncIterator[None]:
+    """It is served meanwhile."""
+    runner = web.AppRunner(
+        site.app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=_KEEPALIVE_SECONDS,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    try:
+        await web.SockSite(runner, site.listener, ssl_context=site.tls, backlog=_BACKLOG).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def listener_at(host: str, port: int) -> socket.socket:
+    """A socket that listens there; `ConfigError` if it cannot."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+
+
+def unix_listener(path: Path) -> socket.socket:
+    """A socket that listens at `path`, which this process alone may use; `ConfigError` if it cannot."""
+    # What a killed process left behind; the lock says that no living one needs it.
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {path}: {error.strerror or error}") from None
+    return listener
