@@ -7,10 +7,8 @@ from typing import Final
 from tests.mutants.mutant import Mutant
 
 RELAY, INTAKE, PREKEYS, WRITER = "hub/relay.py", "hub/intake.py", "hub/prekeys.py", "hub/writer.py"
-SESSIONS, LOG, MAILBOXES = "hub/sessions.py", "hub/log.py", "hub/sqlite_mailboxes.py"
+LOG, MAILBOXES = "hub/log.py", "hub/sqlite_mailboxes.py"
 T: Final = "tests/hub/"
-RULES: Final = (T + "test_relay.py", T + "test_relay_machine.py")
-CONTRACT: Final = (T + "test_store_contract.py",)
 
 HUB: Final = (
     Mutant(
@@ -19,7 +17,7 @@ HUB: Final = (
         '    "PRAGMA synchronous = FULL",\n',
         '    "PRAGMA synchronous = NORMAL",\n',
         "the hub's commits are synced",
-        (T + "test_sqlite_store.py",),
+        (T + "test_sqlite_store.py::test_commits_wait_for_the_disk",),
     ),
     Mutant(
         "answer-before-commit",
@@ -28,7 +26,10 @@ HUB: Final = (
         "        self._post(outcomes, group)\n        tx.commit()\n        outcomes, jobs, group = [], [], None  # type: ignore[assignment]\n"
         "        for job, outcome in zip(jobs, outcomes, strict=True):\n",
         "nothing is answered before its commit",
-        (T + "test_writer.py",),
+        (
+            T + "test_writer.py::test_answers_come_after_the_commit_is_told",
+            "tests/hub/test_writer.py::test_a_doubtful_commit_ends_the_process_and_answers_nobody",
+        ),
     ),
     Mutant(
         "commit-fault-fatal",
@@ -36,7 +37,7 @@ HUB: Final = (
         "                self._fatal(error)\n                return\n",
         "                continue\n",
         "a hub whose commit failed ends",
-        (T + "test_writer.py",),
+        (T + "test_writer.py::test_a_doubtful_commit_ends_the_process_and_answers_nobody",),
     ),
     Mutant(
         "failed-job-undone",
@@ -44,7 +45,7 @@ HUB: Final = (
         "            self._drafts = before\n",
         "            pass\n",
         "a job that fails leaves no trace in its group",
-        RULES,
+        (T + "test_relay.py::test_a_job_that_raises_leaves_no_trace",),
     ),
     Mutant(
         "undone-in-store",
@@ -52,7 +53,7 @@ HUB: Final = (
         '            self._execute("ROLLBACK TO job")\n            self._execute("RELEASE job")\n',
         '            self._execute("RELEASE job")\n',
         "a job that fails leaves no trace in the store",
-        CONTRACT,
+        (T + "test_store_contract.py::test_one_savepoint_fails_and_the_others_stand",),
     ),
     Mutant(
         "envelope-sender",
@@ -60,7 +61,7 @@ HUB: Final = (
         "    if envelope.core.sender != terms.sender:\n",
         "    if envelope.core.sender is None:\n",
         "a member submits its own envelopes alone",
-        RULES,
+        (T + "test_relay.py::test_each_fault_refuses_the_whole_and_leaves_no_trace",),
     ),
     Mutant(
         "sender-standing",
@@ -68,7 +69,7 @@ HUB: Final = (
         "    if terms.standing is not None:\n        raise terms.standing\n",
         "",
         "a revoked certificate submits nothing",
-        RULES,
+        (T + "test_relay.py::test_a_certificate_out_of_standing",),
     ),
     Mutant(
         "envelope-expired",
@@ -76,7 +77,10 @@ HUB: Final = (
         "    if not terms.at < envelope.core.expires_at <= terms.at + terms.lifetime_seconds:\n",
         "    if not terms.at <= envelope.core.expires_at <= terms.at + terms.lifetime_seconds:\n",
         "an envelope that is over is refused, to the second",
-        RULES,
+        (
+            T + "test_relay.py::test_each_fault_refuses_the_whole_and_leaves_no_trace",
+            "tests/hub/test_relay.py::test_a_longest_and_a_shortest_life_are_accepted",
+        ),
     ),
     Mutant(
         "expiry-off-by-w",
@@ -84,7 +88,7 @@ HUB: Final = (
         "<= terms.at + terms.lifetime_seconds:\n",
         "<= terms.at + 2 * terms.lifetime_seconds:\n",
         "no envelope outlives its prekeys",
-        RULES,
+        (T + "test_relay.py::test_each_fault_refuses_the_whole_and_leaves_no_trace",),
     ),
     Mutant(
         "submitted-ciphertext",
@@ -92,7 +96,7 @@ HUB: Final = (
         "    envelope.core.check_ciphertext(item.ciphertext)\n",
         "",
         "the hub takes the ciphertext that the core names alone",
-        RULES,
+        (T + "test_relay.py::test_each_fault_refuses_the_whole_and_leaves_no_trace",),
     ),
     Mutant(
         "recipient-standing",
@@ -100,7 +104,7 @@ HUB: Final = (
         "    except StandingError as error:\n        return error.code\n    return None\n",
         "    except StandingError:\n        return None\n    return None\n",
         "nothing waits for a member that is suspended",
-        RULES,
+        (T + "test_relay.py::test_a_suspended_recipient",),
     ),
     Mutant(
         "same-number-other-envelope",
@@ -108,7 +112,7 @@ HUB: Final = (
         "        if known is not None and known.id != envelope_id:\n",
         "        if known is not None and known.id is None:\n",
         "a submission number names one envelope",
-        RULES,
+        (T + "test_relay.py::test_two_cores_under_one_submission",),
     ),
     Mutant(
         "retry-dedupe",
@@ -116,7 +120,7 @@ HUB: Final = (
         "        held = None if is_new else self._held(ref, slot.recipient)\n",
         "        held = None\n",
         "a slot submitted again is delivered once",
-        RULES,
+        (T + "test_relay.py::test_a_retry_gets_the_first_answer_and_delivers_nothing_twice",),
     ),
     Mutant(
         "other-slot-conflict",
@@ -124,7 +128,7 @@ HUB: Final = (
         "        if held is not None and held.slot_digest == slot_digest:\n",
         "        if held is not None:\n",
         "another slot under an accepted envelope is a conflict",
-        RULES,
+        (T + "test_relay.py::test_another_slot_for_what_was_accepted_is_a_conflict",),
     ),
     Mutant(
         "slot-prekey",
@@ -132,7 +136,7 @@ HUB: Final = (
         "        code = self._recipients[recipient] or PrekeyBook.refusal(slot, self._prekeys(recipient.member), self._at)\n",
         "        code = self._recipients[recipient]\n",
         "a slot uses a prekey of its recipient's calendar",
-        RULES,
+        (T + "test_relay.py::test_a_prekey_that_no_calendar_holds",),
     ),
     Mutant(
         "quota-messages",
@@ -140,7 +144,7 @@ HUB: Final = (
         "free_messages > share.messages and ",
         "",
         "a mailbox holds so many messages",
-        RULES,
+        (T + "test_relay.py::test_a_full_mailbox_refuses_its_own_slots_alone",),
     ),
     Mutant(
         "quota-bytes",
@@ -148,7 +152,7 @@ HUB: Final = (
         " and free_bytes > share.size_bytes and free_bytes >= size\n",
         "\n",
         "a mailbox holds so many bytes",
-        RULES,
+        (T + "test_relay.py::test_a_full_mailbox_refuses_its_own_slots_alone",),
     ),
     Mutant(
         "quota-unit",
@@ -156,7 +160,10 @@ HUB: Final = (
         "        size = len(envelope.core.raw) + len(envelope.ciphertext) + len(slot.raw)\n",
         "        size = len(envelope.ciphertext) // 1024\n",
         "quota is counted in bytes of all that is kept",
-        RULES,
+        (
+            T + "test_relay.py::test_a_full_mailbox_refuses_its_own_slots_alone",
+            "tests/hub/test_relay.py::test_acknowledging_erases_and_frees",
+        ),
     ),
     Mutant(
         "quota-of-its-own",
@@ -164,7 +171,7 @@ HUB: Final = (
         "        share = account.shares.get(sender, NOTHING)\n",
         "        share = NOTHING\n",
         "one sender does not fill a mailbox",
-        RULES,
+        (T + "test_relay.py::test_no_sender_and_no_two_together_fill_a_mailbox",),
     ),
     Mutant(
         "acknowledge-handed-over",
@@ -172,7 +179,7 @@ HUB: Final = (
         "        if position > account.handed_over:\n            raise ReplayError",
         "        if position > account.last_position:\n            raise ReplayError",
         "nobody acknowledges what was never handed over",
-        RULES,
+        (T + "test_relay.py::test_what_was_never_handed_over_is_not_acknowledged",),
     ),
     Mutant(
         "erased-when-acknowledged",
@@ -180,7 +187,7 @@ HUB: Final = (
         "        freed = self.tx.remove_up_to(member, position)\n",
         "        freed = self.tx.remove_up_to(member, position - 1)\n",
         "what was acknowledged is erased",
-        RULES,
+        (T + "test_relay.py::test_acknowledging_erases_and_frees",),
     ),
     Mutant(
         "recall-after-delivery",
@@ -188,7 +195,7 @@ HUB: Final = (
         "        if held.position <= account.handed_over:\n            return False\n",
         "",
         "what was handed over is not recalled",
-        RULES,
+        (T + "test_relay.py::test_recalling_in_vain",),
     ),
     Mutant(
         "recall-by-its-sender",
@@ -196,7 +203,7 @@ HUB: Final = (
         "        if record is None or record.sender != sender:\n",
         "        if record is None:\n",
         "a member recalls its own envelopes alone",
-        RULES,
+        (T + "test_relay.py::test_recalling_in_vain",),
     ),
     Mutant(
         "expiry-notice",
@@ -204,7 +211,7 @@ HUB: Final = (
         "            self._drafts.notices.append(DraftNotice(record.sender, position, until, promise))\n",
         "",
         "a sender is told of every slot that expired",
-        RULES,
+        (T + "test_relay.py::test_what_expires_is_erased_with_a_notice_to_its_sender",),
     ),
     Mutant(
         "highest-submission",
@@ -212,7 +219,7 @@ HUB: Final = (
         "        if key > account.highest_submission:\n",
         "        if not account.highest_submission:\n",
         "the hub shows the highest submission that it saw",
-        RULES,
+        (T + "test_relay.py::test_the_highest_submission",),
     ),
     Mutant(
         "expires-in-time",
@@ -220,7 +227,7 @@ HUB: Final = (
         "FROM envelope WHERE expires_at <= ? ORDER BY",
         "FROM envelope WHERE expires_at < ? ORDER BY",
         "an envelope expires in its last second",
-        CONTRACT,
+        (T + "test_store_contract.py::test_what_is_overdue_comes_longest_first",),
     ),
     Mutant(
         "mailbox-order",
@@ -228,7 +235,7 @@ HUB: Final = (
         '"WHERE i.place > ? AND i.place <= ? ORDER BY i.place LIMIT ?",',
         '"WHERE i.place > ? AND i.place <= ? ORDER BY i.place DESC LIMIT ?",',
         "a mailbox is delivered in order",
-        CONTRACT,
+        (T + "test_store_contract.py::test_items_come_in_order_and_only_to_their_member",),
     ),
     Mutant(
         "content-while-waited-for",
@@ -236,7 +243,7 @@ HUB: Final = (
         '"DELETE FROM content WHERE ref = ?1 AND (SELECT waiting FROM envelope WHERE ref = ?1) = 0",',
         '"DELETE FROM content WHERE ref = ?1",',
         "a ciphertext is kept while anybody waits for it",
-        CONTRACT,
+        (T + "test_store_contract.py::test_content_is_kept_once_and_as_long_as_somebody_waits",),
     ),
     Mutant(
         "content-erased",
@@ -244,7 +251,7 @@ HUB: Final = (
         '"DELETE FROM content WHERE ref = ?1 AND (SELECT waiting FROM envelope WHERE ref = ?1) = 0",',
         '"DELETE FROM content WHERE ref = ?1 AND 0",',
         "a ciphertext for which nobody waits is erased",
-        CONTRACT,
+        (T + "test_store_contract.py::test_content_is_kept_once_and_as_long_as_somebody_waits",),
     ),
     Mutant(
         "old-prekey",
@@ -252,7 +259,7 @@ HUB: Final = (
         "        if start + EPOCH_SECONDS + EPOCH_GRACE_SECONDS < now:\n",
         "        if start + 2 * EPOCH_SECONDS + EPOCH_GRACE_SECONDS < now:\n",
         "a prekey that ended over an hour ago is refused",
-        RULES,
+        (T + "test_relay.py::test_prekeys_within_their_hours",),
     ),
     Mutant(
         "future-prekey",
@@ -260,7 +267,7 @@ HUB: Final = (
         "        if start > now + EPOCH_GRACE_SECONDS or hashes.get(slot.epoch) != slot.prekey_hash:\n",
         "        if hashes.get(slot.epoch) != slot.prekey_hash:\n",
         "a prekey of a later day is refused",
-        RULES,
+        (T + "test_relay.py::test_prekeys_within_their_hours",),
     ),
     Mutant(
         "calendar-owner",
@@ -268,7 +275,7 @@ HUB: Final = (
         "        if signed.claimed.party != party:\n",
         "        if signed.claimed.party is None:\n",
         "a member publishes its own calendar alone",
-        RULES,
+        (T + "test_relay.py::test_calendars_that_are_refused",),
     ),
     Mutant(
         "calendar-signature",
@@ -276,7 +283,7 @@ HUB: Final = (
         "        calendar = signed.verify(record.key)\n",
         "        calendar = signed.claimed\n",
         "a calendar is signed by its member",
-        RULES,
+        (T + "test_relay.py::test_calendars_that_are_refused",),
     ),
     Mutant(
         "calendar-from-the-future",
@@ -284,7 +291,7 @@ HUB: Final = (
         "        if calendar.issued_at > now + CLOCK_REFUSE_SECONDS:\n",
         "        if calendar.issued_at < 0:\n",
         "a calendar from the future shuts out none that follow",
-        RULES,
+        (T + "test_relay.py::test_calendars_that_are_refused",),
     ),
     Mutant(
         "calendar-successor",
@@ -292,7 +299,7 @@ HUB: Final = (
         "        check_successor(held, calendar, same_incarnation=same_incarnation)\n",
         "",
         "the hub holds the newest calendar",
-        RULES,
+        (T + "test_relay.py::test_calendars_that_are_refused",),
     ),
     Mutant(
         "revoked-calendar",
@@ -300,7 +307,7 @@ HUB: Final = (
         "        except StandingError:\n            return {}\n",
         "        except StandingError:\n            pass\n",
         "nothing is sealed to prekeys of a revoked certificate",
-        RULES,
+        (T + "test_relay.py::test_prekeys_under_a_revoked_certificate",),
     ),
     Mutant(
         "older-session-fenced",
@@ -308,7 +315,7 @@ HUB: Final = (
         "            older.end(FencedError())\n            self._keep(older.close())\n",
         "",
         "a new session of a member ends the old one",
-        (T + "test_sessions.py",),
+        (T + "test_sessions.py::test_a_newer_session_fences_the_older",),
     ),
     Mutant(
         "revoked-session-ends",
@@ -316,7 +323,7 @@ HUB: Final = (
         "                session.end(error)\n                self._keep(session.close())\n",
         "                pass\n",
         "a session ends with its certificate",
-        (T + "test_sessions.py",),
+        (T + "test_sessions.py::test_a_suspended_member_is_refused_and_thrown_out",),
     ),
     Mutant(
         "log-pace",
@@ -324,7 +331,7 @@ HUB: Final = (
         "        self._check_pace(signed, logged_at)\n",
         "",
         "no member floods the log that all must mirror",
-        (T + "test_log.py", T + "test_attack_member.py"),
+        (T + "test_attack_member.py::test_one_member_logs_only_so_much_a_day",),
     ),
     Mutant(
         "log-checked",
@@ -332,7 +339,7 @@ HUB: Final = (
         "        self.registry.check(signed, logged_at)\n",
         "",
         "the hub logs what applies alone",
-        (T + "test_log.py",),
+        (T + "test_log.py::test_what_replay_would_ignore_is_not_logged",),
     ),
     Mutant(
         "log-clock",
@@ -340,7 +347,7 @@ HUB: Final = (
         "        logged_at = max(now, self.registry.logged_at)\n",
         "        logged_at = now\n",
         "a hub whose clock went back logs on",
-        (T + "test_log.py",),
+        (T + "test_log.py::test_time_in_the_log_never_goes_back",),
     ),
     Mutant(
         "log-as-signed",
@@ -348,7 +355,7 @@ HUB: Final = (
         '            raise StoreError("the log is not what its checkpoint says")\n',
         "            return\n",
         "a log that is not what its checkpoint signs is not served",
-        (T + "test_log.py",),
+        (T + "test_log.py::test_a_damaged_log_is_noticed",),
     ),
     Mutant(
         "log-after-commit",
@@ -356,6 +363,6 @@ HUB: Final = (
         "self.log.append(round_.group.tx, raw, now), self._apply)",
         "self.log.append(round_.group.tx, raw, now), lambda _appended: None)",
         "the registry in memory follows what is durable",
-        (T + "test_web.py", T + "test_sessions.py"),
+        (T + "test_web.py::test_a_statement_is_posted_once",),
     ),
 )

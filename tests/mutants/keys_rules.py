@@ -89,7 +89,7 @@ KEYS: Final = (
         "            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
         "one daemon at a time on a home",
-        (T + "test_settings.py", "tests/hub/test_daemon.py"),
+        ("tests/keys/test_settings.py", "tests/hub/test_daemon.py"),
     ),
     Mutant(
         "prekey-too-early",
@@ -158,8 +158,8 @@ KEYS: Final = (
     Mutant(
         "counting-signature",
         CEREMONY,
-        "    if not tally(signed, papers).counts(key.public.fingerprint):\n",
-        "    if key is None:\n",
+        '        raise UsageError("a signature by this key would not count here;',
+        '        UsageError("a signature by this key would not count here;',
         "a signature that counts for nothing is not made",
         (T + "test_ceremony.py",),
     ),
