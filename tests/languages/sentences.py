@@ -1,0 +1,103 @@
+"""Every sentence that people read in their language: in templates, marked in the source, and told by refusals."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.pofile import read_po, write_po
+from jinja2.ext import babel_extract
+
+from node.i18n import LANGUAGES, SOURCE
+from protocol.errors import ValijaError
+
+ROOT = Path(__file__).parents[2]
+LOCALE = ROOT / "node" / "locale"
+TRANSLATED = tuple(each for each in LANGUAGES if each != SOURCE)
+SPOKEN = ("node/web", "node/people", "node/i18n.py")
+KEYWORDS = {"N_": None, "say": None, "count": (1, 2), "_": None}
+
+Sentence = str | tuple[str, str]
+
+
+def sentences() -> set[Sentence]:
+    """All sentences; a pair where there is one for one thing and one for many."""
+    return {*_of_templates(), *_of_source(), *_of_refusals()}
+
+
+def _of_templates() -> Iterator[Sentence]:
+    for path in sorted((ROOT / "node" / "web" / "templates").glob("*.html")):
+        options = {"newstyle_gettext": "true", "trimmed": "false"}
+        with path.open("rb") as source:
+            for _line, function, message, _comments in babel_extract(source, ("_", "gettext", "ngettext"), (), options):
+                found = message if isinstance(message, tuple) else (message,)
+                words = tuple(each for each in found if each)
+                if words:
+                    yield (words[0], words[1]) if function == "ngettext" else words[0]
+
+
+def _of_source() -> Iterator[Sentence]:
+    for path in _modules():
+        with path.open("rb") as source:
+            for _line, message, _comments, _context in extract("python", source, KEYWORDS):
+                yield (message[0], message[1]) if isinstance(message, tuple) else message
+
+
+def _of_refusals() -> Iterator[Sentence]:
+    yield from (_sentence(kind) for kind in _kinds(ValijaError) if kind.__module__ == ValijaError.__module__)
+    for path in _modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
+                for argument in node.args[:1]:
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                        yield argument.value
+
+
+def _modules() -> Iterator[Path]:
+    for name in SPOKEN:
+        path = ROOT / name
+        yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def _kinds(kind: type[ValijaError]) -> Iterator[type[ValijaError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _kinds(each)
+
+
+def _sentence(kind: type[ValijaError]) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]
+
+
+# -- catalogues ------------------------------------------------------------------------------------------
+def catalogue(language: str) -> Catalog:
+    """The catalogue of this language as it is written."""
+    return read_po(BytesIO((LOCALE / f"{language}.po").read_bytes()), locale=language.replace("-", "_"))
+
+
+def update(language: str) -> None:
+    """Afterwards the catalogue holds every sentence, what was translated kept, and no other."""
+    old = catalogue(language)
+    fresh = Catalog(
+        locale=language.replace("-", "_"), charset="utf-8", header_comment="# Sentences of Valija's pages.", fuzzy=False
+    )
+    for each in sorted(sentences(), key=lambda one: one if isinstance(one, str) else one[0]):
+        known = old.get(each[0] if isinstance(each, tuple) else each)
+        fresh.add(each, known.string if known is not None else None)
+    written = BytesIO()
+    write_po(written, fresh, omit_header=False, sort_output=True, width=110, include_lineno=False)
+    lines = [line for line in written.getvalue().decode().splitlines() if not line.startswith(_PERSONAL)]
+    (LOCALE / f"{language}.po").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+_PERSONAL = ('"POT-Creation-Date', '"PO-Revision-Date', '"Last-Translator', '"Language-Team', '"Generated-By',
+             '"Project-Id-Version', '"Report-Msgid-Bugs-To')  # fmt: skip
+
+
+if __name__ == "__main__":
+    for tag in TRANSLATED:
+        update(tag)
