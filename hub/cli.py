@@ -16,11 +16,13 @@ from rich.live import Live
 from rich.text import Text
 
 from hub import daemon, doctor, founding, status
+from hub.cli_backup import backup, restore
 from hub.client import Hub
 from hub.config import DEFAULT_PORT, Home, Tls
+from hub.console import home_option
 from hub.doctor import Level, Row
 from hub.founding import Founded, Installed, Plan
-from keys.console import FILE, Commands, F, answer, json_option, now, strong, wants_json
+from keys.console import FILE, Commands, answer, json_option, now, strong, wants_json
 from keys.kinds import Kind, hex_groups
 from keys.papers import read_statement
 from protocol.names import show_id
@@ -29,18 +31,6 @@ from protocol.trust.statements import SignedStatement
 _REFUSED: Final = 1
 _WATCH_SECONDS: Final = 2.0
 _FILE_WIDTH: Final = 140
-
-
-def home_option(command: F) -> F:
-    """Let a command know which hub it is about."""
-    return click.option(
-        "--home",
-        "folder",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar="VALIJA_HUB_HOME",
-        required=True,
-        help="The folder of this hub.",
-    )(command)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -102,26 +92,32 @@ def _next_steps(made: Founded, association: str, port: int) -> list[str | Text]:
 @main.command()
 @home_option
 @click.argument("files", type=FILE, nargs=-1)
-@click.option("--restored", is_flag=True, help="This home comes from a backup: open a new incarnation.")
+@click.option("--restored", is_flag=True, help="This home was copied back: take in the registry from the nodes.")
+@click.option("--at-once", is_flag=True, help="Restored, and nobody holds more: begin the new incarnation now.")
 @json_option
-def install(*, folder: Path, files: tuple[Path, ...], restored: bool) -> None:
+def install(*, folder: Path, files: tuple[Path, ...], restored: bool, at_once: bool) -> None:
     """Put signed statements into the log of a hub that is not running: first of all charter and certificate.
 
     The order of FILES does not matter.  What is in the log already stays as it is.
     """
-    if not files and not restored:
+    if not files and not restored and not at_once:
         raise click.UsageError("Missing FILES: the signed charter and the hub's certificate.")
-    done = founding.install(Home(folder), _papers(files), os.environ, now(), restored=restored)
+    if restored and not at_once:
+        founding.mark_restored(Home(folder), os.environ)
+    done = founding.install(Home(folder), _papers(files), os.environ, now(), restored=at_once)
     told = {
         "size": done.size,
         "added": done.added,
         "incarnation": None if done.incarnation is None else list(done.incarnation.value()),
+        "will_refill": done.will_refill,
     }
     answer(told, _installed(done, folder))
 
 
 def _installed(done: Installed, folder: Path) -> list[str | Text]:
     lines: list[str | Text] = [strong(f"The log has {done.size} entries, {done.added} of them new.")]
+    if done.will_refill:
+        return [*lines, f"It takes in what the nodes hold when it is started: valija-hub serve --home {folder}"]
     if done.incarnation is None:
         return [*lines, "The hub's certificate is still missing: have its public key certified, and install that too."]
     return [*lines, f"The hub is ready: valija-hub serve --home {folder}"]
@@ -230,3 +226,7 @@ def _lines(row: Row) -> list[Text | str]:
     if row.level is Level.OK:
         return [head]
     return [head, f"{'':22}effect: {row.effect}", f"{'':22}remedy: {row.remedy}"]
+
+
+for command in (backup, restore):
+    main.add_command(command)

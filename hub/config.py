@@ -76,6 +76,12 @@ class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain_seconds: int = 10
 
 
+class Restore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long no node has offered anything before a hub put back from a backup goes on."""
+
+    quiet_seconds: int = 180
+
+
 class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A second, plain address for /metrics, /livez and /readyz; port 0 means none."""
 
@@ -97,6 +103,7 @@ class HubConfig(msgspec.Struct, frozen=True):
     tls: Tls
     keys: Keys
     sessions: Sessions
+    restore: Restore
     operator: Operator
     log: Log
 
@@ -212,6 +219,8 @@ def _mistakes(config: HubConfig) -> list[str]:
         found.append("tls.certificate and tls.key belong together")
     if not config.tls.certificate and not is_loopback(config.listen.host):
         found.append(f"listen.host {config.listen.host} can be reached from elsewhere: set tls.certificate and tls.key")
+    if config.restore.quiet_seconds < 0:
+        found.append("restore.quiet_seconds must be 0 or more")
     limits = msgspec.structs.asdict(config.sessions)
     found += [f"sessions.{name} must be above 0" for name, value in limits.items() if value <= 0]
     return found
@@ -257,6 +266,10 @@ port = {port}
 # connections_per_minute = 60
 # How long a stopping hub waits for readers to take what is under way.
 # drain_seconds = 10
+
+[restore]
+# A hub put back from a backup takes in the registry from its members' nodes until none offered more for so long.
+# quiet_seconds = 180
 
 [operator]
 # A second, plain address for /metrics, /livez and /readyz.  Port 0: none.  On loopback [listen] serves them too.

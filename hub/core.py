@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import structlog
+
 from hub.attesting import Attestor
 from hub.config import HubConfig
 from hub.identity import CharterSigner, HubKeys
@@ -24,15 +26,17 @@ from hub.store import Queue, Store, Transaction, transaction
 from hub.tiles import TilePath
 from hub.totals import Totals
 from hub.writer import Writer
-from protocol.errors import ConfigError
+from protocol.errors import ConfigError, ProofError, RolledBackError, WrongAssociationError
 from protocol.names import Incarnation, StatementId
 from protocol.session.channel import NONCE_BYTES, SHARE_BYTES, Ephemeral
 from protocol.session.machine import HubIdentity, HubSession
 from protocol.signing import fresh_salts
+from protocol.trust.offer import Offer
 from protocol.trust.registry import Entry, Registry
 from protocol.trust.standing import CertificateRecord
 from protocol.trust.statements import SignedStatement
 
+_log: Final = structlog.get_logger("hub")
 NOT_INSTALLED: Final = "the charter and the hub's certificate are not installed; run valija-hub install"
 
 
@@ -89,6 +93,7 @@ class Core:
             self.incarnation = _incarnation(tx)
             self.refresh_at = log.refresh(tx, self.now())
             self._checkpoint = tx.checkpoint() or b""
+        self._fatal = fatal
         self.writer = Writer(store, self._round, committed=self._committed, fatal=fatal)
         self.metrics.registry_size.set(log.registry.size)
 
@@ -160,6 +165,33 @@ class Core:
     def _apply(self, appended: Appended) -> None:
         with self._lock:
             self.log.apply(appended)
+
+    async def offered(self, raw: bytes) -> int:
+        """The size of the log, to which nothing needs to be offered; raises what `Offer.parse` and `Log.check_offer` do.
+
+        But if this log once signed more than it holds, the store was rolled back: the process ends, and takes in what
+        is offered when it is started again.
+        """
+        offer = Offer.parse(raw)
+        with self.reading() as registry:
+            if offer.association != registry.association:
+                raise WrongAssociationError
+            if offer.size <= registry.size or offer.first != registry.size:
+                return registry.size
+            self._check_rolled_back(offer)
+        await self.writer.run_alone(lambda round_: round_.group.tx.forget_incarnation(), self._end)
+        return offer.first
+
+    def _check_rolled_back(self, offer: Offer) -> None:
+        try:
+            self.log.check_offer(offer)
+        except ProofError:
+            # Whatever the leaves are worth: this log's own key signed a larger tree.
+            _log.critical("signed_more", size=self.log.registry.size, signed=offer.size, root=offer.root.hex())
+            raise
+
+    def _end(self, _done: None) -> None:
+        self._fatal(RolledBackError())
 
     async def refresh(self) -> None:
         """Sign the checkpoint anew, so that its age says how old views are."""

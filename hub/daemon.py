@@ -21,12 +21,16 @@ import uvloop
 from hub.allocator import map_large_buffers
 from hub.chores import Chores
 from hub.config import Home, HubConfig, is_loopback, load, load_certificate, tls_context
-from hub.core import NOT_INSTALLED, Core
+from hub.core import NOT_INSTALLED, Core, load_log
 from hub.hall import Hall
 from hub.identity import HubKeys
+from hub.life import is_put_back
+from hub.refill import Refill
+from hub.refill_web import run as run_refill
 from hub.rounds import Round
 from hub.sites import Site, listener_at, serving, unix_listener
 from hub.sqlite_store import SqliteStore
+from hub.store import Store
 from hub.web import admin_app, operator_app, public_app
 from keys.lock import locked
 from keys.logs import configure
@@ -52,23 +56,36 @@ def serve(home: Home, environment: Mapping[str, str]) -> None:
     map_large_buffers()
     # The loop is woken by the writing thread: with the usual 5 ms it would wait that long for its turn.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    with _core(home, config, environment) as core:
-        tls = tls_context(home, config)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Daemon(home, config, core, tls).run())
+    keys = HubKeys.load(home, config, environment)
+    with _store(home) as store, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if _refilled(runner, home, config, store, keys):
+            core = Core(config, store, keys, fatal=fail_stop)
+            runner.run(Daemon(home, config, core, tls_context(home, config)).run())
 
 
 @contextmanager
-def _core(home: Home, config: HubConfig, environment: Mapping[str, str]) -> Iterator[Core]:
-    keys = HubKeys.load(home, config, environment)
+def _store(home: Home) -> Iterator[Store]:
     if not home.database.exists():
         raise ConfigError(NOT_INSTALLED)
     with locked(home.lock):
         store = SqliteStore(home.database, _tell_migrated)
         try:
-            yield Core(config, store, keys, fatal=fail_stop)
+            yield store
         finally:
             store.close()
+
+
+def _refilled(runner: asyncio.Runner, home: Home, config: HubConfig, store: Store, keys: HubKeys) -> bool:
+    """Whether the hub may go on: one that was put back from a backup has taken in what its members' nodes hold."""
+    log = load_log(store, keys)
+    if log is None or not is_put_back(store, log):
+        return True
+    refill = Refill(store, keys, log, config.restore.quiet_seconds)
+    if not runner.run(run_refill(home, config, refill)):
+        return False
+    incarnation = refill.finish()
+    _log.warning("restored", registry_size=log.registry.size, incarnation=incarnation and incarnation.value())
+    return True
 
 
 def _tell_migrated(done: Migrated) -> None:

@@ -22,7 +22,9 @@ from hub.core import NOT_INSTALLED, founding_statement
 from hub.identity import CharterSigner, HubKeys
 from hub.log import Log
 from hub.sqlite_check import damage, looking
+from hub.sqlite_store import SCHEMA, store_version
 from hub.store import Transaction
+from keys.last_backup import overdue
 from keys.times import show_time
 from protocol.errors import ConfigError, HomeMissingError, NotRunningError, StoreError, ValijaError
 from protocol.limits import DAY_SECONDS, MIB
@@ -157,7 +159,7 @@ def _store(visit: Visit) -> Iterator[Row]:
         yield ok("store", f"{size // MIB} MiB, intact")
         return
     yield Row("store", Level.PROBLEM, f"the database is damaged: {found}", "messages may be lost or undeliverable",
-              "stop the hub, restore a backup, and run valija-hub install --restored")  # fmt: skip
+              "stop the hub, and put the newest backup back: valija-hub restore")  # fmt: skip
 
 
 def _log(visit: Visit) -> Iterator[Row]:
@@ -234,6 +236,29 @@ def _runway(name: str, what: str, until: int, now: int, warn_days: int, said: tu
     return ok(name, found)
 
 
+def _version(visit: Visit) -> Iterator[Row]:
+    """The store is of a version that this program knows."""
+    if not visit.home.database.exists():
+        return
+    version, known = store_version(visit.home.database), len(SCHEMA.names)
+    if version > known:
+        yield Row("version", Level.PROBLEM, f"the store has version {version}, this program knows up to {known}",
+                  "the hub does not start", "install the newer program again")  # fmt: skip
+    else:
+        later = f", brought to {known} at the next start" if version < known else ""
+        yield ok("version", f"{version}{later}")
+
+
+def _backup(visit: Visit) -> Iterator[Row]:
+    """A backup was made not long ago."""
+    found, is_overdue = overdue(visit.home.folder, visit.now)
+    if is_overdue:
+        yield Row("backup", Level.WARNING, found, "if this disk dies, keys and quotas of members are lost with it",
+                  "valija-hub backup FILE, to another machine, every day")  # fmt: skip
+    else:
+        yield ok("backup", found)
+
+
 def _disk(visit: Visit) -> Iterator[Row]:
     free = shutil.disk_usage(visit.home.folder).free
     found = f"{free / _GIB:.1f} GiB free"
@@ -276,4 +301,4 @@ def _queues(visit: Visit) -> Iterator[Row]:
         yield ok("mailboxes", f"{sum(each['queued'] for each in members)} items wait")
 
 
-_CHECKS: Final = (_keys, _tls, _store, _log, _runways, _disk, _running, _queues)
+_CHECKS: Final = (_keys, _tls, _version, _store, _log, _runways, _backup, _disk, _running, _queues)

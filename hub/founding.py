@@ -8,8 +8,8 @@ Both may be run again: what is there already stays as it is.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 from hub.config import DEFAULT_PORT, SECRET_VARIABLE, Home, HubConfig, Tls, load, resolve, template
 from hub.core import load_log
 from hub.identity import CharterSigner, HubKeys
+from hub.life import is_put_back, open_life, put_back
 from hub.log import Log
 from hub.sqlite_store import SqliteStore
 from hub.store import Store, transaction
@@ -24,11 +25,10 @@ from keys.files import PUBLIC, private_folder, write_new
 from keys.lock import locked
 from keys.papers import public_paper
 from keys.vault import Kind, PublicPart, Secret, Vault
-from protocol.errors import ExistsError, UsageError, WrongAssociationError
+from protocol.errors import ExistsError, RefillingError, UsageError, WrongAssociationError
 from protocol.names import Incarnation, check_name
-from protocol.trust.statements import Cause, Charter, SignedStatement, StatementType
+from protocol.trust.statements import Charter, SignedStatement, StatementType
 
-_NONCE_BYTES: Final = 16
 KINDS: Final = (Kind.HUB, Kind.LOG)
 
 
@@ -87,11 +87,15 @@ def _export(home: Home, part: PublicPart) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What `install` did: how large the log is, which statements are new in it, and the hub's incarnation, if open."""
+    """What `install` did: how large the log is, which statements are new in it, and the hub's incarnation, if open.
+
+    `will_refill` says that it was put back from a backup, and takes in what its members' nodes hold when it starts.
+    """
 
     size: int
     added: int
     incarnation: Incarnation | None
+    will_refill: bool = False
 
 
 def install(
@@ -104,7 +108,7 @@ def install(
 ) -> Installed:
     """These statements are in the log, in an order that works, and the hub has an incarnation if it has a certificate.
 
-    `restored` opens a new one, as after a restore from a backup.  Raises `HomeLockedError` while the hub runs, and
+    `restored` opens a new one at once, without what the members' nodes hold beyond a backup.  Raises `HomeLockedError` while the hub runs, and
     for the first statement that does not apply the reason for which replay would ignore it; those before it stay.
     """
     config = load(home, environment)
@@ -115,6 +119,16 @@ def install(
             return _Installation(store, keys, config, now).run(papers, restored=restored)
         finally:
             store.close()
+
+
+def mark_restored(home: Home, environment: Mapping[str, str]) -> None:
+    """Afterwards the hub of this home takes in, when it starts, what its members' nodes hold of the registry.
+
+    Raises `HomeLockedError` while the hub runs, `StoreError`.
+    """
+    load(home, environment)
+    with locked(home.lock), closing(SqliteStore(home.database)) as store:
+        put_back(store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,11 @@ class _Installation:
         ordered = in_order(papers)
         log = load_log(self.store, self.keys) or self._found(ordered)
         before = log.registry.size
+        if is_put_back(self.store, log) and not restored:
+            # It signs nothing before it has taken in what it signed already; so nothing is appended either.
+            if ordered:
+                raise RefillingError("start the hub first, or say --at-once")
+            return Installed(log.registry.size, 0, None, will_refill=True)
         for signed in ordered:
             log.record(self.store, signed.raw, self.now)
         incarnation = self._open(log, restored=restored)
@@ -148,15 +167,9 @@ class _Installation:
     def _open(self, log: Log, *, restored: bool) -> Incarnation | None:
         with transaction(self.store) as tx:
             current = tx.incarnation()
-        own = self.keys.certificates(log.registry, self.now)
-        if not own or (current is not None and not restored):
+        if current is not None and not restored:
             return current
-        cause = Cause.FIRST if current is None else Cause.RESTORED
-        with transaction(self.store) as tx:
-            nonce = os.urandom(_NONCE_BYTES)
-            opened = log.open_incarnation(tx, self.keys.hub.key, own[0].id, cause, nonce, self.now)
-        log.apply(opened)
-        return Incarnation(log.registry.charter.version, opened.index)
+        return open_life(self.store, self.keys, log, self.now) or current
 
 
 def in_order(papers: Iterable[SignedStatement]) -> list[SignedStatement]:

@@ -18,10 +18,11 @@ from protocol.limits import DAY_SECONDS
 from protocol.merkle import Frontier, leaf_hash
 from protocol.names import AssociationId, Incarnation, StatementId
 from protocol.signing import PrivateKey
-from protocol.trust.checkpoint import Checkpoint, SignedCheckpoint
+from protocol.trust.checkpoint import Checkpoint, LogKey, SignedCheckpoint
 from protocol.trust.notes import Note
+from protocol.trust.offer import Offer
 from protocol.trust.registry import Entry, Registry, entry_bytes
-from protocol.trust.statements import SignedStatement, sign_statement
+from protocol.trust.statements import Charter, SignedStatement, sign_statement
 
 REFRESH_SECONDS: Final = 3_600
 STATEMENTS_A_DAY: Final = 256
@@ -73,11 +74,14 @@ class Log:
             log._take_in(entry, _read(statement))
         note = tx.checkpoint()
         if note is not None:
-            log._compare(Checkpoint.parse(Note.parse(note).text))
+            log._compare(Checkpoint.parse(Note.parse(note).text), is_growing=tx.incarnation() is None)
         return log
 
-    def _compare(self, checkpoint: Checkpoint) -> None:
-        if (checkpoint.size, checkpoint.root) != (self.registry.size, self.registry.root):
+    def _compare(self, checkpoint: Checkpoint, *, is_growing: bool) -> None:
+        size = checkpoint.size
+        # While a hub refills, leaves stand beyond its checkpoint: they are signed by one that it does not hold whole.
+        fits = size <= self.registry.size if is_growing else size == self.registry.size
+        if not fits or self.registry.root_at(size) != checkpoint.root:
             raise StoreError("the log is not what its checkpoint says")
 
     def _take_in(self, entry: bytes, statement: SignedStatement | bytes) -> None:
@@ -149,6 +153,27 @@ class Log:
         self.apply(appended)
         return appended
 
+    # -- refilling ---------------------------------------------------------------------------------------
+    def check_offer(self, offer: Offer) -> None:
+        """Return if this log once signed a tree that begins with its own and the leaves of `offer`; see `Offer.check`."""
+        offer.check(log_key(self.registry.charter), self._frontier, self.registry.logged_at)
+
+    def take(self, tx: Transaction, offer: Offer, now: int) -> None:
+        """Write the leaves of an offer, with a checkpoint once they are all that were signed; then `apply_offer`.
+
+        Raises what `check_offer` does, and leaves all as it was.
+        """
+        self.check_offer(offer)
+        for index, (entry, statement) in enumerate(offer.leaves, self.registry.size):
+            tx.append_entry(index, entry, Entry.parse(entry).hash, statement)
+        if self.registry.size + len(offer.leaves) == offer.size:
+            self._put_checkpoint(tx, offer.size, offer.root, now)
+
+    def apply_offer(self, offer: Offer) -> None:
+        """Take in what `take` wrote and is durable now."""
+        for entry, statement in offer.leaves:
+            self._take_in(entry, _read(statement))
+
     # -- checkpoints -----------------------------------------------------------------------------------
     def refresh(self, tx: Transaction, now: int) -> int:
         """Sign the newest checkpoint anew at `now`, so that its age says how old views are; when to do so next."""
@@ -176,6 +201,11 @@ class Log:
         appended = self.append(tx, signed.raw, now)
         tx.put_incarnation(Incarnation(self.registry.charter.version, appended.index))
         return appended
+
+
+def log_key(charter: Charter) -> LogKey:
+    """The log that this charter names."""
+    return LogKey(charter.hub.origin, charter.hub.log_key, charter.hub.log_ed25519)
 
 
 def _read(statement: bytes) -> SignedStatement | bytes:

@@ -350,6 +350,10 @@ class MemoryTransaction:
         """See `Transaction.put_incarnation`."""
         self._put(self._tables.incarnation, "hub", incarnation)
 
+    def forget_incarnation(self) -> None:
+        """See `Transaction.forget_incarnation`."""
+        self._drop(self._tables.incarnation, "hub")
+
     def log_size(self) -> int:
         """See `Transaction.log_size`."""
         return len(self._tables.entries)

@@ -69,6 +69,11 @@ class SqliteRecords(SqliteBase):
         self._execute("REPLACE INTO incarnation VALUES (1, ?, ?)", *incarnation.value())
 
     @translated
+    def forget_incarnation(self) -> None:
+        """See `Transaction.forget_incarnation`."""
+        self._execute("DELETE FROM incarnation")
+
+    @translated
     def log_size(self) -> int:
         """See `Transaction.log_size`."""
         last = self._number("SELECT max(position) FROM entry")

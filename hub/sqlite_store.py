@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from hub.schema import migrations
 from hub.sqlite_mailboxes import SqliteMailboxes
 from hub.sqlite_records import SqliteRecords
-from keys.migrating import Connection, Migrated, Schema, bring_up_to_date
+from keys.migrating import Connection, Migrated, Schema, bring_up_to_date, taken
 from protocol.errors import StoreError
 
 _PRAGMAS: Final = (
@@ -56,6 +57,20 @@ def open_database(path: Path, on_migrated: Callable[[Migrated], None] = lambda _
         if migrated := bring_up_to_date(path, SCHEMA):
             on_migrated(migrated)
         return _open(path)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def beside(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, beside a hub that may be running; raises what SQLite does."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+def store_version(path: Path) -> int:
+    """The version of the database at `path`; `StoreError` if it cannot be read."""
+    try:
+        with closing(beside(path)) as connection:
+            return taken(connection, migrations)[1]
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
 

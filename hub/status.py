@@ -10,7 +10,9 @@ from rich.text import Text
 
 from hub.core import Core
 from hub.hall import Hall
+from hub.sqlite_store import SCHEMA
 from hub.store import Queue
+from keys.program import program_version
 from keys.times import show_time
 from protocol.errors import StandingError
 from protocol.limits import MIB
@@ -31,6 +33,8 @@ async def snapshot(core: Core, hall: Hall) -> dict[str, Any]:
         members = [(record.name, _in_standing(registry, record.name, now)) for record in registry.members()]
     return {
         "association": charter.name,
+        "version": program_version(),
+        "schema": len(SCHEMA.names),
         "now": now,
         "started_at": core.started_at,
         "draining": hall.is_draining,

@@ -240,6 +240,9 @@ class Transaction(Protocol):
     def put_incarnation(self, incarnation: Incarnation) -> None:
         """Begin this incarnation."""
 
+    def forget_incarnation(self) -> None:
+        """Mark this store as put back from a backup: it has no incarnation until the next one begins."""
+
     def log_size(self) -> int:
         """How many entries the log has."""
 

@@ -34,17 +34,17 @@ from protocol.errors import (
     UsageError,
     ValijaError,
 )
-from protocol.limits import MAX_STATEMENT_BYTES
+from protocol.limits import MAX_OFFER_BYTES, MAX_STATEMENT_BYTES
 from protocol.signing import DIGEST_BYTES
 
 CORE: Final = web.AppKey("core", Core)
 HALL: Final = web.AppKey("hall", Hall)
 BODY_SECONDS: Final = 10
-_NOTE: Final = "text/plain; charset=utf-8"
-_BYTES: Final = "application/octet-stream"
+NOTE: Final = "text/plain; charset=utf-8"
+OCTETS: Final = "application/octet-stream"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 _LATER: Final = frozenset((429, 503))
-_FOREVER: Final = "public, max-age=31536000, immutable"
+FOREVER: Final = "public, max-age=31536000, immutable"
 _log: Final = structlog.get_logger("hub")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -99,18 +99,19 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
-        return _problem(LimitError(f"at most {MAX_STATEMENT_BYTES} bytes"))
+        return problem(LimitError(f"at most {MAX_STATEMENT_BYTES} bytes"))
     except ValijaError as error:
         request.app[CORE].refused(error.code)
-        return _problem(error)
+        return problem(error)
     except web.HTTPClientError as error:
-        response = _problem(UsageError(error.reason), error.status)
+        response = problem(UsageError(error.reason), error.status)
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
 
 
-def _problem(error: ValijaError, fixed: int | None = None) -> web.Response:
+def problem(error: ValijaError, fixed: int | None = None) -> web.Response:
+    """The answer that tells of `error`."""
     status = fixed or next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     told = {"type": "about:blank", "title": str(error), "status": status, "code": error.code}
     headers = {"Retry-After": "2"} if status in _LATER else {}
@@ -124,14 +125,14 @@ async def session(request: web.Request) -> web.StreamResponse:
         return await request.app[HALL].receive(request)
     except LimitError as error:
         request.app[CORE].refused(error.code)
-        response = _problem(error, 429)
+        response = problem(error, 429)
         response.headers["Retry-After"] = str(request.app[HALL].door.wait_seconds)
         return response
 
 
 async def checkpoint(request: web.Request) -> web.Response:
     """GET /log/checkpoint."""
-    return web.Response(body=request.app[CORE].checkpoint, headers={"Content-Type": _NOTE, "Cache-Control": "no-cache"})
+    return web.Response(body=request.app[CORE].checkpoint, headers={"Content-Type": NOTE, "Cache-Control": "no-cache"})
 
 
 async def tile(request: web.Request) -> web.Response:
@@ -139,18 +140,19 @@ async def tile(request: web.Request) -> web.Response:
     data = request.app[CORE].tile(TilePath.parse(request.match_info["path"]))
     if data is None:
         raise web.HTTPNotFound
-    return web.Response(body=data, headers={"Content-Type": _BYTES, "Cache-Control": _FOREVER})
+    return web.Response(body=data, headers={"Content-Type": OCTETS, "Cache-Control": FOREVER})
 
 
 async def statement(request: web.Request) -> web.Response:
     """GET /log/statement/<hash>."""
-    data = await request.app[CORE].statement(_hash(request.match_info["hash"]))
+    data = await request.app[CORE].statement(hash_of(request.match_info["hash"]))
     if data is None:
         raise web.HTTPNotFound
-    return web.Response(body=data, headers={"Content-Type": _BYTES, "Cache-Control": _FOREVER})
+    return web.Response(body=data, headers={"Content-Type": OCTETS, "Cache-Control": FOREVER})
 
 
-def _hash(written: str) -> bytes:
+def hash_of(written: str) -> bytes:
+    """The 32 bytes of a statement hash; `UsageError` for what is none."""
     if len(written) != 2 * DIGEST_BYTES or not set(written) <= set("0123456789abcdef"):
         raise UsageError("a statement hash has 64 hexadecimal digits")
     return bytes.fromhex(written)
@@ -169,6 +171,25 @@ async def publish(request: web.Request) -> web.Response:
     if index >= size_before:
         _log.info("statement_logged", index=index)
     return web.json_response({"index": index, "size": size})
+
+
+async def offers(request: web.Request) -> web.Response:
+    """POST /log/offers."""
+    return web.json_response({"size": await request.app[CORE].offered(await offer_of(request))})
+
+
+async def offer_of(request: web.Request) -> bytes:
+    """The body of a request that offers leaves; `LimitError`, `UsageError` if it takes too long."""
+    data = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                data += chunk
+                if len(data) > MAX_OFFER_BYTES:
+                    raise LimitError(f"at most {MAX_OFFER_BYTES} bytes")
+    except TimeoutError:
+        raise UsageError("the body took too long") from None
+    return bytes(data)
 
 
 # -- for the operator ----------------------------------------------------------------------------------
@@ -215,6 +236,7 @@ _LOG: Final = (
     web.get("/log/tile/{path:.+}", tile),
     web.get("/log/statement/{hash}", statement),
     web.post("/log/statements", publish),
+    web.post("/log/offers", offers),
 )
 _HEALTH: Final = (web.get("/livez", livez), web.get("/readyz", readyz))
 _FIGURES: Final = (web.get("/metrics", metrics),)

@@ -10,6 +10,7 @@ it says.  `age --decrypt -i IDENTITY FILE | tar --extract` gives the same files 
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 import tarfile
@@ -220,7 +221,7 @@ def restore(
     def sink(listed: Listed) -> Target:
         path = part / listed.name
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        return path.open("xb")
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE), "wb")
 
     try:
         part.mkdir(mode=0o700)
@@ -250,6 +251,5 @@ def _sync_all(folder: Path) -> None:
         if path.is_dir():
             sync_folder(path)
         else:
-            path.chmod(PRIVATE)
             sync(path)
     sync_folder(folder)

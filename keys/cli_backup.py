@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -70,6 +70,18 @@ def identities_of(backup: Path, identity: Path | None, passphrase_file: Path | N
     if identity is None and not named.exists():
         raise UsageError("say --identity FILE: the identity of age that opens the backup")
     return read_identities(named, read_passphrase(passphrase_file) if passphrase_file else None)
+
+
+def facts_of(manifest: Manifest) -> dict[str, Any]:
+    """What a program is told of a backup."""
+    return {
+        "kind": manifest.kind,
+        "name": manifest.name,
+        "created_at": manifest.created_at,
+        "schema": manifest.schema,
+        "total_bytes": manifest.total_bytes,
+        "files": [each.name for each in manifest.files],
+    }
 
 
 # -- long work -------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
@@ -31,24 +31,13 @@ def backup(
     It holds archive, keys, charter and settings, but no prekeys.  Whoever can open it, and the file `secret` if that is
     in the home, can read the archive and sign as this node: keep it as you keep these.
     """
-    from keys.cli_backup import Readers  # noqa: PLC0415 - who only reads a message need not wait for it
+    from keys.cli_backup import Readers, facts_of  # noqa: PLC0415 - who only reads a message need not wait for it
     from node import backup as room  # noqa: PLC0415 - as above
 
     readers = Readers(recipients, recipients_file, passphrase_file)
     manifest, key_file = room.make(home, out.absolute(), readers, os.environ, now())
-    told = {"file": str(out), "key_file": str(key_file) if key_file else None, **_facts(manifest)}
+    told = {"file": str(out), "key_file": str(key_file) if key_file else None, **facts_of(manifest)}
     answer(told, _made(home, out, manifest, key_file))
-
-
-def _facts(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "kind": manifest.kind,
-        "name": manifest.name,
-        "created_at": manifest.created_at,
-        "schema": manifest.schema,
-        "total_bytes": manifest.total_bytes,
-        "files": [each.name for each in manifest.files],
-    }
 
 
 def _made(home: Home, out: Path, manifest: Manifest, key_file: Path | None) -> list[str | Text]:
@@ -73,16 +62,16 @@ def restore(*, file: Path, home: Home, identity: Path | None, passphrase_file: P
     The node then begins a new incarnation at its first start: its peers send again what it lacks, and callers should
     hand in again what they handed in since the backup, with the same idempotency keys.
     """
-    from keys.cli_backup import identities_of  # noqa: PLC0415 - as above
+    from keys.cli_backup import facts_of, identities_of  # noqa: PLC0415 - as above
     from node import backup as room  # noqa: PLC0415 - as above
 
     identities = identities_of(file, identity, passphrase_file)
     if dry_run:
         manifest = room.verify(file, identities)
-        answer({"restored": False, **_facts(manifest)}, [strong(f"{file} is whole: {_says(manifest)}.")])
+        answer({"restored": False, **facts_of(manifest)}, [strong(f"{file} is whole: {_says(manifest)}.")])
         return
     manifest = room.put_back(file, home, identities, os.environ, now())
-    answer({"restored": True, "home": str(home.folder), **_facts(manifest)}, _next_steps(home, manifest))
+    answer({"restored": True, "home": str(home.folder), **facts_of(manifest)}, _next_steps(home, manifest))
 
 
 def _says(manifest: Manifest) -> str:

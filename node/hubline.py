@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,6 +27,8 @@ from protocol.errors import (
     WrongHubError,
 )
 from protocol.limits import MAX_FRAME_BYTES, MIB
+
+T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 15
 REQUEST_SECONDS: Final = 60
@@ -105,10 +107,15 @@ class HubLine:
             body = await _body(response, _MAX_ANSWER_BYTES)
             if response.status != _OK:
                 raise _refusal(response.status, body)
-        try:
-            return msgspec.json.decode(body, type=_Logged).index
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise HubGoneError("an answer that is none") from None
+        return _told(body, _Logged).index
+
+    async def post_offer(self, raw: bytes) -> int:
+        """Offer a hub leaves that it lacks; gives the size of its log afterwards.  Raises the error that it names."""
+        async with self._asked("POST", "/log/offers", raw) as response:
+            body = await _body(response, _MAX_ANSWER_BYTES)
+            if response.status != _OK:
+                raise _refusal(response.status, body)
+        return _told(body, _Size).size
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
@@ -173,6 +180,17 @@ class HubLine:
 
 class _Logged(msgspec.Struct):
     index: int
+
+
+class _Size(msgspec.Struct):
+    size: int
+
+
+def _told(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise HubGoneError("an answer that is none") from None
 
 
 def _date(response: aiohttp.ClientResponse) -> int | None:

@@ -13,11 +13,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
-from node import withdrawal
+from node import offering, withdrawal
 from node.engine import Engine, Going
 from node.exchange import Exchange
 from node.fetching import fetch
@@ -32,9 +33,11 @@ from protocol.errors import (
     DrainingError,
     FencedError,
     HubGoneError,
+    PeerError,
     StaleError,
     StoreError,
     TransportError,
+    UsageError,
     ValijaError,
 )
 from protocol.limits import CLOCK_REFUSE_SECONDS
@@ -155,6 +158,24 @@ class Uplink:
         if extension.added:
             self._log.info("registry_grew", size=fetched.size)
             self._rounds.wake()
+        if not extension.forked:
+            await self._offer(fetched.size)
+
+    async def _offer(self, size: int) -> None:
+        """Give a hub whose log is shorter than our mirror what it lacks: it was put back from a backup."""
+        mirror = self._engine.mirror
+        while size < mirror.registry.size:
+            offered = await self._stored(partial(offering.offer, mirror=mirror, first=size))
+            try:
+                grown = await self._line.post_offer(offered.encode())
+            except (PeerError, UsageError) as error:
+                # What it takes in is its own affair; this node goes on with what the hub shows.
+                self._log.warning("offer_refused", code=error.code, detail=error.detail)
+                return
+            self._log.info("registry_offered", first=size, size=grown)
+            if grown <= size:
+                return
+            size = grown
 
     async def _open_incarnation(self) -> None:
         """Afterwards this node is in an incarnation that its own mirror holds; `StandingError` without a certificate."""

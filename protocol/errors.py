@@ -384,6 +384,12 @@ class FencedError(TransportError):
     code = "fenced"
 
 
+class RefillingError(TransportError):
+    """The hub was put back from a backup and takes in the registry from its members' nodes; the connection is opened again by itself."""
+
+    code = "refilling"
+
+
 class DrainingError(TransportError):
     """The hub is being restarted; the connection is opened again by itself."""
 
@@ -407,6 +413,12 @@ class StoreError(ValijaError):
     """The store could not be read or written; check the disk, then start again."""
 
     code = "store"
+
+
+class RolledBackError(StoreError):
+    """The hub's store is older than what the hub signed; started again it takes in what its members' nodes hold."""
+
+    code = "rolled_back"
 
 
 class DamagedError(StoreError):

@@ -19,6 +19,8 @@ NAMES = {
     "items in an array": ["MAX_ARRAY_ITEMS"],
     "signed note": ["MAX_NOTE_BYTES"],
     "signatures on a note": ["MAX_NOTE_SIGNATURES"],
+    "offer": ["MAX_OFFER_BYTES"],
+    "leaves in an offer": ["MAX_OFFER_LEAVES"],
     "ciphertext": ["MIN_CIPHERTEXT_BYTES", "MAX_CIPHERTEXT_BYTES"],
     "core": ["MAX_CORE_BYTES"],
     "slot": ["MAX_SLOT_BYTES"],

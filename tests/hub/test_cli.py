@@ -24,6 +24,7 @@ from hub.client import Hub, _refusal
 from hub.config import Home, Tls
 from hub.sqlite_store import SqliteStore
 from hub.status import age
+from keys import last_backup
 from keys.papers import statement_paper
 from protocol.errors import HubGoneError, NotRunningError, StaleError, UsageError
 from tests.support.hub_client import connected
@@ -92,7 +93,7 @@ def test_install_needs_papers(tmp_path: Path, world: World) -> None:
     assert run("install", "--home", home.folder).exit_code == 2
     charter, certificate, *rest = papers(tmp_path, world)
     first = told(run("install", "--home", home.folder, charter, "--json"))
-    assert first == {"size": 1, "added": 1, "incarnation": None}
+    assert first == {"size": 1, "added": 1, "incarnation": None, "will_refill": False}
     assert "certificate is still missing" in run("install", "--home", home.folder, charter).output
     done = run("install", "--home", home.folder, certificate, *rest)
     assert "The hub is ready" in done.output
@@ -255,7 +256,7 @@ def test_the_doctor_finds_a_hub_that_does_not_run(tmp_path: Path, world: World) 
     done = run("doctor", "--home", home.folder, "--json")
     rows = {row["name"]: row for row in told(done)["rows"]}
     assert (done.exit_code, told(done)["healthy"]) == (1, False)
-    assert {name for name, row in rows.items() if row["level"] != "ok"} == {"running"}
+    assert {name for name, row in rows.items() if row["level"] != "ok"} == {"running", "backup"}
     assert rows["running"]["remedy"]
     assert "remedy: start it" in run("doctor", "--home", home.folder).output
 
@@ -264,6 +265,7 @@ async def test_a_healthy_hub(tmp_path: Path, world: World, monkeypatch: pytest.M
     async with running(make_home(tmp_path / "hub", world)) as hub:
         _, port = hub.daemon.address or ("", 0)
         monkeypatch.setenv("VALIJA_HUB_LISTEN_PORT", str(port))
+        last_backup.record(hub.home.folder, int(time.time()), tmp_path / "hub.age")
         done = await ask("doctor", "--home", hub.home.folder, "--json")
         assert (done.exit_code, told(done)["healthy"]) == (0, True), done.output
         assert {row["level"] for row in told(done)["rows"]} == {"ok"}

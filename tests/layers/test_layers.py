@@ -23,7 +23,8 @@ MAY_IMPORT = {
         *("protocol", "hub", "keys"),
         *(
             f"keys.{each}"
-            for each in "console files kinds lock logs migrating notify papers settings signer times vault".split()
+            for each in "age backup backup_options cli_backup console files kinds last_backup lock logs manifest migrating "
+            "notify papers program settings signer times vault".split()
         ),
     },
     "node": {"protocol", "keys", "node"},

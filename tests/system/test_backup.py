@@ -8,14 +8,17 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from pyrage import x25519
 
+from hub.sqlite_check import looking
 from keys.files import write_new
+from protocol.trust.registry import Entry
 from tests.system.forked import run
-from tests.system.house import House
+from tests.system.house import House, eventually
 
 AR, BR, CO = "ar-mpf", "br-mpf", "co-fgn"
 OWNER = x25519.Identity.generate()
@@ -66,7 +69,7 @@ class Callers:
         for key, (sender, sent) in self.handed.items():
             self.house.api(sender).settled(sent)
             assert self.house.api(self.recipient(key)).received(sent)["content"]["body"]["text"] == f"cuerpo de {key}"
-        for member in (AR, BR, CO):
+        for member in self.house.daemons.nodes:
             shown = [each["id"] for each in self.house.api(member).inbox()]
             assert len(shown) == len(set(shown)), f"{member} was handed a message twice"
 
@@ -130,3 +133,64 @@ def _doctor_knows_of_it(house: House) -> None:
     rows = {each["name"]: each for each in run("node", "doctor", "--home", house.folder(AR)).told["rows"]}
     assert rows["backup"]["level"] == "ok"
     assert rows["archive"]["found"] == f"version {house.api(AR).status()['schema']}"
+
+
+def test_the_hubs_disk_dies_and_yesterdays_backup_is_put_back(house: House, identity: Path, tmp_path: Path) -> None:
+    house.hub(VALIJA_HUB_RESTORE_QUIET_SECONDS="4")
+    for member in (AR, BR):
+        house.node(member)
+    house.daemons.ready()
+    callers, home = Callers(house), house.association.hub_home
+    callers.hand_in(AR, BR, f"before 1 {BR}")
+    callers.check()
+    yesterday = tmp_path / "yesterday.age"
+    done = run("hub", "backup", yesterday, "--home", home.folder, *READERS)
+    assert (done.status, done.told["kind"]) == (0, "hub"), done
+
+    # A day of life that the backup knows nothing of: a node's first incarnation, a new member, a new network.
+    house.node(CO)
+    house.daemons.ready()
+    house.association.admit("es-fge")
+    house.association.network("antes", (AR, CO))
+    papers = [each for each in house.association.papers if each.raw not in _logged(house)]
+    house.publish(*papers)
+    size = house.state_of_hub()[0]
+    for member in (AR, BR, CO):
+        eventually(f"{member} mirrors it", partial(_mirrors, house, member, size))
+    callers.hand_in(CO, AR, f"after 1 {AR}")
+    callers.hand_in(AR, CO, f"after 2 {CO}")
+    callers.check()
+
+    (hub,) = house.daemons.hubs.values()
+    house.daemons.nodes[CO].kill()
+    callers.hand_in(BR, CO, f"in the mailbox {CO}")
+    house.api(BR).reaches(callers.handed[f"in the mailbox {CO}"][1], {CO: "relayed"})
+    hub.kill()
+    shutil.rmtree(home.folder)
+    done = run("hub", "restore", yesterday, "--home", home.folder, "--identity", identity)
+    assert (done.status, done.told["restored"]) == (0, True), done
+    hub.start()
+    house.daemons.nodes[CO].start()
+    house.daemons.ready()
+
+    told = hub.get("/status")[1]
+    assert told["registry_size"] >= size + 1
+    for member in (AR, BR, CO):
+        status = house.api(member).status()
+        assert status["messages"]["forks"] == 0
+        assert status["registry"]["size"] >= size + 1
+    assert {each["network"] for each in house.api(BR).get("networks")["networks"]} >= {"#antes"}
+    callers.hand_in(CO, BR, f"a life later {BR}")
+    callers.check()
+    rows = {each["name"]: each for each in run("hub", "doctor", "--home", home.folder).told["rows"]}
+    assert (rows["backup"]["level"], rows["log"]["level"], rows["store"]["level"]) == ("ok", "ok", "ok")
+
+
+def _mirrors(house: House, member: str, size: int) -> bool:
+    return bool(house.api(member).status()["registry"]["size"] == size)
+
+
+def _logged(house: House) -> set[bytes]:
+    with looking(house.association.hub_home.database) as tx:
+        hashes = [Entry.parse(each).hash for each in tx.entries(0, tx.log_size())]
+        return {tx.statement(each) or b"" for each in hashes}
