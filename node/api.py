@@ -15,9 +15,10 @@ import msgspec
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
-from node import problems
+from node import faults, problems
 from node.config import is_loopback
 from node.desks import AtDesk, Caller, Colleague, Operator
+from node.faults import Fault
 from node.service import Service
 from protocol.errors import LimitError, UnauthorizedError, UsageError, ValijaError
 
@@ -111,9 +112,11 @@ def caller_of(request: web.Request) -> Caller:
     return caller
 
 
-def refusal(error: ValijaError, status: int | None = None, allow: str | None = None) -> web.Response:
-    """The answer that tells of `error`."""
-    told = problems.problem(error, status)
+def refusal(
+    error: ValijaError, status: int | None = None, allow: str | None = None, fault: Fault | None = None
+) -> web.Response:
+    """The answer that tells of `error`, and where it lies if that is known."""
+    told = problems.problem(error, status, fault)
     headers = dict(_HEADERS)
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
@@ -152,5 +155,5 @@ def parameter(request: web.Request, name: str) -> str | None:
     """The query parameter of this name, None if it is absent or empty; `UsageError` if it stands there twice."""
     values = request.query.getall(name, [])
     if len(values) > 1:
-        raise UsageError(f"{name} stands there twice")
+        raise faults.parameter(name, f"{name} stands there twice")
     return values[0] if values and values[0] else None

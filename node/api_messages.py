@@ -10,14 +10,14 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from node import api_requests, api_views, problems
+from node import api_requests, api_views, faults, problems
 from node.acceptance import Accepted
-from node.api import ROOT, SERVICE, answer, body_of, caller_of, parameter
-from node.api_requests import Asked, Writer
+from node.api import ROOT, SERVICE, answer, body_of, caller_of, parameter, refusal
+from node.api_requests import KEY_HEADER, Asked, Writer
 from node.desks import Caller
-from protocol.errors import UsageError, ValijaError
+from node.faults import FieldError
+from protocol.errors import ValijaError
 
-KEY_HEADER: Final = "Idempotency-Key"
 NDJSON: Final = "application/x-ndjson"
 _ACCEPTED: Final = 202
 _LARGE: Final = 64 * 1024
@@ -46,8 +46,12 @@ async def hand_in(request: web.Request) -> web.Response:
     asked = api_requests.read_message(await body_of(request, api_requests.MAX_SINGLE_BYTES))
     key = _key(request)
     if asked.idempotency_key is not None:
-        raise UsageError(f"the idempotency key stands in the {KEY_HEADER} header")
-    handed = await service.send(api_requests.message_of(asked, key, caller, service.writer), caller)
+        raise faults.field("idempotency_key", f"the idempotency key stands in the {KEY_HEADER} header")
+    ready = api_requests.message_of(asked, key, caller, service.writer)
+    try:
+        handed = await service.send(ready, caller)
+    except ValijaError as error:
+        return refusal(error, fault=api_requests.fault_of(error, ready))
     readers = await service.readers(handed)
     return answer(
         {"id": api_views.show_message_id(handed.message_id), "fresh": handed.fresh, "readers": readers}, _ACCEPTED
@@ -57,7 +61,7 @@ async def hand_in(request: web.Request) -> web.Response:
 def _key(request: web.Request) -> str | None:
     keys = request.headers.getall(KEY_HEADER, [])
     if len(keys) > 1:
-        raise UsageError(f"the {KEY_HEADER} header stands there twice")
+        raise faults.header(KEY_HEADER, f"the {KEY_HEADER} header stands there twice")
     return keys[0] if keys else None
 
 
@@ -68,7 +72,8 @@ async def hand_in_many(request: web.Request) -> web.Response:
     parse = partial(_parse_batch, body, caller, service.writer)
     batch = await asyncio.to_thread(parse) if len(body) > _LARGE else parse()
     results = await service.send_all(batch, caller)
-    data = _ENCODER.encode_lines([_line(each) for each in results])
+    numbers = api_requests.line_numbers(body) if any(isinstance(each, ValijaError) for each in results) else ()
+    data = _ENCODER.encode_lines([_line(place, each, batch, numbers) for place, each in enumerate(results)])
     return web.Response(body=data, content_type=NDJSON)
 
 
@@ -83,15 +88,22 @@ def _parse_line(line: bytes, caller: Caller, writer: Writer) -> Asked | ValijaEr
     try:
         asked = api_requests.read_message(line)
         if asked.idempotency_key is None:
-            raise UsageError("idempotency_key is missing")
+            raise faults.field("idempotency_key", "idempotency_key is missing")
         return api_requests.message_of(asked, asked.idempotency_key, caller, writer)
+    except FieldError as error:
+        # In a batch the key is a field like others.
+        return error if error.fault.header is None else faults.field("idempotency_key", error.detail)
     except ValijaError as error:
         return error
 
 
-def _line(result: Accepted | ValijaError) -> dict[str, Any]:
+def _line(
+    place: int, result: Accepted | ValijaError, batch: Sequence[Asked | ValijaError], numbers: Sequence[int]
+) -> dict[str, Any]:
     if isinstance(result, ValijaError):
-        return problems.line(result)
+        asked = batch[place]
+        fault = api_requests.fault_of(result, asked) if isinstance(asked, Asked) else None
+        return problems.line(result, numbers[place], fault)
     return {"id": api_views.show_message_id(result.message_id), "fresh": result.fresh}
 
 
@@ -111,7 +123,7 @@ async def outbox(request: web.Request) -> web.Response:
 def _single(request: web.Request, names: Sequence[str]) -> dict[str, str]:
     for name in names:
         if len(request.query.getall(name, [])) > 1:
-            raise UsageError(f"{name} stands there twice")
+            raise faults.parameter(name, f"{name} stands there twice")
     return {name: request.query[name] for name in names if name in request.query}
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 from msgspec import Meta
 
+from node import faults
 from node.api import ROOT, SERVICE, answer, body_of, caller_of, parameter
 from node.api_requests import page_of, show_time
 from node.api_views import View
@@ -101,7 +102,7 @@ async def search(request: web.Request) -> web.Response:
     """The messages that hold the words of `q`, newest first."""
     query = parameter(request, "q")
     if query is None:
-        raise UsageError("q is missing: the words to look for")
+        raise faults.parameter("q", "q is missing: the words to look for")
     limit = page_of({"limit": parameter(request, "limit") or "50"}).limit
     return answer(await request.app[SERVICE].search(query, limit, caller_of(request)))
 
@@ -176,5 +177,7 @@ def _operators(request: web.Request) -> Service:
 def _form(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise faults.misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UsageError("the body is not the JSON object expected") from None

@@ -12,10 +12,12 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from node import faults
 from node.acceptance import Request
 from node.desks import AtDesk, Caller, Colleague, desks_of
+from node.faults import Fault
 from node.handling import Forwarded
-from protocol.errors import LimitError, PeerError, UsageError
+from protocol.errors import LimitError, PeerError, UsageError, ValijaError
 from protocol.limits import MAX_AUDIENCE, MIB
 from protocol.messages.content import (
     SCHEMA,
@@ -34,6 +36,7 @@ from protocol.messages.content import (
 from protocol.messages.receipts import Action
 from protocol.names import MAX_KEY_BYTES, Address, MessageId, parse_address, read_id
 
+KEY_HEADER: Final = "Idempotency-Key"
 MAX_SINGLE_BYTES: Final = 768 * 1024
 MAX_BATCH_BYTES: Final = 8 * MIB
 MAX_BATCH_LINES: Final = 4_096
@@ -129,42 +132,37 @@ def split_batch(data: bytes) -> list[bytes]:
     return lines
 
 
+def line_numbers(data: bytes) -> list[int]:
+    """Where each line that `split_batch` gives stands in the batch, counted from 1."""
+    return [number for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+
+
 def _read(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise UsageError(_where(error)) from None
+        raise faults.misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UsageError("the body is not UTF-8 and JSON") from None
     except RecursionError:
         raise UsageError("the body is nested too deeply") from None
 
 
-def _where(error: msgspec.ValidationError) -> str:
-    # What was expected and where; a value that was given may be confidential.
-    message, _, path = str(error).rpartition(" - at ")
-    said = (message or str(error)).split(", got")[0].replace("`", "")
-    shown = said if said.startswith(("Expected", "Object missing", "Object contains unknown")) else "not acceptable"
-    return f"{shown} at {path.replace('`', '')}" if message else shown
-
-
 # -- what is asked ---------------------------------------------------------------------------------------
 def message_of(asked: MessageRequest, key: str | None, caller: Caller, writer: Writer) -> Asked:
     """What to accept; raises `UsageError` for whatever no recipient would take."""
     if key is None:
-        raise UsageError(
-            "the Idempotency-Key header is missing" if asked.idempotency_key is None else "key given twice"
-        )
+        raise faults.header(KEY_HEADER, f"the {KEY_HEADER} header is missing")
     check_key(key)
     desk = desk_of(caller, asked.desk, writer.desk)
     named = _named(asked.to, writer.association)
     origin = _origin(writer.member, desk)
     try:
         content = to_json(_content(asked, named.shown, origin, caller))
-    except PeerError as error:
-        raise UsageError(error.detail) from None
+    except (PeerError, UsageError) as error:
+        raise _of_content(error, asked) from None
     request = Request(desk, key, content, named.members, named.networks, _time(asked.expires_at), origin)
-    forwarded = None if asked.forward_of is None else Forwarded(message_id_of(asked.forward_of), asked.handling)
+    forwarded = None if asked.forward_of is None else Forwarded(_forwarded(asked.forward_of), asked.handling)
     return Asked(request, named.addresses, forwarded)
 
 
@@ -180,10 +178,56 @@ class _Named(msgspec.Struct, frozen=True):
 # A case system writes to the same few again and again.
 @lru_cache(maxsize=256)
 def _named(to: tuple[str, ...], association: str) -> _Named:
-    addresses = tuple(parse_address(each, association) for each in to)
+    addresses = tuple(_address(place, each, association) for place, each in enumerate(to))
     members = tuple(each.member for each in addresses if each.member is not None)
     networks = tuple(each.network for each in addresses if each.network is not None)
     return _Named(addresses, tuple(str(each) for each in addresses), members, networks)
+
+
+def _address(place: int, written: str, association: str) -> Address:
+    try:
+        return parse_address(written, association)
+    except UsageError as error:
+        raise faults.field(f"to/{place}", error.detail) from None
+
+
+def _forwarded(shown: str) -> MessageId:
+    try:
+        return message_id_of(shown)
+    except UsageError as error:
+        raise faults.field("forward_of", error.detail) from None
+
+
+_FIELDS: Final = {
+    "unknown_recipient": "/to",
+    "recipient_suspended": "/to",
+    "unknown_network": "/to",
+    "not_in_standing": "/to",
+    "unknown_desk": "/desk",
+    "unknown_message": "/forward_of",
+    "handling_forbids": "/handling",
+}
+
+
+def fault_of(error: ValijaError, asked: Asked) -> Fault | None:
+    """Where in a message that was refused under way the reason lies, if in one field."""
+    pointer = _FIELDS.get(error.code)
+    if pointer is None:
+        return None
+    if pointer == "/to":
+        named = [each.member or f"#{each.network}" for each in asked.addresses]
+        pointer += f"/{named.index(error.detail)}" if error.detail in named else ""
+    return Fault(error.detail or "not found", pointer=pointer)
+
+
+def _of_content(error: ValijaError, asked: MessageRequest) -> UsageError:
+    """The same error with the field of the request from which that part of the content was made."""
+    path = error.detail.partition("`")[2].rstrip("`")
+    pointer = faults.pointer_of(path)
+    if not pointer:
+        return UsageError(error.detail)
+    pointer = "/body" if pointer.startswith("/body/") and isinstance(asked.body, str) else pointer
+    return faults.FieldError(Fault("not acceptable", pointer=pointer), error.detail)
 
 
 @lru_cache(maxsize=256)
@@ -194,7 +238,7 @@ def _origin(member: str, desk: str) -> Origin:
 def check_key(key: str) -> None:
     """Return if this can be an idempotency key: 1 to 255 bytes of text; else `UsageError`."""
     if not 1 <= len(key.encode("utf-8", "surrogatepass")) <= MAX_KEY_BYTES:
-        raise UsageError(f"an idempotency key has 1 to {MAX_KEY_BYTES} bytes")
+        raise faults.header(KEY_HEADER, f"an idempotency key has 1 to {MAX_KEY_BYTES} bytes")
 
 
 def desk_of(caller: Caller, named: str | None, default: str) -> str:
@@ -205,9 +249,8 @@ def desk_of(caller: Caller, named: str | None, default: str) -> str:
     if named is None and len(own) == 1:
         return own[0]
     if named not in own:
-        raise UsageError(
-            f"{'this token speaks' if isinstance(caller, AtDesk) else 'you speak'} for {', '.join(own)} alone"
-        )
+        speaking = "this token speaks" if isinstance(caller, AtDesk) else "you speak"
+        raise faults.field("desk", f"{speaking} for {', '.join(own)} alone")
     return named
 
 
@@ -241,9 +284,9 @@ def _time(written: str | None) -> int | None:
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
-        raise UsageError("expires_at is no time of RFC 3339") from None
+        raise faults.field("expires_at", "expires_at is no time of RFC 3339") from None
     if at.tzinfo is None:
-        raise UsageError("expires_at names no time zone")
+        raise faults.field("expires_at", "expires_at names no time zone")
     return int(at.timestamp())
 
 
@@ -261,7 +304,7 @@ def message_id_of(shown: str) -> MessageId:
 def action_of(asked: AcknowledgeRequest) -> Action:
     """The action; `UsageError` for one that does not exist."""
     if asked.action not in ACTIONS:
-        raise UsageError(f"action is one of: {', '.join(ACTIONS)}")
+        raise faults.field("action", f"action is one of: {', '.join(ACTIONS)}")
     return ACTIONS[asked.action]
 
 
@@ -296,11 +339,18 @@ def page_of(query: Mapping[str, str]) -> Page:
     before = query.get("before")
     limit = query.get("limit", str(DEFAULT_PAGE))
     if not limit.isascii() or not limit.isdigit() or len(limit) > len("0000") or not 1 <= int(limit) <= MAX_PAGE:
-        raise UsageError(f"limit is a number from 1 to {MAX_PAGE}")
+        raise faults.parameter("limit", f"limit is a number from 1 to {MAX_PAGE}")
     if before is not None and "after" in query:
-        raise UsageError("either after or before")
-    low = read_cursor(query["after"]) if query.get("after") else 0
-    return Page(low, None if before is None else read_cursor(before) if before else (1 << 63) - 1, int(limit))
+        raise faults.parameter("before", "either after or before")
+    low = _cursor(query, "after") if query.get("after") else 0
+    return Page(low, None if before is None else _cursor(query, "before") if before else (1 << 63) - 1, int(limit))
+
+
+def _cursor(query: Mapping[str, str], name: str) -> int:
+    try:
+        return read_cursor(query[name])
+    except UsageError as error:
+        raise faults.parameter(name, error.detail) from None
 
 
 def show_cursor(row: int) -> str:

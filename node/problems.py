@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from node.faults import Fault, FieldError
 from protocol.errors import HubGoneError, StoreError, ValijaError
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -48,20 +49,22 @@ STATUSES: Final[dict[str, int]] = {
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A refusal as it travels; `title` is the sentence of the code, `detail` what it concerns."""
+    """A refusal as it travels; `title` is the sentence of the code, `detail` what it concerns, `errors` where."""
 
     code: str
     title: str
     status: int
     detail: str = ""
     type: str = ""
+    errors: tuple[Fault, ...] = ()
 
 
-def problem(error: ValijaError, status: int | None = None) -> Problem:
-    """What is told of `error`; the status of its code unless another is given."""
+def problem(error: ValijaError, status: int | None = None, fault: Fault | None = None) -> Problem:
+    """What is told of `error`; the status of its code unless another is given, and where it lies if that is known."""
     title = (type(error).__doc__ or "").strip().splitlines()[0]
     told = STATUSES.get(error.code, _INTERNAL) if status is None else status
-    return Problem(error.code, title, told, error.detail, _URN + error.code)
+    found = error.fault if isinstance(error, FieldError) else fault
+    return Problem(error.code, title, told, error.detail, _URN + error.code, (found,) if found else ())
 
 
 def encode(told: Problem) -> bytes:
@@ -69,9 +72,9 @@ def encode(told: Problem) -> bytes:
     return msgspec.json.encode(told)
 
 
-def line(error: ValijaError) -> dict[str, Any]:
-    """What stands in one line of a batch's answer for an item that was refused."""
-    return {"error": msgspec.to_builtins(problem(error))}
+def line(error: ValijaError, number: int, fault: Fault | None = None) -> dict[str, Any]:
+    """What stands in one line of a batch's answer for an item that was refused: its line in the batch, from 1, and why."""
+    return {"line": number, "error": problem(error, None, fault)}
 
 
 def read(body: bytes, status: int) -> ValijaError:

@@ -123,7 +123,11 @@ def node_parsers(data: bytes) -> None:
                 )
         case 1:
             judged = refused_or(lambda: _batch(rest), USAGE) or []
-            [api_messages._line(each) for each in judged if isinstance(each, ValijaError)]
+            [
+                api_messages._line(place, each, judged, range(len(judged)))
+                for place, each in enumerate(judged)
+                if isinstance(each, ValijaError)
+            ]
         case 2:
             told = refused_or(lambda: api_requests.read_acknowledge(rest), USAGE)
             if told is not None:
