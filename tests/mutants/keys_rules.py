@@ -158,8 +158,8 @@ KEYS: Final = (
     Mutant(
         "counting-signature",
         CEREMONY,
-        '        raise UsageError("a signature by this key would not count here;',
-        '        UsageError("a signature by this key would not count here;',
+        "    require_counts(signed, key.public, papers)\n    return merge(",
+        "    return merge(",
         "a signature that counts for nothing is not made",
         (T + "test_ceremony.py",),
     ),

@@ -124,7 +124,7 @@ RECEIVING: Final = (
         "    if taken.is_newest:\n        recovery.believe(ctx, taken.peer, link.ack)\n",
         "    recovery.believe(ctx, taken.peer, link.ack)\n",
         "an ack of an older incarnation releases nothing",
-        (T + "test_machine.py",),
+        (T + "test_lives.py::test_an_ack_in_an_older_life_releases_nothing",),
     ),
     Mutant(
         "older-receipt-closes",
@@ -132,7 +132,7 @@ RECEIVING: Final = (
         "    for place in sorted(fresh) if taken.is_newest else ():",
         "    for place in sorted(fresh):",
         "a receipt of an older incarnation closes nothing",
-        (T + "test_machine.py",),
+        (T + "test_lives.py::test_a_receipt_in_an_older_life_closes_nothing",),
     ),
     Mutant(
         "held-early",
@@ -168,10 +168,7 @@ RECEIVING: Final = (
         '    return {desk if desk in known else "" for member, _slash, desk in named if member == me} or {""}\n',
         '    return {desk if desk in known else "" for _member, _slash, desk in named} or {""}\n',
         "another member's desk is none of ours",
-        (
-            T + "test_reception.py",
-            T + "test_api.py::test_what_is_for_no_desk_that_exists_is_shown_to_the_first",
-        ),
+        (T + "test_addressed.py",),
     ),
     # -- numbers
     Mutant(

@@ -280,7 +280,7 @@ SENDING_RULES: Final = (
         "        if reason != WITHDRAWN and not restored:\n",
         "        if reason != WITHDRAWN:\n",
         "a restored node asks before it says withdrawn",
-        (T + "test_machine.py", "tests/node/test_courier.py"),
+        (T + "test_machine.py", T + "test_courier.py"),
     ),
     Mutant(
         "withdraw-too-late",

@@ -74,7 +74,7 @@ NODE_TRUST: Final = (
         "        except StandingError:\n            return None\n        return calendar\n",
         "        except StandingError:\n            return calendar\n        return calendar\n",
         "nothing is sealed to prekeys that a revoked certificate vouches for",
-        (T + "test_calendars.py", "tests/node/test_courier.py"),
+        (T + "test_calendars.py", T + "test_courier.py"),
     ),
     Mutant(
         "calendar-of-its-member",
@@ -158,7 +158,7 @@ NODE_TRUST: Final = (
         "        if own is not None and desk not in own:\n            raise UnknownDeskError(desk)\n",
         "",
         "nobody asks for a desk that is not theirs",
-        (T + "test_web_doors.py", "tests/node/test_people.py"),
+        (T + "test_web_doors.py", T + "test_people.py"),
     ),
     Mutant(
         "operators-acts",
