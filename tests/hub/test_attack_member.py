@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from hub import daemon as daemons
 from hub import log as logs
+from hub import sites
 from hub.log import Log
 from hub.memory_store import MemoryStore
 from hub.porch import STRANGER_BYTES
@@ -214,7 +214,7 @@ async def test_a_member_is_counted_no_more(hub: Running, world: World) -> None:
 async def test_who_never_ends_a_request_is_hung_up_on(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemons, "_KEEPALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(sites, "_KEEPALIVE_SECONDS", 0.2)
     async with running(make_home(tmp_path / "hub", world)) as hub:
         for said in (b"", b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "):
             reader, writer = await asyncio.open_connection(*(hub.daemon.address or ("", 0)))
