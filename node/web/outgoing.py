@@ -42,6 +42,7 @@ class Outgoing:
     ) -> None:
         """Nothing is sent until `run`."""
         self._service, self._register, self._zone, self._now, self._log = service, register, zone, now, log
+        self.undo_seconds = UNDO_SECONDS
         self._news = asyncio.Event()
 
     def judge(self, person: Person, typed: Typed, key: str) -> Asked:

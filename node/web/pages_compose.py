@@ -18,7 +18,7 @@ from node.store import Transaction
 from node.tables import drafts, evidence, finding, inbox, reading
 from node.tables.drafts import Draft
 from node.web import folders, writing
-from node.web.outgoing import UNDO_SECONDS, failure_of
+from node.web.outgoing import failure_of
 from node.web.pages_mail import hit_of, look_of, parts_of, read
 from node.web.render import page, speech_of
 from node.web.requests import form_of, go, require
@@ -184,7 +184,7 @@ async def send(request: web.Request) -> web.Response:
         parts.outgoing.judge(visitor.person, typed, draft.key)
     except ValijaError as error:
         return await _form(request, draft, typed, error)
-    await parts.service.write(lambda tx: drafts.send(tx, number, who, at + UNDO_SECONDS))
+    await parts.service.write(lambda tx: drafts.send(tx, number, who, at + parts.outgoing.undo_seconds))
     parts.outgoing.notify()
     return go(f"/drafts/{number}/sending")
 

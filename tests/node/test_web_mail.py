@@ -1,0 +1,385 @@
+"""The pages for messages, over real HTTP between two nodes and a hub: what is read, written, answered, and by whom not."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from node.people.acts import NODE
+from node.people.roles import Role
+from node.tables import people as table
+from node.web.parts import Parts
+from tests.support.association import found
+from tests.support.authenticator import Authenticator
+from tests.support.hub_home import running as hub
+from tests.support.node_home import connected, eventually, node, operator
+
+AR, CO = "ar-mpf", "co-fgn"
+HOSTILE = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>\x1b[31m{{7*7}}"
+_ROW = re.compile(r'<a href="(/messages/[^"?]+)')
+
+
+@dataclass
+class Town:
+    """Two services with pages, and the browsers of their people."""
+
+    pages: dict[str, Parts]
+    ports: dict[str, int]
+    stack: AsyncExitStack
+    people: dict[tuple[str, str], aiohttp.ClientSession] = field(default_factory=dict)
+
+    async def person(self, member: str, login: str, role: Role = Role.PROSECUTOR, *desks: str) -> aiohttp.ClientSession:
+        """The browser of somebody who has logged in."""
+        if (member, login) not in self.people:
+            parts = self.pages[member]
+            text = await parts.register.add(NODE, login, f"Persona {login}", role, desks or ("central",))
+            headers = {"Origin": parts.site.origin, "Sec-Fetch-Site": "same-origin", "Accept-Language": "en"}
+            session = aiohttp.ClientSession(f"http://localhost:{self.ports[member]}", headers=headers)
+            await self.stack.enter_async_context(session)
+            key = Authenticator(parts.site.origin)
+            options = await (await session.post(f"/invitation/{text}/passkey/ask")).text()
+            assert (await session.post(f"/invitation/{text}/passkey", json=key.make(options))).status == 200
+            self.people[member, login] = session
+        return self.people[member, login]
+
+    def acts(self, member: str, login: str) -> list[tuple[str, str]]:
+        entries = self.pages[member].service.store.read(table.journal)
+        return [(entry.act, entry.about) for _, entry, _ in entries if entry.who == login]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+    association = found(tmp_path_factory.mktemp("m") / "x", [AR, CO], {"rfai": [AR, CO]}, tls=False)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(hub(association.hub_home))
+        made = Town({}, {}, stack)
+        for member in (AR, CO):
+            given = {"VALIJA_NODE_WEB_LISTEN": "127.0.0.1:0"}
+            daemon = await stack.enter_async_context(node(association.homes[member], given))
+            assert daemon.pages
+            assert daemon.web_address
+            daemon.pages.outgoing.undo_seconds = 0
+            made.pages[member], made.ports[member] = daemon.pages, daemon.web_address[1]
+            async with operator(association.homes[member]) as socket:
+                await socket.post("/api/v1/desks", json={"name": "antidrogas"})
+            await connected(daemon)
+        yield made
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def text_of(session: aiohttp.ClientSession, path: str, **query: str) -> str:
+    async with session.get(path, params=query) as answer:
+        assert answer.status == 200, path
+        return await answer.text()
+
+
+async def draft(session: aiohttp.ClientSession, begin: str = "/compose") -> str:
+    """The address of a draft begun so."""
+    async with session.get(begin, allow_redirects=False) as answer:
+        assert answer.status == 303
+        return answer.headers["Location"]
+
+
+def form(**changes: Any) -> dict[str, Any]:
+    return {
+        "desk": "central", "to": CO, "type": "message", "subject": "Consulta", "body": "Se consulta.",
+        "urgency": "routine", "format": "plain",
+    } | changes  # fmt: skip
+
+
+async def send(session: aiohttp.ClientSession, begin: str = "/compose", **changes: Any) -> None:
+    where = await draft(session, begin)
+    async with session.post(f"{where}/send", data=form(**changes), allow_redirects=False) as answer:
+        assert answer.status == 303, await answer.text()
+
+
+async def arrived(session: aiohttp.ClientSession, subject: str, folder: str = "/inbox") -> str:
+    """The address of the message with this subject, once it is in the folder."""
+
+    async def look() -> str:
+        text = await text_of(session, folder)
+        for row in text.split('<li class="line')[1:]:
+            if subject in row:
+                return _ROW.search(row)[1]  # type: ignore[index]
+        return ""
+
+    return str(await eventually(subject, look))
+
+
+# -- a message crosses -----------------------------------------------------------------------------------
+async def test_a_request_is_written_read_accepted_and_proven(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, type="mla-request", subject="Legajo 4512", case_reference="4512/2026", due="2026-12-01T12:00",
+               urgency="urgent", tlp="TLP:AMBER")  # fmt: skip
+    address = await arrived(luis, "Legajo 4512")
+    shown = await text_of(luis, address)
+    assert "4512/2026" in shown
+    assert "TLP:AMBER" in shown
+    assert "Persona ana" in shown
+    assert ("opened", address.rpartition("/")[2]) in town.acts(CO, "luis")
+    async with luis.post(
+        f"{address}/answer", data={"desk": "central", "action": "accepted", "note": "En curso."}
+    ) as told:
+        assert told.status == 200
+
+    async def acknowledged() -> bool:
+        text = await text_of(ana, address)
+        return "state-acknowledged" in text and "En curso." in text
+
+    await eventually("the receipt", acknowledged)
+    receipt = await text_of(ana, f"{address}/receipt/{CO}")
+    assert "ContentHandover" in receipt
+    async with ana.get(f"{address}/receipt/{CO}/export") as exported:
+        told_all = await exported.json()
+        assert told_all["signed_by"] == CO
+        assert set(told_all["proof"]) >= {"body", "salt", "manifest", "link", "place"}
+        assert "attachment" in exported.headers["Content-Disposition"]
+
+
+async def test_an_answer_stands_in_the_thread_and_ends_the_waiting(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, type="consultation", subject="Pregunta unica")
+    address = await arrived(luis, "Pregunta unica")
+    assert address in await text_of(ana, "/waiting")
+    where = await draft(luis, f"/compose?reply={address.removeprefix('/messages/')}")
+    begun = await text_of(luis, where)
+    assert "Re: Pregunta unica" in begun
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', begun))
+    others = re.search(r'name="others" value="([^"]*)"', begun)[1]  # type: ignore[index]
+    data = form(subject="Re: Pregunta unica", others=others, type="consultation") | fields
+    data.pop("to")
+    async with luis.post(f"{where}/send", data=data, allow_redirects=False) as answer:
+        assert answer.status == 303
+    back = await arrived(ana, "Re: Pregunta unica")
+
+    async def in_thread() -> bool:
+        text = await text_of(ana, back)
+        return "The whole thread" in text and text.split("The whole thread")[1].count("Pregunta unica") == 2
+
+    await eventually("the thread", in_thread)
+
+    async def not_waiting() -> bool:
+        return address not in await text_of(ana, "/waiting")
+
+    await eventually("the end of the waiting", not_waiting)
+
+
+async def test_new_messages_are_counted_and_opening_them_counts_down(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, subject="Para contar")
+    address = await arrived(luis, "Para contar")
+
+    def count(text: str) -> int:
+        found_count = re.search(r"<title>\((\d+)\)", text)
+        return int(found_count[1]) if found_count else 0
+
+    before = count(await text_of(luis, "/inbox"))
+    assert count(await text_of(luis, address)) == before - 1
+    await luis.post(f"{address}/new")
+    assert count(await text_of(luis, "/inbox")) == before
+    await luis.post(f"{address}/flag", data={"on": "1"})
+    assert "flagged" in await text_of(luis, address)
+
+
+async def test_news_come_by_themselves_to_whoever_may_know(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    other = await town.person(CO, "nora", Role.CLERK, "antidrogas")
+    async with luis.get("/live") as mine, other.get("/live") as theirs:
+        await send(ana, subject="Noticia", urgency="emergency")
+        async with asyncio.timeout(30):
+            line = b""
+            while not line.startswith(b"data"):
+                line = await mine.content.readline()
+        assert b'"pressing":true' in line
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await theirs.content.readuntil(b"data")
+
+
+# -- walls -------------------------------------------------------------------------------------------------
+async def test_a_clerk_does_not_read_another_desk(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    nora = await town.person(CO, "nora", Role.CLERK, "antidrogas")
+    await send(ana, subject="Solo para la central", body="palabraoculta")
+    address = await arrived(luis, "Solo para la central")
+
+    async def indexed() -> bool:
+        return "Solo para la central" in await text_of(luis, "/search", q="palabraoculta")
+
+    await eventually("the index", indexed)
+    for path in (address, f"{address}/receipt/{CO}", f"{address}/receipt/{CO}/export"):
+        async with nora.get(path) as answer:
+            assert answer.status == 404, path
+    for act, data in (
+        ("answer", {"desk": "antidrogas", "action": "acknowledged"}),
+        ("flag", {"on": "1"}),
+        ("withdraw", {}),
+    ):
+        async with nora.post(f"{address}/{act}", data=data) as answer:
+            assert answer.status in {403, 404}, act
+    assert "Solo para la central" not in await text_of(nora, "/inbox")
+    assert "Solo para la central" not in await text_of(nora, "/search", q="palabraoculta")
+    async with nora.get(f"/compose?reply={address.removeprefix('/messages/')}") as answer:
+        assert answer.status == 404
+
+
+async def test_a_clerk_decides_nothing_and_writes_nothing_formal(town: Town) -> None:
+    ana, clerk = await town.person(AR, "ana"), await town.person(CO, "carlos", Role.CLERK)
+    await send(ana, subject="Para decidir")
+    address = await arrived(clerk, "Para decidir")
+    for action in ("accepted", "declined", "needs-information"):
+        async with clerk.post(f"{address}/answer", data={"desk": "central", "action": action}) as answer:
+            assert answer.status == 403
+    async with clerk.post(f"{address}/answer", data={"desk": "central", "action": "acknowledged"}) as answer:
+        assert answer.status == 200
+    where = await draft(clerk)
+    async with clerk.post(f"{where}/send", data=form(to=AR, kind="formal")) as answer:
+        assert answer.status == 403
+
+
+async def test_an_auditor_reads_and_changes_nothing(town: Town) -> None:
+    ana, auditor = await town.person(AR, "ana"), await town.person(CO, "olga", Role.AUDITOR)
+    await send(ana, subject="Para auditar")
+    address = await arrived(auditor, "Para auditar")
+    assert "Para auditar" in await text_of(auditor, address)
+    async with auditor.post(f"{address}/answer", data={"desk": "central", "action": "acknowledged"}) as answer:
+        assert answer.status == 403
+    async with auditor.get("/compose") as answer:
+        assert answer.status == 403
+
+
+async def test_an_administrator_reads_no_mail(town: Town) -> None:
+    admin = await town.person(CO, "adela", Role.ADMINISTRATOR)
+    for path in ("/inbox", "/search?q=x", "/members", "/compose"):
+        async with admin.get(path) as answer:
+            assert answer.status == 403, path
+
+
+async def test_nobody_opens_the_draft_of_another(town: Town) -> None:
+    ana, berta = await town.person(AR, "ana"), await town.person(AR, "berta")
+    where = await draft(ana)
+    await ana.post(where, data=form(subject="Secreto mio"))
+    assert "Secreto mio" in await text_of(ana, where)
+    async with berta.get(where) as answer:
+        assert answer.status == 404
+    for act in ("", "/send", "/drop", "/undo"):
+        await berta.post(where + act, data=form(subject="Cambiado"))
+    assert "Secreto mio" in await text_of(ana, where)
+
+
+# -- writing -----------------------------------------------------------------------------------------------
+async def test_a_draft_says_what_is_missing_and_keeps_what_was_typed(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    async with ana.post(f"{where}/send", data=form(type="mla-request", subject="Sin referencia")) as answer:
+        assert answer.status == 400
+        text = await answer.text()
+    assert "Case reference" in text
+    assert "Sin referencia" in text
+    for change in (
+        {"to": ""},
+        {"subject": ""},
+        {"due": "mañana"},
+        {"type": "conjuro"},
+        {"desk": "antidrogas"},
+    ):
+        async with ana.post(f"{where}/send", data=form(**change)) as answer:
+            assert answer.status in {400, 403}, change
+
+
+async def test_it_says_who_will_be_able_to_read_it(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    for to, expected in ((CO, f"Fiscalía {CO}"), ("#rfai", f"Fiscalía {CO}"), ("xx-nadie", "unknown_member")):
+        async with ana.post(where, data=form(to=to)) as answer:
+            readers = (await answer.text()).split('id="readers"')[1].split("</div>")[0]
+            assert expected in readers, to
+
+
+async def test_what_is_about_to_go_can_be_kept_back(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana = await town.person(AR, "ana")
+    monkeypatch.setattr(town.pages[AR].outgoing, "undo_seconds", 3_600)
+    where = await draft(ana)
+    await ana.post(f"{where}/send", data=form(subject="Me lo pienso"))
+    assert "go on writing" in await text_of(ana, f"{where}/sending")
+    await ana.post(f"{where}/undo")
+    assert "Me lo pienso" in await text_of(ana, where)
+    assert "Me lo pienso" not in await text_of(ana, "/sent")
+
+
+async def test_a_draft_that_did_not_go_says_why(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    async with ana.post(
+        f"{where}/send", data=form(others="xx-nadie", to="", subject="A nadie"), allow_redirects=False
+    ) as answer:
+        assert answer.status == 303
+
+    async def refused() -> bool:
+        return "unknown_recipient" in await (await ana.get(where)).text()
+
+    await eventually("the refusal", refused)
+    assert "did not go" in await text_of(ana, "/drafts")
+
+
+async def test_what_a_handling_code_forbids_is_not_passed_on(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, subject="Bajo TLP", tlp="TLP:AMBER")
+    address = await arrived(luis, "Bajo TLP")
+    where = await draft(luis, f"/compose?forward={address.removeprefix('/messages/')}")
+    shown = address.rpartition("/")[2]
+    data = form(to=AR, forward_of=shown, tlp="TLP:CLEAR", subject="Fwd: Bajo TLP")
+    async with luis.post(f"{where}/send", data=data, allow_redirects=False) as answer:
+        assert answer.status == 303
+
+    async def refused() -> bool:
+        return "handling_forbids" in await (await luis.get(where)).text()
+
+    await eventually("the refusal", refused)
+
+
+# -- hostile input -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("how", ["plain", "commonmark"])
+async def test_a_hostile_message_is_text_everywhere(town: Town, how: str) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    subject = f"{HOSTILE} {how}"
+    body = HOSTILE + "\n\n![x](https://evil.example/p.png) [a](javascript:alert(1)) [b](https://good.example) <b>x</b>"
+    await send(ana, subject=subject, body=body, case_reference=HOSTILE, format=how)
+    address = await arrived(luis, f"{{{{7*7}}}} {how}")
+    for session, path in ((luis, "/inbox"), (luis, address), (ana, "/sent"), (ana, address)):
+        text = await text_of(session, path)
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert 'src="https://evil' not in text
+        assert 'href="javascript' not in text
+        assert "<b>x</b>" not in text
+    where = await draft(luis, f"/compose?reply={address.removeprefix('/messages/')}")
+    assert "<script>alert" not in await text_of(luis, where)
+
+
+@pytest.mark.parametrize(
+    "path", ["/messages/ar-mpf/msg_x", "/messages/../../etc", "/messages/ar-mpf/msg_" + "a" * 26, "/drafts/99999999999999999999",
+             "/drafts/-1", "/members/xx", "/messages/%00/msg_aaaa"])  # fmt: skip
+async def test_what_does_not_exist_is_refused_in_words(town: Town, path: str) -> None:
+    ana = await town.person(AR, "ana")
+    async with ana.get(path) as answer:
+        assert answer.status in {400, 404, 422}
+        assert "Code for support" in await answer.text()
+
+
+async def test_members_show_their_fingerprints(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    assert f"/members/{CO}" in await text_of(ana, "/members")
+    text = await text_of(ana, f"/members/{CO}")
+    assert re.search(r'class="spoken">([a-z]{5} ){15}[a-z]{5}<', text)
+    assert "<svg" in text
