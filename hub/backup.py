@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from hub.config import Home, HubConfig, load, resolve
+from hub.config import Home, HubConfig, load
 from hub.core import NOT_INSTALLED
 from hub.identity import HubKeys
 from hub.sqlite_store import SCHEMA, beside
@@ -23,6 +23,7 @@ from keys.age import Identity
 from keys.backup import Source, Subject
 from keys.cli_backup import Readers, one_at_a_time, progress_bar
 from keys.files import PART, PRIVATE, sweep, sync
+from keys.home import resolve
 from keys.manifest import Manifest
 from keys.migrating import taken
 from keys.program import program_version

@@ -6,34 +6,23 @@ variables `VALIJA_HUB_<SECTION>_<NAME>` override them, and `VALIJA_SECRET_FILE` 
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from keys import settings
-from protocol.errors import ConfigError, HomeMissingError, MalformedError
+from keys.home import BaseHome, Keys, Log, TlsFiles, is_loopback, resolve
+from protocol.errors import ConfigError, MalformedError
 from protocol.limits import MIB
 from protocol.names import check_name
 
 PREFIX: Final = "VALIJA_HUB"
-SECRET_VARIABLE: Final = "VALIJA_SECRET_FILE"  # noqa: S105 - where it is, not what it is
 DEFAULT_PORT: Final = 8440
 _MAX_PORT: Final = 65_535
-
-
-class Level(StrEnum):
-    """How much is written to the log."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 class Association(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,12 +43,6 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     certificate: str = ""
     key: str = ""
-
-
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What opens the key files; empty means the file `secret` in the home."""
-
-    secret_file: str = ""
 
 
 class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,12 +72,6 @@ class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 0
 
 
-class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is written to standard error, one JSON object a line."""
-
-    level: Level = Level.INFO
-
-
 class HubConfig(msgspec.Struct, frozen=True):
     """All settings of a hub."""
 
@@ -109,15 +86,10 @@ class HubConfig(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Home(BaseHome):
     """The folder of one hub, and what is called how in it."""
 
-    folder: Path
-
-    @property
-    def config(self) -> Path:
-        """The settings."""
-        return self.folder / "hub.toml"
+    config_name = "hub.toml"
 
     @property
     def database(self) -> Path:
@@ -125,34 +97,14 @@ class Home:
         return self.folder / "hub.db"
 
     @property
-    def keys(self) -> Path:
-        """The key files."""
-        return self.folder / "keys"
-
-    @property
     def public(self) -> Path:
         """The public halves of the keys, to pass on."""
         return self.folder / "public"
 
     @property
-    def secret(self) -> Path:
-        """What opens the key files, unless the operator keeps it elsewhere."""
-        return self.folder / "secret"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the one process that may write here."""
-        return self.folder / "lock"
-
-    @property
     def socket(self) -> Path:
         """Where a running hub answers its operator."""
         return self.folder / "admin.sock"
-
-    def require(self) -> None:
-        """Return if a home is here; else `HomeMissingError`, and nothing is made."""
-        if not self.config.is_file():
-            raise HomeMissingError(str(self.folder))
 
 
 def load(home: Home, environment: Mapping[str, str]) -> HubConfig:
@@ -167,46 +119,24 @@ def load(home: Home, environment: Mapping[str, str]) -> HubConfig:
     return config
 
 
-def secret_file(home: Home, config: HubConfig, environment: Mapping[str, str]) -> Path:
-    """The file that opens the key files: the variable's, else the setting's, else the home's own."""
-    named = environment.get(SECRET_VARIABLE) or config.keys.secret_file
-    return resolve(home, named) if named else home.secret
-
-
-def resolve(home: Home, named: str) -> Path:
-    """The path that a setting names; a relative one starts in the home."""
-    return home.folder / Path(named).expanduser()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`; a name other than `localhost` may lead anywhere."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def tls_context(home: Home, config: HubConfig) -> ssl.SSLContext | None:
     """TLS 1.3 with the configured certificate; None if there is none.  `ConfigError` if the files do not serve."""
     if not config.tls.certificate:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context = _tls_files(home, config).context()
     # Tickets would outlive the session they came from, and nodes reconnect too rarely to gain from one.
     context.num_tickets = 0
-    load_certificate(context, home, config)
     return context
 
 
 def load_certificate(context: ssl.SSLContext, home: Home, config: HubConfig) -> None:
     """Connections made from now on show what stands in the files; `ConfigError` if they do not serve."""
+    _tls_files(home, config).load_into(context)
+
+
+def _tls_files(home: Home, config: HubConfig) -> TlsFiles:
     certificate, key = resolve(home, config.tls.certificate), resolve(home, config.tls.key)
-    try:
-        # Without an answer at hand OpenSSL would ask the terminal for a passphrase.
-        context.load_cert_chain(certificate, key, password=lambda: b"")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "unusable"
-        raise ConfigError(f"tls.certificate {certificate}, tls.key {key}: {reason}") from None
+    return TlsFiles(certificate, key, "tls.certificate", "tls.key")
 
 
 def _mistakes(config: HubConfig) -> list[str]:

@@ -20,7 +20,7 @@ import uvloop
 
 from hub.allocator import map_large_buffers
 from hub.chores import Chores
-from hub.config import Home, HubConfig, is_loopback, load, load_certificate, tls_context
+from hub.config import Home, HubConfig, load, load_certificate, tls_context
 from hub.core import NOT_INSTALLED, Core, load_log
 from hub.hall import Hall
 from hub.identity import HubKeys
@@ -32,6 +32,7 @@ from hub.sites import Site, listener_at, serving, unix_listener
 from hub.sqlite_store import SqliteStore
 from hub.store import Store
 from hub.web import admin_app, operator_app, public_app
+from keys.home import is_loopback
 from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated

@@ -17,13 +17,14 @@ from typing import Any, Final
 from cryptography import x509
 
 from hub.client import Hub
-from hub.config import Home, HubConfig, load, resolve, tls_context
+from hub.config import Home, HubConfig, load, tls_context
 from hub.core import NOT_INSTALLED, founding_statement
 from hub.identity import CharterSigner, HubKeys
 from hub.log import Log
 from hub.sqlite_check import damage, looking
 from hub.sqlite_store import SCHEMA, store_version
 from hub.store import Transaction
+from keys.home import resolve
 from keys.last_backup import overdue
 from keys.times import show_time
 from protocol.errors import ConfigError, HomeMissingError, NotRunningError, StoreError, ValijaError

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hub.config import DEFAULT_PORT, SECRET_VARIABLE, Home, HubConfig, Tls, load, resolve, template
+from hub.config import DEFAULT_PORT, Home, HubConfig, Tls, load, template
 from hub.core import load_log
 from hub.identity import CharterSigner, HubKeys
 from hub.life import is_put_back, open_life, put_back
@@ -22,6 +22,7 @@ from hub.log import Log
 from hub.sqlite_store import SqliteStore
 from hub.store import Store, transaction
 from keys.files import PUBLIC, private_folder, write_new
+from keys.home import SECRET_VARIABLE, resolve
 from keys.lock import locked
 from keys.papers import public_paper
 from keys.vault import Kind, PublicPart, Secret, Vault

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hub.config import Home, HubConfig, secret_file
+from hub.config import Home, HubConfig
+from keys.home import secret_file
 from keys.signer import LogSigner, Signer
 from keys.vault import Kind, Secret, Vault
 from protocol.errors import StandingError, UsageError, WrongHubError
@@ -28,7 +29,7 @@ class HubKeys:
     @classmethod
     def load(cls, home: Home, config: HubConfig, environment: Mapping[str, str]) -> HubKeys:
         """The keys of this home; raises `KeyAccessError` and its kin."""
-        unlock = Secret.read(secret_file(home, config, environment))
+        unlock = Secret.read(secret_file(home, config.keys.secret_file, environment))
         vault, name = Vault(home.keys), config.association.name
         return cls(Signer.load(vault, Kind.HUB, name, unlock), vault, unlock, name)
 

@@ -14,11 +14,11 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from hub.config import is_loopback
 from hub.core import Core
 from hub.hall import Hall
 from hub.status import snapshot
 from hub.tiles import TilePath
+from keys.home import is_loopback
 from protocol.errors import (
     CharterExpiredError,
     ConflictError,

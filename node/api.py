@@ -15,8 +15,8 @@ import msgspec
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
+from keys.home import is_loopback
 from node import faults, problems
-from node.config import is_loopback
 from node.desks import AtDesk, Caller, Colleague, Operator
 from node.faults import Fault
 from node.service import Service

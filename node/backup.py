@@ -18,13 +18,14 @@ from keys.age import Identity
 from keys.backup import Source, Subject
 from keys.cli_backup import Readers, one_at_a_time, progress_bar
 from keys.files import PART, sweep
+from keys.home import resolve
 from keys.lock import locked
 from keys.manifest import Manifest
 from keys.program import program_version
 from node import archive, recovery
 from node import config as settings
 from node.client import NodeClient
-from node.config import Home, NodeConfig, resolve
+from node.config import Home, NodeConfig
 from node.founding import open_custody
 from node.sql import SqlTransaction
 from protocol.errors import BackupError, HomeLockedError, NewerHomeError

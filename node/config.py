@@ -6,11 +6,9 @@ variables `VALIJA_NODE_<SECTION>_<NAME>` override them, and `VALIJA_SECRET_FILE`
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -19,26 +17,17 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from keys import settings
+from keys.home import BaseHome, Keys, Log, TlsFiles, is_loopback, resolve
 from node.web.settings import Web, mistakes
-from protocol.errors import ConfigError, HomeMissingError, MalformedError
+from protocol.errors import ConfigError, MalformedError
 from protocol.names import check_name
 
 PREFIX: Final = "VALIJA_NODE"
-SECRET_VARIABLE: Final = "VALIJA_SECRET_FILE"  # noqa: S105 - the name of a variable
 HOME_VARIABLE: Final = "VALIJA_HOME"
 DEFAULT_HOME: Final = Path("~/.valija/node")
 FIRST_DESK: Final = "central"
 NO_PROXY: Final = "none"
 _MAX_PORT: Final = 65_535
-
-
-class Level(StrEnum):
-    """How much is written to the log."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,18 +53,6 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""
 
 
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What opens the key files; empty means the file `secret` in the home."""
-
-    secret_file: str = ""
-
-
-class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is written to standard error, one JSON object a line."""
-
-    level: Level = Level.INFO
-
-
 class NodeConfig(msgspec.Struct, frozen=True):
     """All settings of a node."""
 
@@ -88,25 +65,15 @@ class NodeConfig(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Home(BaseHome):
     """The folder of one node, and what is called how in it."""
 
-    folder: Path
-
-    @property
-    def config(self) -> Path:
-        """The settings; written last, so that a folder with this file is a whole home."""
-        return self.folder / "node.toml"
+    config_name = "node.toml"
 
     @property
     def charter(self) -> Path:
         """The charter that this node was given by hand."""
         return self.folder / "charter.txt"
-
-    @property
-    def keys(self) -> Path:
-        """The key file of this node."""
-        return self.folder / "keys"
 
     @property
     def prekeys(self) -> Path:
@@ -129,24 +96,9 @@ class Home:
         return self.folder / "node-key.txt"
 
     @property
-    def secret(self) -> Path:
-        """What opens the keys, unless the operator keeps it elsewhere."""
-        return self.folder / "secret"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the one process that may write here."""
-        return self.folder / "lock"
-
-    @property
     def socket(self) -> Path:
         """Where a running node answers the commands."""
         return self.folder / "api.sock"
-
-    def require(self) -> None:
-        """Return if a home is here; else `HomeMissingError`, and nothing is made."""
-        if not self.config.is_file():
-            raise HomeMissingError(str(self.folder))
 
 
 def load(home: Home, environment: Mapping[str, str]) -> NodeConfig:
@@ -161,27 +113,8 @@ def load(home: Home, environment: Mapping[str, str]) -> NodeConfig:
     return config
 
 
-def secret_file(home: Home, named: str, environment: Mapping[str, str]) -> Path:
-    """The file that opens the keys: the variable's, else `named` in the settings, else the home's own."""
-    chosen = environment.get(SECRET_VARIABLE) or named
-    return resolve(home, chosen) if chosen else home.secret
-
-
-def resolve(home: Home, named: str) -> Path:
-    """The path that a setting names; a relative one starts in the home."""
-    return home.folder / Path(named).expanduser()
-
-
 # -- addresses -----------------------------------------------------------------------------------------
 @lru_cache(maxsize=256)
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`; a name other than `localhost` may lead anywhere."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def hub_url(url: str) -> str:
     """The same address without a slash at its end; `ConfigError` unless it is https, or http on loopback."""
     parts = _split(url)
@@ -207,15 +140,7 @@ def tls_context(home: Home, api: Api | Web, section: str = "api") -> ssl.SSLCont
     if not api.tls_certificate:
         return None
     certificate, key = resolve(home, api.tls_certificate), resolve(home, api.tls_key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    try:
-        # Without an answer at hand OpenSSL would ask the terminal for a passphrase.
-        context.load_cert_chain(certificate, key, password=lambda: b"")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "unusable"
-        raise ConfigError(f"{section}.tls_certificate {certificate}, {section}.tls_key {key}: {reason}") from None
-    return context
+    return TlsFiles(certificate, key, f"{section}.tls_certificate", f"{section}.tls_key").context()
 
 
 def _split(url: str) -> SplitResult | None:

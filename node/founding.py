@@ -13,6 +13,7 @@ from typing import Final
 
 from keys.ceremony import Papers
 from keys.files import PRIVATE, PUBLIC, private_folder, read_private, read_public, write_new
+from keys.home import secret_file
 from keys.kinds import Kind, PublicPart
 from keys.locks import Box
 from keys.papers import public_paper, read_statement, statement_paper
@@ -22,7 +23,7 @@ from keys.vault import Secret, Vault
 from keys.words import headline
 from node import desks
 from node.archive import KEY_BYTES, Archive
-from node.config import FIRST_DESK, Home, NodeConfig, hub_url, secret_file, template
+from node.config import FIRST_DESK, Home, NodeConfig, hub_url, template
 from node.store import Transaction
 from protocol.errors import ConfigError, ExistsError, KeyDamagedError, MalformedError, UsageError
 from protocol.names import AssociationId, Party, check_name

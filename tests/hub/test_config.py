@@ -12,15 +12,13 @@ from hub.config import (
     TEMPLATE,
     Home,
     HubConfig,
-    Level,
     Tls,
-    is_loopback,
     load,
     load_certificate,
-    secret_file,
     template,
     tls_context,
 )
+from keys.home import Level, is_loopback, secret_file
 from protocol.errors import ConfigError, HomeMissingError
 
 
@@ -96,10 +94,12 @@ def test_loopback(host: str, local: bool) -> None:
 
 def test_where_the_secret_is(home: Home) -> None:
     write(home)
-    assert secret_file(home, load(home, {}), {}) == home.secret
+    assert secret_file(home, load(home, {}).keys.secret_file, {}) == home.secret
     write(home, "[keys]", 'secret_file = "elsewhere"')
-    assert secret_file(home, load(home, {}), {}) == home.folder / "elsewhere"
-    assert secret_file(home, load(home, {}), {"VALIJA_SECRET_FILE": "/run/secret"}) == Path("/run/secret")
+    assert secret_file(home, load(home, {}).keys.secret_file, {}) == home.folder / "elsewhere"
+    assert secret_file(home, load(home, {}).keys.secret_file, {"VALIJA_SECRET_FILE": "/run/secret"}) == Path(
+        "/run/secret"
+    )
 
 
 def test_tls_files(home: Home) -> None:

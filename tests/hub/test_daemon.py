@@ -23,8 +23,9 @@ import structlog
 import trustme
 
 from hub.allocator import map_large_buffers
-from hub.config import Level, Tls
+from hub.config import Tls
 from hub.daemon import fail_stop
+from keys.home import Level
 from keys.logs import configure
 from keys.notify import notify
 from protocol.errors import ConfigError, StoreError

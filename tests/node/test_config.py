@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from keys.home import is_loopback, secret_file
 from node import config
-from node.config import Api, Home, hub_url, is_loopback, listen_address, load, secret_file, template, tls_context
+from node.config import Api, Home, hub_url, listen_address, load, template, tls_context
 from protocol.errors import ConfigError, HomeMissingError
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import founding
-from hub.config import Home, Level, Tls, load, tls_context
+from hub.config import Home, Tls, load, tls_context
 from hub.core import Core
 from hub.daemon import Daemon
 from hub.identity import HubKeys
@@ -20,6 +20,7 @@ from hub.store import Store
 from keys import vault as vaults
 from keys.armour import Mark, armour
 from keys.files import private_folder, write_new
+from keys.home import Level
 from keys.kinds import Kind, OpenKey
 from keys.lock import locked
 from keys.locks import Box
