@@ -89,7 +89,7 @@ KEYS: Final = (
         "            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
         "one daemon at a time on a home",
-        ("tests/keys/test_settings.py", "tests/hub/test_daemon.py"),
+        (T + "test_lock.py",),
     ),
     Mutant(
         "prekey-too-early",

@@ -112,11 +112,7 @@ RECEIVING: Final = (
         "    return link.kind is Kind.NOTICE and link.first_seq == 1\n",
         "    return True\n",
         "nothing of a later incarnation applies before its notice",
-        (
-            T + "test_reception.py::test_a_restored_reader_gets_back_what_was_delivered_and_what_was_void",
-            T + "test_attack_peer.py::test_only_so_much_waits_for_a_notice",
-            T + "test_machine.py",
-        ),
+        (T + "test_exchange.py::test_notice_first",),
     ),
     Mutant(
         "older-ack-releases",
@@ -124,7 +120,7 @@ RECEIVING: Final = (
         "    if taken.is_newest:\n        recovery.believe(ctx, taken.peer, link.ack)\n",
         "    recovery.believe(ctx, taken.peer, link.ack)\n",
         "an ack of an older incarnation releases nothing",
-        (T + "test_lives.py::test_an_ack_in_an_older_life_releases_nothing",),
+        (T + "test_exchange.py::test_stale_acks",),
     ),
     Mutant(
         "older-receipt-closes",
@@ -132,7 +128,7 @@ RECEIVING: Final = (
         "    for place in sorted(fresh) if taken.is_newest else ():",
         "    for place in sorted(fresh):",
         "a receipt of an older incarnation closes nothing",
-        (T + "test_lives.py::test_a_receipt_in_an_older_life_closes_nothing",),
+        (T + "test_exchange.py::test_stale_receipts",),
     ),
     Mutant(
         "held-early",
@@ -264,7 +260,7 @@ RECEIVING: Final = (
         "    carried = [link for link, _place in links.of_message(ctx.tx, message.id) if link.peer == source.peer.id]\n",
         "    carried = [link for link, _place in links.of_message(ctx.tx, message.id)]\n",
         "a message is taken in hand by whom it went to",
-        (T + "test_courier.py::test_a_stranger_takes_nothing_in_hand",),
+        (T + "test_answered.py::test_only_a_recipient_takes_a_message_in_hand",),
     ),
     Mutant(
         "reseal-of-ones-own",
@@ -289,8 +285,8 @@ RECEIVING: Final = (
         "    subject = hashlib.sha256(link.raw + repr(taken.inlink).encode()).digest()\n",
         "a link that comes again before its receipt went is receipted once",
         (
-            T + "test_reception.py::test_a_receipt_of_two_kinds_of_link_is_owed_once_for_each",
-            T + "test_machine.py",
+            T + "test_exchange.py::test_duplicate_receipted",
+            "tests/node/test_reception.py::test_a_receipt_of_two_kinds_of_link_is_owed_once_for_each",
         ),
     ),
 )

@@ -27,10 +27,7 @@ SENDING_RULES: Final = (
         "data.envelope_id == item.envelope_id:",
         "data.envelope_id:",
         "an answer is about the envelope that it answers",
-        (
-            T + "test_courier.py::test_an_answer_for_nothing_of_ours_is_passed_over",
-            T + "test_courier.py::test_an_attestation_of_a_link_that_is_none_of_ours_is_passed_over",
-        ),
+        (T + "test_answered.py::test_an_answer_says_nothing_of_another_envelope",),
     ),
     Mutant(
         "hub-answer-its-session",
@@ -38,11 +35,7 @@ SENDING_RULES: Final = (
         "            if self._post.answered(item.envelope_id):\n",
         "            if self._post.answered(item.envelope_id) or True:\n",
         "an answer counts in its session",
-        (
-            T + "test_courier.py::test_what_a_session_did_not_answer_goes_again_byte_for_byte",
-            T + "test_courier.py::test_an_answer_for_nothing_of_ours_is_passed_over",
-            T + "test_courier.py::test_a_refusal_after_the_receipt_changes_nothing",
-        ),
+        (T + "test_exchange.py::test_answer_of_session",),
     ),
     Mutant(
         "notice-of-an-older-envelope",
@@ -75,8 +68,8 @@ SENDING_RULES: Final = (
         "    if cursor > state.cursor(ctx.tx):\n",
         "a submission that this node forgot begins a new incarnation",
         (
-            T + "test_attack_hub.py::test_a_submission_of_an_incarnation_that_was_never_opened_shows_no_rollback",
-            T + "test_machine.py",
+            T + "test_exchange.py::test_high_water__of_the_hub",
+            "tests/node/test_exchange.py::test_high_water__of_the_hub_alone",
         ),
     ),
     Mutant(
@@ -85,7 +78,7 @@ SENDING_RULES: Final = (
         "    if ahead or cursor > state.cursor(ctx.tx):\n",
         "    if ahead:\n",
         "an acknowledgement that this node forgot begins a new incarnation",
-        (T + "test_machine.py",),
+        (T + "test_exchange.py::test_cursor_shown",),
     ),
     Mutant(
         "hub-changed",
@@ -93,7 +86,7 @@ SENDING_RULES: Final = (
         "            request(ctx, Cause.HUB_CHANGED)\n",
         "            pass\n",
         "a hub that was restored gets everything again",
-        (T + "test_machine.py",),
+        (T + "test_exchange.py::test_hub_resubmit", "tests/node/test_exchange.py::test_new_hub"),
     ),
     # -- recovery
     Mutant(
@@ -102,7 +95,7 @@ SENDING_RULES: Final = (
         "    if is_beyond and may_claim(ctx, peer):\n",
         "    if is_beyond and not may_claim(ctx, peer):\n",
         "a number that only the peer remembers begins a new incarnation",
-        (T + "test_reception.py::test_a_peer_that_counts_higher_than_we_do_shows_that_we_were_rolled_back",),
+        (T + "test_exchange.py::test_high_water__of_a_peer",),
     ),
     Mutant(
         "claims-a-day",
@@ -130,8 +123,8 @@ SENDING_RULES: Final = (
         "            pass\n",
         "a receipt that no ack released goes again in a new incarnation",
         (
-            T + "test_courier.py::test_what_a_desk_answered_survives_a_restore_of_its_node",
-            T + "test_machine.py",
+            T + "test_exchange.py::test_receipts_archived",
+            "tests/node/test_courier.py::test_what_a_desk_answered_survives_a_restore_of_its_node",
         ),
     ),
     Mutant(
@@ -140,10 +133,7 @@ SENDING_RULES: Final = (
         "            peers.due_notice(ctx.tx, peer.id)\n",
         "            pass\n",
         "every member hears of a new incarnation",
-        (
-            T + "test_reception.py::test_a_restored_reader_gets_back_what_was_delivered_and_what_was_void",
-            T + "test_machine.py",
-        ),
+        (T + "test_exchange.py::test_resend_after_notice",),
     ),
     Mutant(
         "ack-of-this-life",
@@ -151,7 +141,7 @@ SENDING_RULES: Final = (
         "    if ack.incarnation == state.incarnation(ctx.tx):\n",
         "    if ack.incarnation is not None:\n",
         "an ack for an earlier life of ours releases nothing",
-        (T + "test_machine.py",),
+        (T + "test_exchange.py::test_ack_downward", "tests/node/test_exchange.py::test_stale_acks"),
     ),
     # -- sending
     Mutant(
@@ -161,9 +151,9 @@ SENDING_RULES: Final = (
         "",
         "a submission number is spent once",
         (
-            T + "test_courier.py::test_one_audience_shares_a_manifest_and_one_run_a_signature",
-            T + "test_courier.py::test_a_manifest_holds_256_and_an_envelope_what_fits",
-            T + "test_machine.py",
+            T + "test_exchange.py::test_link_persist",
+            "tests/node/test_courier.py::test_one_audience_shares_a_manifest_and_one_run_a_signature",
+            "tests/node/test_exchange.py::test_own_clock",
         ),
     ),
     Mutant(
@@ -188,10 +178,7 @@ SENDING_RULES: Final = (
         "    row = links.keep_envelope(ctx.tx, envelope.core, rows, envelope.core.expires_at)\n",
         "    row = links.keep_envelope(ctx.tx, envelope.core, rows, 1 << 60)\n",
         "an envelope that expired is sealed again by our own clock",
-        (
-            T + "test_courier.py::test_what_expires_unreceipted_is_voided_and_the_recipient_signs",
-            T + "test_machine.py",
-        ),
+        (T + "test_exchange.py::test_own_clock",),
     ),
     Mutant(
         "author-expiry-voids",
@@ -270,8 +257,8 @@ SENDING_RULES: Final = (
         "            links.settle_number(ctx.tx, link.id, place, LinkState.VOID, (0, 0))\n",
         "a message is withdrawn when its recipient says so",
         (
-            T + "test_courier.py::test_a_withdrawal_while_a_void_is_under_way_is_the_same_withdrawal",
-            T + "test_reception.py::test_a_void_answered_after_the_message_was_delivered_changes_nothing",
+            T + "test_exchange.py::test_void_truth",
+            "tests/node/test_exchange.py::test_withdrawn_under_way_the_recipient_signs_for_it",
         ),
     ),
     Mutant(
@@ -280,7 +267,7 @@ SENDING_RULES: Final = (
         "        if reason != WITHDRAWN and not restored:\n",
         "        if reason != WITHDRAWN:\n",
         "a restored node asks before it says withdrawn",
-        (T + "test_machine.py", T + "test_courier.py"),
+        (T + "test_exchange.py::test_restored_void",),
     ),
     Mutant(
         "withdraw-too-late",
@@ -334,6 +321,6 @@ SENDING_RULES: Final = (
         "    if is_first(ctx.registry, ctx.identity.me.member, current):\n        return []\n",
         "    if current:\n        return []\n",
         "a later incarnation begins with its notice",
-        (T + "test_reception.py::test_a_restored_reader_gets_back_what_was_delivered_and_what_was_void",),
+        (T + "test_exchange.py::test_notice_first", "tests/node/test_exchange.py::test_new_incarnation"),
     ),
 )

@@ -131,10 +131,18 @@ NODE_TRUST: Final = (
     Mutant(
         "revoked-token",
         "node/desks.py",
-        "if token.revoked_at is None}\n",
-        "if token.desk}\n",
+        "            if token.revoked_at is None\n",
+        "",
         "a token that was revoked opens nothing",
-        (T + "test_desks.py::test_a_revoked_token_is_none",),
+        (T + "test_desks.py",),
+    ),
+    Mutant(
+        "expired-token",
+        "node/desks.py",
+        "        if token.expires_at is not None and now >= token.expires_at:\n",
+        "        if token.expires_at is not None and now < 0:\n",
+        "a token ends when it says",
+        (T + "test_desks.py", T + "test_api.py"),
     ),
     Mutant(
         "desk-wall-inbox",
