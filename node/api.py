@@ -19,8 +19,9 @@ from keys.home import is_loopback
 from node import faults, problems
 from node.desks import AtDesk, Caller, Colleague, Operator
 from node.faults import Fault
+from node.limiting import Buckets, Left
 from node.service import Service
-from protocol.errors import LimitError, UnauthorizedError, UsageError, ValijaError
+from protocol.errors import LimitError, TooManyError, UnauthorizedError, UsageError, ValijaError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Door = Callable[[web.Request], Caller]
@@ -30,6 +31,7 @@ ROOT: Final = "/api/v1"
 BODY_SECONDS: Final = 60
 _CHUNK: Final = 64 * 1024
 _CALLER: Final = web.RequestKey("caller", object)
+_LEFT: Final = web.RequestKey("left", Left)
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -37,9 +39,16 @@ _HEADERS: Final = {
 }
 
 
-def application(service: Service, door: Door, log: FilteringBoundLogger, routes: list[web.RouteDef]) -> web.Application:
-    """The API, where `door` tells who a request is from, or raises `UnauthorizedError`."""
-    app = web.Application(middlewares=[_refusing(log), _admitting(door)])
+def application(
+    service: Service,
+    door: Door,
+    log: FilteringBoundLogger,
+    routes: list[web.RouteDef],
+    buckets: Buckets | None = None,
+) -> web.Application:
+    """The API, where `door` tells who a request is from, or raises `UnauthorizedError`; tokens ask no faster than `buckets`."""
+    app = web.Application(middlewares=[_refusing(log), _admitting(door, buckets)])
+    app.on_response_prepare.append(_tell_pace)
     app[SERVICE] = service
     app.add_routes(routes)
     return app
@@ -48,7 +57,8 @@ def application(service: Service, door: Door, log: FilteringBoundLogger, routes:
 def by_socket(request: web.Request) -> Caller:
     """The door of the Unix socket: the file system let only the operator in; who shows a token is its desk here too."""
     shown = request.headers.get("Authorization")
-    return Operator() if shown is None else request.app[SERVICE].desks.caller(shown)
+    service = request.app[SERVICE]
+    return Operator() if shown is None else service.desks.caller(shown, service.now())
 
 
 def by_token(service: Service) -> Door:
@@ -56,7 +66,7 @@ def by_token(service: Service) -> Door:
 
     def door(request: web.Request) -> AtDesk:
         _check_site(request)
-        return service.desks.caller(request.headers.get("Authorization"))
+        return service.desks.caller(request.headers.get("Authorization"), service.now())
 
     return door
 
@@ -95,13 +105,23 @@ def _refusing(log: FilteringBoundLogger) -> Any:
     return refusing
 
 
-def _admitting(door: Door) -> Any:
+def _admitting(door: Door, buckets: Buckets | None) -> Any:
     @web.middleware
     async def admitting(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[_CALLER] = door(request)
+        request[_CALLER] = caller = door(request)
+        if buckets is not None and isinstance(caller, AtDesk):
+            request[_LEFT] = left = buckets.take(caller.token)
+            if left.wait_seconds:
+                raise TooManyError(f"again in {left.wait_seconds} s")
         return await handler(request)
 
     return admitting
+
+
+async def _tell_pace(request: web.Request, response: web.StreamResponse) -> None:
+    left = request.get(_LEFT)
+    if left is not None:
+        response.headers.update(left.headers)
 
 
 def caller_of(request: web.Request) -> Caller:

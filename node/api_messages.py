@@ -10,32 +10,21 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from node import api_answers as answers
 from node import api_requests, api_views, faults, problems
 from node.acceptance import Accepted
-from node.api import ROOT, SERVICE, answer, body_of, caller_of, parameter, refusal
+from node.api import SERVICE, answer, body_of, caller_of, parameter, refusal
 from node.api_requests import KEY_HEADER, Asked, Writer
 from node.desks import Caller
 from node.faults import FieldError
+from node.routes import AFTER, BEFORE, DESK, FROM, ID, LIMIT, Media, Parameter, Route, registered
+from node.scopes import Scope
 from protocol.errors import ValijaError
 
 NDJSON: Final = "application/x-ndjson"
 _ACCEPTED: Final = 202
 _LARGE: Final = 64 * 1024
 """A body that takes long enough to parse for other callers to notice is parsed beside the loop."""
-
-
-def routes() -> list[web.RouteDef]:
-    """The routes of this room."""
-    one = f"{ROOT}/messages/{{id}}"
-    return [
-        web.post(f"{ROOT}/messages", hand_in),
-        web.post(f"{ROOT}/messages:batch", hand_in_many),
-        web.get(f"{ROOT}/messages", inbox),
-        web.get(one, show),
-        web.post(f"{one}/withdraw", withdraw),
-        web.post(f"{one}/acknowledge", acknowledge),
-        web.get(f"{ROOT}/outbox", outbox),
-    ]
 
 
 async def hand_in(request: web.Request) -> web.Response:
@@ -150,3 +139,59 @@ async def acknowledge(request: web.Request) -> web.Response:
     message_id = await service.identify(request.match_info["id"], caller)
     action = await service.acknowledge(message_id, asked, caller, parameter(request, "from"))
     return answer({"id": api_views.show_message_id(message_id), "action": action}, _ACCEPTED)
+
+
+async def receipts(request: web.Request) -> web.Response:
+    """The newest signed receipt of each recipient of a message of ours, with what proves it; bytes in base64."""
+    service, caller = request.app[SERVICE], caller_of(request)
+    message_id = await service.identify(request.match_info["id"], caller)
+    return answer({"items": await service.receipts(message_id, caller)})
+
+
+# -- the table -----------------------------------------------------------------------------------------
+_SENDING: Final = (
+    *("unknown_recipient", "unknown_network", "recipient_suspended", "not_in_standing", "unknown_desk"),
+    *("unknown_message", "handling_forbids", "conflict", "limit_exceeded", "charter_expired"),
+)
+_KEY: Final = Parameter(
+    KEY_HEADER,
+    "Names this message for ever: the same again is the same message.  Required for a single message.",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    "header",
+)
+_BATCH: Final = Media(answers.BatchLine, NDJSON, has_lines=True)
+_LINES: Final = Media(api_requests.MessageRequest, NDJSON, has_lines=True)
+_LISTED: Final = (AFTER, BEFORE, LIMIT, DESK)
+
+TABLE: Final = (
+    Route(
+        *("POST", "/messages", hand_in, Scope.SEND, (Media(answers.Accepted),), _ACCEPTED),
+        asks=(Media(api_requests.MessageRequest), _LINES),
+        also=((200, (_BATCH,)),),
+        parameters=(_KEY,),
+        codes=_SENDING,
+    ),
+    Route(
+        *("POST", "/messages:batch", hand_in_many, Scope.SEND, (_BATCH,)),
+        asks=(_LINES,),
+        codes=("limit_exceeded",),
+    ),
+    Route("GET", "/messages", inbox, Scope.READ, (Media(answers.Page[answers.Received]),), parameters=_LISTED,
+          codes=("unknown_desk",)),
+    Route("GET", "/messages/{id}", show, Scope.READ, (Media(answers.ReceivedInFull | answers.SentInFull),),
+          parameters=(ID, FROM), codes=("unknown_message", "damaged")),
+    Route("GET", "/messages/{id}/receipts", receipts, Scope.READ, (Media(answers.Receipts),), parameters=(ID,),
+          codes=("unknown_message",)),
+    Route("POST", "/messages/{id}/withdraw", withdraw, Scope.SEND, (Media(answers.SentInFull),), _ACCEPTED,
+          parameters=(ID,), codes=("unknown_message", "too_late")),
+    Route("POST", "/messages/{id}/acknowledge", acknowledge, Scope.ACKNOWLEDGE, (Media(answers.Acknowledged),),
+          _ACCEPTED, asks=(Media(api_requests.AcknowledgeRequest),), is_body_required=False, parameters=(ID, FROM),
+          codes=("unknown_message", "unknown_desk", "damaged", "limit_exceeded")),
+    Route("GET", "/outbox", outbox, Scope.READ, (Media(answers.Page[answers.Sent]),), parameters=_LISTED,
+          codes=("unknown_desk",)),
+)  # fmt: skip
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this room."""
+    return registered(TABLE)

@@ -11,14 +11,16 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 from msgspec import Meta
 
+from node import api_answers as answers
 from node import faults
-from node.api import ROOT, SERVICE, answer, body_of, caller_of, parameter
-from node.api_requests import page_of, show_time
+from node.api import SERVICE, answer, body_of, caller_of, parameter
+from node.api_requests import DEFAULT_PAGE, page_of, read_time, show_time
 from node.api_views import View
 from node.desks import AtDesk, handle
 from node.event_views import Place
 from node.events import lines
-from node.service import Service
+from node.routes import AFTER, FROM, HANDLE, ID, LIMIT, OPERATORS, Media, Parameter, Route, registered
+from node.scopes import Scope
 from node.tables.desks import Token
 from node.vitals import session
 from protocol.errors import UsageError
@@ -30,22 +32,6 @@ SLOW_SECONDS: Final = 60
 _OK: Final = 200
 _CREATED: Final = 201
 _UNREADY: Final = 503
-
-
-def routes() -> list[web.RouteDef]:
-    """The routes of this room."""
-    return [
-        web.get(f"{ROOT}/events", events),
-        web.get(f"{ROOT}/members", members),
-        web.get(f"{ROOT}/networks", networks),
-        web.get(f"{ROOT}/status", status),
-        web.get(f"{ROOT}/search", search),
-        web.get(f"{ROOT}/threads/{{id}}", thread),
-        web.get(f"{ROOT}/desks", desks),
-        web.post(f"{ROOT}/desks", add_desk),
-        web.post(f"{ROOT}/tokens", add_token),
-        web.delete(f"{ROOT}/tokens/{{handle}}", revoke_token),
-    ]
 
 
 def health() -> list[web.RouteDef]:
@@ -66,11 +52,18 @@ async def readyz(request: web.Request) -> web.Response:
 
 # -- events --------------------------------------------------------------------------------------------
 async def events(request: web.Request) -> web.StreamResponse:
-    """Server-sent events behind `Last-Event-ID` or `after`, or from now on; they go on until the caller leaves."""
+    """Events behind `Last-Event-ID` or `after`: as a stream that goes on, from now on where neither is given.
+
+    Who accepts JSON and no stream is given a page, from the first event on where no cursor is given.
+    """
     service, caller = request.app[SERVICE], caller_of(request)
     shown = request.headers.get("Last-Event-ID") or parameter(request, "after")
+    accepted = request.headers.get("Accept", "")
+    if "application/json" in accepted and "text/event-stream" not in accepted:
+        limit = page_of({"limit": parameter(request, "limit") or str(DEFAULT_PAGE)}).limit
+        return answer(await service.events(_place(shown) if shown else Place(0), limit, caller))
     # Before the first byte goes out: whoever sees the stream begin sees everything that happens afterwards.
-    after = Place.read(shown) if shown else await service.feed.now()
+    after = _place(shown) if shown else await service.feed.now()
     async with sse_response(request) as response, aclosing(service.feed.follow(after)) as batches:
         async for batch in batches:
             data = lines(batch, lambda each: each.is_for(caller, service.writer.desk))
@@ -79,6 +72,13 @@ async def events(request: web.Request) -> web.StreamResponse:
                 async with asyncio.timeout(SLOW_SECONDS):
                     await response.write(data)
     return response
+
+
+def _place(shown: str) -> Place:
+    try:
+        return Place.read(shown)
+    except UsageError as error:
+        raise faults.parameter("after", error.detail) from None
 
 
 # -- the association -----------------------------------------------------------------------------------
@@ -115,13 +115,19 @@ async def thread(request: web.Request) -> web.Response:
 
 
 # -- desks ---------------------------------------------------------------------------------------------
-class _NewDesk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NewDesk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A desk to make."""
+
     name: Annotated[str, Meta(max_length=64)]
 
 
-class _NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A token to make: of which desk, what it is called, what it is good for, and until when (for ever if null)."""
+
     desk: Annotated[str, Meta(max_length=64)]
     label: str = ""
+    scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=len(Scope))] = tuple(Scope)
+    expires_at: answers.Time | None = None
 
 
 async def desks(request: web.Request) -> web.Response:
@@ -141,37 +147,36 @@ def _token(token: Token) -> View:
     return {
         "handle": handle(token),
         "label": token.label,
+        "scopes": token.scopes.split(),
         "created_at": show_time(token.created_at),
+        "expires_at": None if token.expires_at is None else show_time(token.expires_at),
         "revoked_at": revoked,
     }
 
 
 async def add_desk(request: web.Request) -> web.Response:
     """Make a desk."""
-    service = _operators(request)
-    asked: _NewDesk = _form(await body_of(request, MAX_FORM_BYTES), _NewDesk)
+    service = request.app[SERVICE]
+    asked: NewDesk = _form(await body_of(request, MAX_FORM_BYTES), NewDesk)
     await service.add_desk(asked.name)
     return answer({"name": asked.name}, _CREATED)
 
 
 async def add_token(request: web.Request) -> web.Response:
     """Make a token of a desk; its text is shown here and never again."""
-    service = _operators(request)
-    asked: _NewToken = _form(await body_of(request, MAX_FORM_BYTES), _NewToken)
-    fresh = await service.add_token(asked.desk, asked.label)
+    service = request.app[SERVICE]
+    asked: NewToken = _form(await body_of(request, MAX_FORM_BYTES), NewToken)
+    expires_at = read_time("expires_at", asked.expires_at)
+    if expires_at is not None and expires_at <= service.now():
+        raise faults.field("expires_at", "expires_at is past")
+    fresh = await service.add_token(asked.desk, asked.label, asked.scopes, expires_at)
     return answer(_token(fresh.token) | {"desk": asked.desk, "token": fresh.text}, _CREATED)
 
 
 async def revoke_token(request: web.Request) -> web.Response:
     """End a token, named by its handle."""
-    token = await _operators(request).revoke_token(request.match_info["handle"])
+    token = await request.app[SERVICE].revoke_token(request.match_info["handle"])
     return answer(_token(token) | {"desk": token.desk})
-
-
-def _operators(request: web.Request) -> Service:
-    service = request.app[SERVICE]
-    service.require_operator(caller_of(request))
-    return service
 
 
 def _form(data: bytes, kind: type[T]) -> T:
@@ -181,3 +186,30 @@ def _form(data: bytes, kind: type[T]) -> T:
         raise faults.misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UsageError("the body is not the JSON object expected") from None
+
+
+# -- the table -----------------------------------------------------------------------------------------
+_STREAM: Final = Media(str, "text/event-stream")
+_LAST: Final = Parameter("Last-Event-ID", "As `after`; browsers send it.", {"type": "string"}, "header")
+_WORDS: Final = Parameter("q", "Words to look for, or part of a case reference.", {"type": "string"}, is_required=True)
+
+TABLE: Final = (
+    Route("GET", "/events", events, Scope.EVENTS, (_STREAM, Media(answers.Events)), parameters=(AFTER, LIMIT, _LAST)),
+    Route("GET", "/members", members, Scope.READ, (Media(answers.Members),)),
+    Route("GET", "/networks", networks, Scope.READ, (Media(answers.Networks),)),
+    Route("GET", "/status", status, None, (Media(answers.Status),)),
+    Route("GET", "/search", search, Scope.READ, (Media(answers.Found),), parameters=(_WORDS, LIMIT)),
+    Route("GET", "/threads/{id}", thread, Scope.READ, (Media(answers.Thread),), parameters=(ID, FROM),
+          codes=("unknown_message", "damaged")),
+    Route("GET", "/desks", desks, None, (Media(answers.Desks),)),
+    Route("POST", "/desks", add_desk, OPERATORS, (Media(answers.DeskName),), _CREATED, asks=(Media(NewDesk),),
+          codes=("already_exists", "limit_exceeded")),
+    Route("POST", "/tokens", add_token, OPERATORS, (Media(answers.FreshToken),), _CREATED, asks=(Media(NewToken),),
+          codes=("unknown_desk", "limit_exceeded")),
+    Route("DELETE", "/tokens/{handle}", revoke_token, OPERATORS, (Media(answers.NamedToken),), parameters=(HANDLE,)),
+)  # fmt: skip
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this room."""
+    return registered(TABLE)

@@ -161,7 +161,9 @@ def message_of(asked: MessageRequest, key: str | None, caller: Caller, writer: W
         content = to_json(_content(asked, named.shown, origin, caller))
     except (PeerError, UsageError) as error:
         raise _of_content(error, asked) from None
-    request = Request(desk, key, content, named.members, named.networks, _time(asked.expires_at), origin)
+    request = Request(
+        desk, key, content, named.members, named.networks, read_time("expires_at", asked.expires_at), origin
+    )
     forwarded = None if asked.forward_of is None else Forwarded(_forwarded(asked.forward_of), asked.handling)
     return Asked(request, named.addresses, forwarded)
 
@@ -278,15 +280,16 @@ def _content(asked: MessageRequest, to: tuple[str, ...], origin: Origin, caller:
     )
 
 
-def _time(written: str | None) -> int | None:
+def read_time(field: str, written: str | None) -> int | None:
+    """The Unix seconds of a time of RFC 3339; None where none is given.  `UsageError` naming the field."""
     if written is None:
         return None
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
-        raise faults.field("expires_at", "expires_at is no time of RFC 3339") from None
+        raise faults.field(field, f"{field} is no time of RFC 3339") from None
     if at.tzinfo is None:
-        raise faults.field("expires_at", "expires_at names no time zone")
+        raise faults.field(field, f"{field} names no time zone")
     return int(at.timestamp())
 
 

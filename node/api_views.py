@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -15,6 +16,7 @@ from node.status import Delivery, SignedReceipt
 from node.store import Transaction
 from node.tables import evidence, finding, inbox
 from node.tables.finding import Arrival, Sent
+from protocol.codec import encode
 from protocol.errors import StandingError, UnknownMemberError
 from protocol.messages.receipts import Action, HandedOver, VoidReason
 from protocol.names import MESSAGE_ID_BYTES, MessageId, Party, show_id
@@ -185,6 +187,25 @@ def receipt(signed: SignedReceipt) -> View:
         "certificate": show_id("stm", signed.manifest.certificate),
         "link": [*signed.link.incarnation.value(), signed.link.first_seq],
     }
+
+
+def receipt_in_full(shown_id: str, told: Delivery, signed: SignedReceipt) -> View:
+    """The receipt behind a delivery, with everything that proves who signed it; bytes in base64."""
+    recipient = told.party.member if told.party else None
+    about = {"message": shown_id, "recipient": recipient, "state": told.state}
+    return about | receipt(signed) | {"proof": _proof_of(signed)}
+
+
+def _proof_of(signed: SignedReceipt) -> View:
+    parts = {
+        "body": signed.body.signed_part,
+        "salt": signed.body.salt,
+        "manifest": signed.manifest.raw,
+        "link": signed.link.raw,
+        "leaf_proof": evidence.proof_bytes(signed.proof),
+        "batch": encode(signed.batch.value()),
+    }
+    return {name: base64.b64encode(raw).decode("ascii") for name, raw in parts.items()} | {"place": signed.place}
 
 
 def _answer(tx: Transaction, where: tuple[int, int]) -> View:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
@@ -9,7 +11,10 @@ import click
 from node import terminal
 from node.client import NodeClient, segment
 from node.console import answer, strong, with_client
+from node.scopes import Scope
 
+_SPAN: Final = re.compile(r"([1-9][0-9]{0,4})([dh])")
+_SPANS: Final = {"d": timedelta(days=1), "h": timedelta(hours=1)}
 _KEEP: Final = "Keep it where only that system reads it: it is shown this once, and `desk revoke` ends it."
 
 
@@ -39,17 +44,40 @@ def _lines(told: dict[str, Any]) -> list[Any]:
 
 
 def _token(told: dict[str, Any]) -> str:
-    state = f"revoked {told['revoked_at']}" if told["revoked_at"] else "in force"
-    return f"  {told['handle']}  {told['created_at']}  {state}  {terminal.plain(told['label'])}".rstrip()
+    ends = f"until {told['expires_at']}" if told["expires_at"] else "in force"
+    state = f"revoked {told['revoked_at']}" if told["revoked_at"] else ends
+    scopes = ",".join(told["scopes"])
+    return f"  {told['handle']}  {told['created_at']}  {state}  {scopes}  {terminal.plain(told['label'])}".rstrip()
+
+
+def _until(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The time that is so far from now; None for none."""
+    if value is None:
+        return None
+    found = _SPAN.fullmatch(value)
+    if found is None:
+        raise click.BadParameter("a number of days or hours, such as 90d or 12h")
+    return (datetime.now(UTC) + int(found[1]) * _SPANS[found[2]]).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @desk.command("token")
 @click.argument("name")
 @click.option("--label", default="", help="What it is for, at most 64 characters.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(list(Scope)),
+    multiple=True,
+    help="What it is good for; by default everything.",
+)
+@click.option(
+    "--expires", default=None, callback=_until, help="How long it is good for: 90d, 12h; by default for ever."
+)
 @with_client
-def make_token(client: NodeClient, name: str, *, label: str) -> None:
+def make_token(client: NodeClient, name: str, *, label: str, scopes: tuple[str, ...], expires: str | None) -> None:
     """Make a token for the desk NAME, and show it this once."""
-    made = client.post("tokens", {"desk": name, "label": label})
+    wanted = list(scopes or Scope)
+    made = client.post("tokens", {"desk": name, "label": label, "scopes": wanted, "expires_at": expires})
     answer(made, [made["token"], f"The token {made['handle']} of the desk {made['desk']}.  {_KEEP}"])
 
 

@@ -46,11 +46,16 @@ class Hub(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The address for case systems, `host:port`; empty: the Unix socket alone.  TLS files in PEM form."""
+    """The address for case systems, `host:port`; empty: the Unix socket alone.  TLS files in PEM form.
+
+    Each token may ask `requests_per_second` in the long run, and `request_burst` at once.
+    """
 
     listen: str = ""
     tls_certificate: str = ""
     tls_key: str = ""
+    requests_per_second: int = 2_000
+    request_burst: int = 10_000
 
 
 class NodeConfig(msgspec.Struct, frozen=True):
@@ -160,6 +165,8 @@ def _mistakes(config: NodeConfig) -> list[str]:
         found.append(_caught(hub_url, config.hub.url))
     found.append(_proxy_mistake(config.hub.proxy))
     found.append(_caught(listen_address, config.api.listen) or _listen_mistake(config.api))
+    if config.api.requests_per_second < 1 or config.api.request_burst < 1:
+        found.append("api.requests_per_second and api.request_burst are at least 1")
     found += _web_mistakes(config.web)
     return [mistake for mistake in found if mistake]
 
@@ -232,6 +239,9 @@ url = "{url}"
 # listen = ""
 # tls_certificate = ""
 # tls_key = ""
+# How many requests each token may make in a second, in the long run and at once.
+# requests_per_second = 2000
+# request_burst = 10000
 
 [web]
 # Where people open their pages: 127.0.0.1:8451.  Empty: nowhere.  Any other address than loopback needs the two

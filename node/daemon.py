@@ -41,6 +41,7 @@ from node.events import Feed
 from node.founding import Custody, open_custody, read_anchor
 from node.hubline import HubLine, choose_proxy
 from node.indexing import Indexer
+from node.limiting import Buckets, Pace
 from node.rounds import Rounds
 from node.service import Service
 from node.sockets import unix_socket
@@ -247,14 +248,15 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     service, log = daemon.service, daemon.log
     rooms = (api_backup.routes(home, custody.archive_key), api_people.routes(lambda: daemon.pages), api_node.health())
     own = [route for room in rooms for route in room]
-    runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *own]), parts)
+    buckets = Buckets(Pace(config.api.request_burst, config.api.requests_per_second), time.monotonic)
+    runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *own], buckets), parts)
     await web.SockSite(runner, unix_socket(home.socket)).start()
     parts.callback(home.socket.unlink, missing_ok=True)
     await _open_pages(home, config, daemon, parts)
     address = settings.listen_address(config.api.listen)
     if address is None:
         return
-    runner = await _runner(api.application(service, api.by_token(service), log, _routes()), parts)
+    runner = await _runner(api.application(service, api.by_token(service), log, _routes(), buckets), parts)
     context = settings.tls_context(home, config.api)
     listening = _listen(address)
     await web.SockSite(runner, listening, ssl_context=context).start()

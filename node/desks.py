@@ -2,7 +2,7 @@
 
 A token is 32 random bytes behind a prefix that secret scanners can look for.  It is shown once; the archive keeps
 its SHA-256, which is enough for what nobody can guess.  The tokens in force are held in memory, so that a request
-costs no query.
+costs no query.  A token is good for its scopes, and until it expires or is revoked.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
+from node.scopes import ALL_SCOPES, Scope
 from node.store import Transaction
 from node.tables import desks as table
 from node.tables.desks import Token
@@ -35,9 +37,11 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class AtDesk:
-    """A system that showed the token of this desk, and sees what belongs to it."""
+    """A system that showed the token of this desk, and sees what belongs to it; `token` is the token's handle."""
 
     desk: str
+    scopes: frozenset[Scope] = ALL_SCOPES
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,27 @@ class FreshToken:
     text: str = field(repr=False)
 
 
-def draw_token(desk: str, label: str, now: int) -> FreshToken:
-    """A fresh token, not stored yet; `now` is Unix seconds.  `UsageError` for a label over 64 characters."""
+def draw_token(
+    desk: str, label: str, now: int, scopes: Iterable[Scope] = ALL_SCOPES, expires_at: int | None = None
+) -> FreshToken:
+    """A fresh token, not stored yet; `now` and `expires_at` are Unix seconds.
+
+    `UsageError` for a label over 64 characters.
+    """
     if len(label) > MAX_LABEL_CHARS:
         raise UsageError(f"a label of {len(label)} characters, at most {MAX_LABEL_CHARS}")
     text = PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).decode("ascii").rstrip("=")
-    return FreshToken(Token(_hash(text), desk, label, now, None), text)
+    return FreshToken(Token(_hash(text), desk, label, now, None, _written(scopes), expires_at), text)
+
+
+def scopes_of(token: Token) -> frozenset[Scope]:
+    """What the token is good for."""
+    return frozenset(Scope(each) for each in token.scopes.split())
+
+
+def _written(scopes: Iterable[Scope]) -> str:
+    wanted = set(scopes)
+    return " ".join(each for each in Scope if each in wanted)
 
 
 def handle(token: Token) -> str:
@@ -87,13 +106,17 @@ class Desks:
     def __init__(self, tx: Transaction) -> None:
         """What the archive holds."""
         self.names: frozenset[str] = frozenset()
-        self._tokens: dict[bytes, Token] = {}
+        self._tokens: dict[bytes, tuple[Token, AtDesk]] = {}
         self.refresh(tx)
 
     def refresh(self, tx: Transaction) -> None:
         """Afterwards this is what the archive holds again."""
         self.names = frozenset(table.desks(tx))
-        self._tokens = {token.hash: token for token in table.tokens(tx) if token.revoked_at is None}
+        self._tokens = {
+            token.hash: (token, AtDesk(token.desk, scopes_of(token), handle(token)))
+            for token in table.tokens(tx)
+            if token.revoked_at is None
+        }
 
     def require(self, desk: str) -> str:
         """The same name, if there is such a desk; else `UnknownDeskError`."""
@@ -101,17 +124,22 @@ class Desks:
             raise UnknownDeskError(desk)
         return desk
 
-    def caller(self, authorization: str | None) -> AtDesk:
-        """Who shows this `Authorization` header; `UnauthorizedError` for none, another scheme or an unknown token."""
+    def caller(self, authorization: str | None, now: float) -> AtDesk:
+        """Who shows this `Authorization` header at `now` (Unix seconds).
+
+        `UnauthorizedError` for none, another scheme, and a token that is unknown or over.
+        """
         scheme, _, text = (authorization or "").strip().partition(" ")
         text = text.strip()
         if scheme.lower() != "bearer" or not text.startswith(PREFIX):
             raise UnauthorizedError
         hashed = _hash(text)
-        token = self._tokens.get(hashed)
-        if token is None or not hmac.compare_digest(token.hash, hashed):
+        token, caller = self._tokens.get(hashed, (None, None))
+        if token is None or caller is None or not hmac.compare_digest(token.hash, hashed):
             raise UnauthorizedError
-        return AtDesk(token.desk)
+        if token.expires_at is not None and now >= token.expires_at:
+            raise UnauthorizedError("it has expired")
+        return caller
 
 
 # -- changes, each in a transaction ----------------------------------------------------------------------

@@ -57,6 +57,12 @@ class Rendered(Record, frozen=True, gc=False):
     desks: frozenset[str]
     data: bytes
 
+    def view(self) -> View:
+        """The same as a page carries it: `id`, `type` and `data`."""
+        # Kept as the line of a stream, which is asked for far more often.
+        name, _, data = self.data.partition(b"\nevent: ")[2].partition(b"\ndata: ")
+        return {"id": str(self.place), "type": name.decode("ascii"), "data": msgspec.Raw(data[:-2])}
+
     def is_for(self, caller: Caller, default_desk: str) -> bool:
         """Whether this caller sees it; what is for no desk by name is the default desk's."""
         own = desks_of(caller)

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 KEPT: Final = 4_096
 ROWS_A_READ: Final = 256
+READS_A_PAGE: Final = 16
 
 
 class Read(Protocol):
@@ -94,6 +95,25 @@ class Feed:
                     yield batch
         finally:
             self._followers -= 1
+
+    async def page(
+        self, after: Place, limit: int, sees: Callable[[Rendered], bool]
+    ) -> tuple[list[Rendered], Place, bool]:
+        """At most `limit` events behind `after` that are seen, where the next page begins, and whether there may be more.
+
+        A page may be empty and have more behind it: so much of the archive is read for one, and no more.
+        """
+        found: list[Rendered] = []
+        for _read in range(READS_A_PAGE):
+            after_row = after.row if after.part == LAST_PART else after.row - 1
+            rows, told = await self._read(lambda tx, row=after_row: self._rendered(tx, row))  # type: ignore[misc]
+            found += [each for each in told if each.place > after and sees(each)]
+            if len(found) > limit:
+                return found[:limit], found[limit - 1].place, True
+            after = max(after, Place(rows[-1].id)) if rows else after
+            if len(rows) < ROWS_A_READ:
+                return found, after, False
+        return found, after, True
 
     async def _next(self, at: Place) -> tuple[Place, list[Rendered]]:
         if at < Place(self._behind_row):

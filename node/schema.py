@@ -169,9 +169,7 @@ def people(db: Database) -> None:
 @steps()
 def lasting(db: Database) -> None:
     """What costs the same in an archive of years: which receipts nobody released yet, and rarer merges of the index."""
-    db.execute(
-        "CREATE INDEX link_unreleased ON link (peer, incarnation, first_seq) WHERE state = 1 AND kind IN (2, 4)"
-    )
+    db.execute("CREATE INDEX link_unreleased ON link (peer, incarnation, first_seq) WHERE state = 1 AND kind IN (2, 4)")
     db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8)")
 
 
@@ -198,3 +196,10 @@ def leaner(db: Database) -> None:
     """Indexes by which nothing is looked for, each a page more to encrypt at every commit."""
     for index in ("inlink_series", "attestation_link", "owed_due"):
         db.execute(f"DROP INDEX {index}")
+
+
+@steps()
+def scoped(db: Database) -> None:
+    """What a token is good for, and until when; those made before are good for everything, and for ever."""
+    db.execute("ALTER TABLE token ADD COLUMN scopes TEXT NOT NULL DEFAULT 'read send acknowledge events webhooks'")
+    db.execute("ALTER TABLE token ADD COLUMN expires_at INTEGER")

@@ -6,7 +6,7 @@ A desk is a wall: whatever a caller may not see is unknown to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,11 +20,13 @@ from node.api_views import View
 from node.context import Context
 from node.desks import AtDesk, Caller, Colleague, Desks, FreshToken, Operator, desks_of
 from node.engine import Engine
+from node.event_views import Place
 from node.events import Feed
 from node.handling import check_forward
 from node.paging import gather
 from node.reach import resolve
 from node.rounds import Rounds
+from node.scopes import ALL_SCOPES, Scope
 from node.search import Box, Hit
 from node.store import Store, Transaction
 from node.tables import evidence, finding
@@ -227,6 +229,26 @@ class Service:
 
         return await self.read(job)
 
+    async def receipts(self, message_id: MessageId, caller: Caller) -> list[View]:
+        """The newest signed receipt of each recipient, with its proof; `UnknownMessageError` for what is not its desk's own."""
+        shown = api_views.show_message_id(message_id)
+
+        def job(tx: Transaction) -> list[View]:
+            self._find(tx, message_id, caller, self.writer.member)
+            told = delivery_status.deliveries(tx, message_id, int(self.now()))
+            return [
+                api_views.receipt_in_full(shown, each, delivery_status.signed_receipt(tx, each.receipt))
+                for each in told
+                if each.receipt
+            ]
+
+        return await self.read(job)
+
+    async def events(self, after: Place, limit: int, caller: Caller) -> View:
+        """A page of the events behind `after` that the caller sees."""
+        found, reached, more = await self.feed.page(after, limit, lambda each: each.is_for(caller, self.writer.desk))
+        return {"items": [each.view() for each in found], "next": str(reached), "more": more}
+
     async def inbox(self, page: Page, caller: Caller, desk: str | None) -> View:
         """A page of what was received, in archive order, or the newest first if `before` is asked."""
         chosen = self._chosen(caller, desk)
@@ -359,9 +381,11 @@ class Service:
         """Make a desk; raises what `desks.add` does."""
         await self._change(lambda tx: desks.add(tx, name, int(self.now())))
 
-    async def add_token(self, desk: str, label: str) -> FreshToken:
+    async def add_token(
+        self, desk: str, label: str, scopes: Iterable[Scope] = ALL_SCOPES, expires_at: int | None = None
+    ) -> FreshToken:
         """Make a token, shown this once; `UnknownDeskError`, `UsageError` for a long label."""
-        fresh = desks.draw_token(desk, label, int(self.now()))
+        fresh = desks.draw_token(desk, label, int(self.now()), scopes, expires_at)
         await self._change(lambda tx: desks.add_token(tx, fresh))
         return fresh
 

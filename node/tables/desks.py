@@ -9,13 +9,18 @@ from node.store import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token: the SHA-256 hash of its text, whose it is, what it is called, and its times (Unix seconds)."""
+    """One token: the SHA-256 hash of its text, whose it is, what it is called, and its times (Unix seconds).
+
+    `scopes` are words with a space between; a token without `expires_at` is good until it is revoked.
+    """
 
     hash: bytes
     desk: str
     label: str
     created_at: int
     revoked_at: int | None
+    scopes: str
+    expires_at: int | None
 
 
 def add_desk(tx: Transaction, name: str, at: int) -> None:
@@ -31,8 +36,8 @@ def desks(tx: Transaction) -> dict[str, int]:
 def add_token(tx: Transaction, token: Token) -> None:
     """Afterwards this token is valid."""
     tx.run(
-        "INSERT INTO token (hash, desk, label, created_at, revoked_at) VALUES (?, ?, ?, ?, NULL)",
-        (token.hash, token.desk, token.label, token.created_at),
+        "INSERT INTO token (hash, desk, label, created_at, scopes, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (token.hash, token.desk, token.label, token.created_at, token.scopes, token.expires_at),
     )
 
 
@@ -43,5 +48,7 @@ def revoke_token(tx: Transaction, hashed: bytes, at: int) -> None:
 
 def tokens(tx: Transaction) -> list[Token]:
     """All tokens ever made, oldest first."""
-    rows = tx.all("SELECT hash, desk, label, created_at, revoked_at FROM token ORDER BY created_at, hash")
+    rows = tx.all(
+        "SELECT hash, desk, label, created_at, revoked_at, scopes, expires_at FROM token ORDER BY created_at, hash"
+    )
     return [Token(*row) for row in rows]

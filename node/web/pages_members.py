@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from typing import Any
-
 import msgspec
 from aiohttp import web
 
@@ -95,17 +92,7 @@ async def export_receipt(request: web.Request) -> web.Response:
     """A receipt with everything that proves who signed it, as JSON with bytes in base64."""
     delivery, signed = await _receipt(request)
     shown = request.match_info["id"]
-    told: View = {"message": shown, "state": delivery.state, **api_views.receipt(signed), "proof": _proof(signed)}
+    told: View = api_views.receipt_in_full(shown, delivery, signed)
     name = f"{shown}-{request.match_info['member']}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return web.Response(body=msgspec.json.encode(told), content_type="application/json", headers=headers)
-
-
-def _proof(signed: SignedReceipt) -> dict[str, Any]:
-    parts = {
-        "body": signed.body.signed_part,
-        "salt": signed.body.salt,
-        "manifest": signed.manifest.raw,
-        "link": signed.link.raw,
-    }
-    return {name: base64.b64encode(raw).decode("ascii") for name, raw in parts.items()} | {"place": signed.place}

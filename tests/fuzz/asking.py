@@ -148,7 +148,7 @@ def node_parsers(data: bytes) -> None:
         case _:
             place = refused_or(lambda: Place.read(text), USAGE)
             require(place is None or Place.read(str(place)) == place, "an event's id written otherwise")
-            refused_or(lambda: _nodes()[0].node.store.run(Desks).caller(text), USAGE)
+            refused_or(lambda: _nodes()[0].node.store.run(Desks).caller(text, 0.0), USAGE)
 
 
 def _batch(data: bytes) -> list[Any]:
