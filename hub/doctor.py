@@ -21,7 +21,7 @@ from hub.config import Home, HubConfig, load, tls_context
 from hub.core import NOT_INSTALLED, founding_statement
 from hub.identity import CharterSigner, HubKeys
 from hub.log import Log
-from hub.sqlite_check import damage, looking
+from hub.sqlite_check import altered, damage, looking
 from hub.sqlite_store import SCHEMA, store_version
 from hub.store import Transaction
 from keys.home import resolve
@@ -30,10 +30,11 @@ from keys.times import show_time
 from protocol.errors import ConfigError, HomeMissingError, NotRunningError, StoreError, ValijaError
 from protocol.limits import DAY_SECONDS, MIB
 from protocol.merkle import leaf_hash, root
+from protocol.names import show_id
 from protocol.trust.checkpoint import LogKey
 from protocol.trust.notes import Note
-from protocol.trust.registry import Entry
-from protocol.trust.statements import Charter, SignedStatement, StatementType
+from protocol.trust.registry import Entry, Registry
+from protocol.trust.statements import Charter, SignedStatement, StatementType, statement_hash
 
 _GIB: Final = 1024 * MIB
 _FEW_BYTES: Final = 2 * _GIB
@@ -45,6 +46,7 @@ _TLS_DAYS: Final = 14
 _CLOCK_SECONDS: Final = 60
 _OLD_SECONDS: Final = 7 * DAY_SECONDS
 _CONNECT_SECONDS: Final = 3.0
+_NAMED: Final = 5
 
 
 class Level(StrEnum):
@@ -163,18 +165,52 @@ def _store(visit: Visit) -> Iterator[Row]:
               "stop the hub, and put the newest backup back: valija-hub restore")  # fmt: skip
 
 
+def _items(visit: Visit) -> Iterator[Row]:
+    """What waits is what was accepted, bit for bit."""
+    path = visit.home.database
+    if not path.exists() or (path.stat().st_size > _SHALLOW_BYTES and not visit.deep):
+        return
+    keys = HubKeys.load(visit.home, visit.config, visit.environment)
+    with looking(path) as tx:
+        found = list(altered(tx, _replayed(tx, keys)))
+    if not found:
+        yield ok("items", "everything that waits is what was accepted")
+        return
+    named = ", ".join(
+        f"{show_id('env', each.envelope_id)} ({each.part}) from {each.sender} to {each.recipient}"
+        for each in found[:_NAMED]
+    )
+    yield Row("items", Level.PROBLEM, f"{len(found)} that wait are altered: {named}",
+              "their recipients refuse them; their senders seal them again, at the latest when they expire",
+              "check disk and memory of this machine; nothing is lost while their senders' nodes stand")  # fmt: skip
+
+
+def _replayed(tx: Transaction, keys: HubKeys) -> Registry:
+    first = founding_statement(tx)
+    if first is None:
+        raise ConfigError(NOT_INSTALLED)
+    return Log.load(tx, first.association, CharterSigner(keys)).registry
+
+
 def _log(visit: Visit) -> Iterator[Row]:
     """The log in the store is the one that its checkpoint signs, and its times are not ahead of the clock."""
     if not visit.home.database.exists():
         return
     with looking(visit.home.database) as tx:
         key, entries, note = _log_key(tx), tx.entries(0, tx.log_size()), tx.checkpoint()
+        missing = [index for index, entry in enumerate(entries) if not _is_whole(tx, entry)]
     if note is None:
         raise StoreError("no checkpoint is kept")
-    signed = key.open(Note.parse(note))
-    if (signed.checkpoint.size, signed.checkpoint.root) != (len(entries), root([leaf_hash(each) for each in entries])):
-        yield Row("log", Level.PROBLEM, "the log is not what its signed checkpoint says", "the hub does not start",
-                  "restore a backup; every member holds a copy of the log")  # fmt: skip
+    try:
+        signed = key.open(Note.parse(note))
+    except ValijaError as error:
+        yield _bad_log(f"its checkpoint does not verify: {error}")
+        return
+    said = (signed.checkpoint.size, signed.checkpoint.root)
+    if missing:
+        yield _bad_log(f"the statement of entry {missing[0]} is not what was logged")
+    elif said != (len(entries), root([leaf_hash(each) for each in entries])):
+        yield _bad_log("the log is not what its signed checkpoint says")
     else:
         yield ok("log", f"{len(entries)} entries, as the checkpoint says")
     newest = max(Entry.parse(entries[-1]).logged_at, signed.cosignature.timestamp)
@@ -183,6 +219,17 @@ def _log(visit: Visit) -> Iterator[Row]:
                   "envelopes expire late and nodes refuse the session", "correct the clock of this machine")  # fmt: skip
     else:
         yield ok("clock", f"past the newest log entry, {show_time(newest)}")
+
+
+def _bad_log(found: str) -> Row:
+    remedy = "restore a backup; every member holds a copy of the log"
+    return Row("log", Level.PROBLEM, found, "the hub does not start", remedy)
+
+
+def _is_whole(tx: Transaction, entry: bytes) -> bool:
+    wanted = Entry.parse(entry).hash
+    raw = tx.statement(wanted)
+    return raw is not None and statement_hash(raw) == wanted
 
 
 def _log_key(tx: Transaction) -> LogKey:
@@ -220,10 +267,7 @@ def _ends(visit: Visit) -> tuple[int | None, int]:
         return visit.status["certificate_not_after"], visit.status["charter_expires_at"]
     keys = HubKeys.load(visit.home, visit.config, visit.environment)
     with looking(visit.home.database) as tx:
-        first = founding_statement(tx)
-        if first is None:
-            raise ConfigError(NOT_INSTALLED)
-        registry = Log.load(tx, first.association, CharterSigner(keys)).registry
+        registry = _replayed(tx, keys)
     own = keys.certificates(registry, visit.now)
     return (own[0].not_after if own else None), registry.charter.expires_at
 
@@ -302,4 +346,4 @@ def _queues(visit: Visit) -> Iterator[Row]:
         yield ok("mailboxes", f"{sum(each['queued'] for each in members)} items wait")
 
 
-_CHECKS: Final = (_keys, _tls, _version, _store, _log, _runways, _backup, _disk, _running, _queues)
+_CHECKS: Final = (_keys, _tls, _version, _store, _log, _items, _runways, _backup, _disk, _running, _queues)

@@ -61,6 +61,11 @@ class SqliteBase:
     def _many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         self._connection.executemany(sql, rows)
 
+    @translated
+    def rows(self, sql: str, *values: object) -> Iterator[Any]:
+        """The rows of one more question, for whoever looks from outside; they are fetched as they are taken."""
+        return iter(self._connection.execute(sql, values))
+
     @property
     def alive(self) -> bool:
         """Whether SQLite still holds the transaction; a full disk makes it undo all."""

@@ -13,6 +13,7 @@ from node.tables.inbox import Aside
 from protocol.errors import OpenError, PeerError, UnknownMemberError, ValijaError
 from protocol.messages.envelope import Attestation, AttestationData, Core, Slot
 from protocol.messages.receipts import Rejected, Unopened
+from protocol.names import EnvelopeId, Party
 
 
 def claimed_sender(core: bytes) -> str:
@@ -28,7 +29,7 @@ def ask_again(ctx: Context, item: Aside, error: OpenError) -> None:
     # The checks before it passed: core and slot are in form, and the hub accepted this envelope for us.
     core, slot = Core.from_bytes(item.core), Slot.from_bytes(item.slot)
     receipt = Unopened(ctx.second, core.id, slot.link_leaf, slot.prekey_hash, core.ciphertext_digest, error.code)
-    _owe_if_member(ctx, core, receipt.encode())
+    _owe_if_member(ctx, core.sender, core.id, receipt.encode())
     state.alarm(ctx.tx, ctx.second, error.code, core.sender.member)
 
 
@@ -41,11 +42,19 @@ def refuse(ctx: Context, item: Aside, attestation: Attestation, error: ValijaErr
         leaf = AttestationData.from_bytes(attestation.data).link_leaf
     except PeerError:
         return  # it names no envelope that anybody could be answered about
-    _owe_if_member(ctx, core, Rejected(ctx.second, core.id, leaf, error.code).encode())
+    refused = _accepted_id(ctx, attestation) or core.id
+    _owe_if_member(ctx, core.sender, refused, Rejected(ctx.second, refused, leaf, error.code).encode())
 
 
-def _owe_if_member(ctx: Context, core: Core, body: bytes) -> None:
-    sender = core.sender
+def _accepted_id(ctx: Context, attestation: Attestation) -> EnvelopeId | None:
+    """Which envelope the hub proves that it accepted: a core that its disk altered has another id, unknown to its sender."""
+    try:
+        return attestation.verify(ctx.registry, ctx.verified).envelope_id
+    except ValijaError:
+        return None
+
+
+def _owe_if_member(ctx: Context, sender: Party, envelope_id: EnvelopeId, body: bytes) -> None:
     if sender.association != ctx.registry.association or sender == ctx.identity.me:
         return
     try:
@@ -53,4 +62,4 @@ def _owe_if_member(ctx: Context, core: Core, body: bytes) -> None:
     except UnknownMemberError:
         return
     peer = peers.meet(ctx.tx, sender)
-    owed.owe(ctx.tx, peer.id, core.id, body, 1, ctx.now)
+    owed.owe(ctx.tx, peer.id, envelope_id, body, 1, ctx.now)

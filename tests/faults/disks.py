@@ -24,6 +24,7 @@ MIB: Final = 1024 * KIB
 _BALLAST: Final = ".ballast"
 _ATTACH_SECONDS: Final = 10.0
 _WAL_HEADER_BYTES: Final = 32
+_PIECE_BYTES: Final = 48
 
 
 @dataclass
@@ -135,11 +136,14 @@ def flip(path: Path, offset: int, bit: int = 0) -> None:
         file.write(bytes([byte ^ 1 << bit]))
 
 
-def find(path: Path, needle: bytes) -> int:
-    """The offset of the middle of these bytes in a file, which holds them once at least."""
-    at = path.read_bytes().find(needle)
-    assert at >= 0, f"{path.name} does not hold them"
-    return at + len(needle) // 2
+def find(path: Path, value: bytes) -> int:
+    """An offset in a file at which a part of this value stands, which may be spread over pages."""
+    held = path.read_bytes()
+    for start in range(len(value) // 3, len(value), _PIECE_BYTES):
+        at = held.find(value[start : start + _PIECE_BYTES])
+        if at >= 0:
+            return at + min(_PIECE_BYTES, len(value) - start) // 2
+    raise AssertionError(f"{path.name} does not hold it")
 
 
 def tear(database: Path, dice: random.Random) -> str:

@@ -17,7 +17,7 @@ from node.reach import Audience, Reach, Target
 from node.status import State
 from node.tables import inbox, links, outbox, peers, state
 from protocol.codec import encode
-from protocol.messages.envelope import Attestation, Core, Event, Slot, Submission
+from protocol.messages.envelope import Attestation, Core, Event, Slot
 from protocol.messages.message import Ack, Header, Kind
 from protocol.messages.receipts import (
     Consigned,
@@ -311,17 +311,16 @@ def test_what_does_not_open_asks_for_another_sealing(lab: Lab, sender: Node, rea
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
 
 
+ENVELOPE = EnvelopeId(bytes(32))
+
+
 def test_nobody_is_answered_who_is_no_member(lab: Lab, sender: Node, reader: Node) -> None:
     assert refusing.claimed_sender(b"") == ""
-    reader.run(lambda ctx: refusing._owe_if_member(ctx, _core_of(lab, "uy-fgn"), b"x"))
-    reader.run(lambda ctx: refusing._owe_if_member(ctx, _core_of(lab, "co-fgn"), b"x"))
+    reader.run(lambda ctx: refusing._owe_if_member(ctx, lab.world.party("uy-fgn"), ENVELOPE, b"x"))
+    reader.run(lambda ctx: refusing._owe_if_member(ctx, lab.world.party("co-fgn"), ENVELOPE, b"x"))
     assert reader.count("owed") == 0
-    reader.run(lambda ctx: refusing._owe_if_member(ctx, _core_of(lab, "ar-mpf"), b"x"))
+    reader.run(lambda ctx: refusing._owe_if_member(ctx, lab.world.party("ar-mpf"), ENVELOPE, b"x"))
     assert reader.count("owed") == 1
-
-
-def _core_of(lab: Lab, member: str) -> Core:
-    return Core.build(lab.world.party(member), Submission(Incarnation(1, 1), 1), 1, b"")
 
 
 def test_an_incarnation_that_begins_without_notice_is_refused(lab: Lab, sender: Node, reader: Node, hand: Hand) -> None:

@@ -1,0 +1,158 @@
+"""Bits that turn round on the hub's disk: each is found and named by `doctor`, and then repaired, refused or kept apart."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol.limits import DAY_SECONDS
+from tests.faults.disks import find, flip
+from tests.faults.ground import last_code
+from tests.system.forked import run
+from tests.system.house import House
+
+AR, BR = "ar-mpf", "br-mpf"
+COUNT = 4
+SOCKETS = shutil.ignore_patterns("*.sock")
+
+
+@dataclass
+class Waiting:
+    """A hub whose mailbox for an absent member holds some envelopes; hub and sender do not run, copies of all homes."""
+
+    house: House
+    ids: list[str]
+    kept: Path
+
+    def put_back(self) -> None:
+        """Every home is as it was kept, and nothing runs."""
+        for daemon in self.house.daemons.all:
+            daemon.kill()
+        for name in ("hub", AR, BR):
+            home = self.house.association.folder / name
+            shutil.rmtree(home)
+            shutil.copytree(self.kept / name, home)
+
+    @property
+    def database(self) -> Path:
+        return self.house.association.hub_home.database
+
+    def value(self, sql: str) -> bytes:
+        with closing(sqlite3.connect(self.database)) as connection:
+            (found,) = connection.execute(sql).fetchone()
+        return bytes(found)
+
+    def everything_arrives(self) -> None:
+        ar, br = self.house.api(AR), self.house.api(BR)
+        for each in self.ids:
+            ar.settled(each)
+        assert sorted(each["id"] for each in br.inbox() if each["id"] in self.ids) == sorted(self.ids)
+
+    def doctor(self) -> dict[str, Any]:
+        """The rows of the hub's doctor, by name."""
+        done = run("hub", "doctor", "--deep", "--home", self.house.association.hub_home.folder)
+        return {row["name"]: row for row in done.told["rows"]}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiting]:
+    folder = tmp_path_factory.mktemp("d")
+    with House(folder, [AR, BR]) as house:
+        house.start()
+        ar = house.api(AR)
+        ar.settled(ar.send(BR, body="antes", urgency="urgent"))
+        house.daemons.nodes[BR].stop()
+        ids = []
+        for number in range(COUNT):
+            # Each in an envelope of its own.
+            ids.append(ar.send(BR, body=f"carta {number}", urgency="urgent"))
+            ar.reaches(ids[-1], {BR: "relayed"})
+        for daemon in house.daemons.all:
+            daemon.stop()
+        for name in ("hub", AR, BR):
+            shutil.copytree(house.association.folder / name, folder / "kept" / name, ignore=SOCKETS)
+        yield Waiting(house, ids, folder / "kept")
+
+
+@pytest.fixture
+def waiting(prepared: Waiting) -> Iterator[Waiting]:
+    prepared.put_back()
+    yield prepared
+    for daemon in prepared.house.daemons.all:
+        daemon.kill()
+
+
+# What turns round, by the part that doctor names.
+ITEMS = {
+    "ciphertext": "SELECT ciphertext FROM content ORDER BY ref LIMIT 1 OFFSET 1",
+    "slot": "SELECT slot FROM item WHERE ref IS NOT NULL ORDER BY place LIMIT 1 OFFSET 1",
+    "core": "SELECT core FROM content ORDER BY ref LIMIT 1 OFFSET 1",
+    "acceptance": "SELECT a.data FROM acceptance a JOIN item i ON i.ref = a.ref ORDER BY i.place LIMIT 1 OFFSET 1",
+}
+
+
+def test_a_sound_hub_has_no_problem_but_that_it_does_not_run(waiting: Waiting) -> None:
+    assert [name for name, row in waiting.doctor().items() if row["level"] == "problem"] == ["running"]
+
+
+@pytest.mark.parametrize("part", ITEMS)
+def test_an_altered_item_is_named_and_its_sender_seals_it_again(waiting: Waiting, part: str) -> None:
+    value = waiting.value(ITEMS[part])
+    # The end of a core is the digest of its ciphertext.
+    flip(waiting.database, find(waiting.database, value[-30:] if part == "core" else value))
+    row = waiting.doctor()["items"]
+    assert (row["level"], f"({part}) from {AR} to {BR}" in row["found"]) == ("problem", True), row
+    assert row["remedy"]
+    waiting.house.start(AR, BR)
+    waiting.everything_arrives()
+
+
+def test_what_names_no_sender_any_more_is_sealed_again_when_it_expires(waiting: Waiting) -> None:
+    core = waiting.value(ITEMS["core"])
+    flip(waiting.database, waiting.database.read_bytes().index(core) + core.index(AR.encode()) + 1, bit=1)
+    assert f"(core) from {AR} to {BR}" in waiting.doctor()["items"]["found"]
+    waiting.house.start(AR, BR, ahead=15 * DAY_SECONDS)
+    waiting.everything_arrives()
+
+
+LOG = {
+    "a statement": "SELECT statement FROM entry ORDER BY position DESC LIMIT 1",
+    "an entry": "SELECT entry FROM entry ORDER BY position DESC LIMIT 1",
+}
+
+
+@pytest.mark.parametrize("part", LOG)
+def test_an_altered_log_is_named_and_served_to_nobody(waiting: Waiting, part: str) -> None:
+    flip(waiting.database, find(waiting.database, waiting.value(LOG[part])))
+    row = waiting.doctor()["log"]
+    assert row["level"] == "problem", row
+    assert "backup" in row["remedy"]
+    hub = waiting.house.hub()
+    assert hub.process
+    assert hub.process.wait(20) == 1
+    assert last_code(hub.log), hub.last_words()
+
+
+def test_an_altered_checkpoint_is_named_and_signed_anew(waiting: Waiting) -> None:
+    flip(waiting.database, find(waiting.database, waiting.value("SELECT note FROM checkpoint")[-90:]))
+    assert waiting.doctor()["log"]["level"] == "problem"
+    waiting.house.hub().wait()
+    assert waiting.doctor()["log"]["level"] == "ok"
+
+
+def test_a_damaged_page_is_named_and_ends_in_a_reason(waiting: Waiting) -> None:
+    with closing(sqlite3.connect(waiting.database)) as connection:
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        pages = waiting.database.stat().st_size // page_bytes
+    for page in range(1, min(pages, 6)):
+        waiting.put_back()
+        flip(waiting.database, page * page_bytes + 3, 6)
+        row = waiting.doctor()["store"]
+        assert (row["level"], "restore" in row["remedy"]) == ("problem", True), (page, row)
