@@ -104,17 +104,17 @@ def test_an_archive_of_another_page_size_is_written_anew_and_stays_unreadable(
         later(name=step.name)(step.fn)
 
     @later()
-    def smaller_pages(_db: Database) -> None:
+    def larger_pages(_db: Database) -> None:
         """The copy is written with them."""
 
     monkeypatch.setattr(archive, "steps", later)
-    monkeypatch.setattr(archive, "PAGE_BYTES", 4_096)
-    monkeypatch.setattr(archive, "EARLIER_PAGE_BYTES", (8_192,))
+    monkeypatch.setattr(archive, "PAGE_BYTES", 16_384)
+    monkeypatch.setattr(archive, "EARLIER_PAGE_BYTES", (4_096,))
     told: list[Migrated] = []
     again = Archive(path, KEY, on_migrated=told.append)
     backup = path.with_name(f"archive.db.version-{len(known)}.backup")
     assert told == [Migrated(len(known), len(known) + 1, backup)]
-    assert again.read(lambda tx: tx.one("PRAGMA page_size")) == ("4096",)
+    assert again.read(lambda tx: tx.one("PRAGMA page_size")) == ("16384",)
     assert again.read(lambda tx: tx.all("SELECT rowid FROM words WHERE words MATCH 'nandu'")) == [(7,)]
     assert again.read(lambda tx: tx.one("SELECT length(value) FROM state")) == (28_000,)
     for each in path.parent.iterdir():
