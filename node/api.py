@@ -28,7 +28,10 @@ Door = Callable[[web.Request], Caller]
 
 SERVICE: Final = web.AppKey("service", Service)
 ROOT: Final = "/api/v1"
+DESCRIPTION: Final = "/openapi.json"
+VIEWER: Final = "/docs"
 BODY_SECONDS: Final = 60
+_OPEN: Final = frozenset(ROOT + each for each in (DESCRIPTION, VIEWER, f"{VIEWER}/start.js", f"{VIEWER}/redoc.js"))
 _CHUNK: Final = 64 * 1024
 _CALLER: Final = web.RequestKey("caller", object)
 _LEFT: Final = web.RequestKey("left", Left)
@@ -108,6 +111,8 @@ def _refusing(log: FilteringBoundLogger) -> Any:
 def _admitting(door: Door, buckets: Buckets | None) -> Any:
     @web.middleware
     async def admitting(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in _OPEN and request.method == "GET":
+            return await handler(request)
         request[_CALLER] = caller = door(request)
         if buckets is not None and isinstance(caller, AtDesk):
             request[_LEFT] = left = buckets.take(caller.token)

@@ -25,12 +25,12 @@ import uvloop
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
-from keys.home import resolve
+from keys.home import is_loopback, resolve
 from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated
-from keys.notify import notify
-from node import api, api_backup, api_messages, api_node, api_people
+from keys.notify import keep_alive, notify
+from node import api, api_backup, api_docs, api_messages, api_metrics, api_node, api_people
 from node import config as settings
 from node.api_requests import Writer
 from node.archive import Archive
@@ -114,8 +114,10 @@ async def _serve(
             loop.add_signal_handler(number, daemon.stop)
         log.info("serving", member=config.member.name, pid=os.getpid(), api=config.api.listen or None)
         notify("READY=1")
+        beating = asyncio.create_task(keep_alive(lambda: daemon.service.write(lambda _tx: None)), name="watchdog")
         await daemon.stopping.wait()
         notify("STOPPING=1")
+        await _cancelled(beating)
     if daemon.failure is not None:
         raise daemon.failure
     log.info("stopped")
@@ -241,13 +243,15 @@ async def _end_line(uplink: Uplink, task: asyncio.Task[None]) -> None:
 
 # -- the doors -----------------------------------------------------------------------------------------
 def _routes() -> list[web.RouteDef]:
-    return [*api_messages.routes(), *api_node.routes()]
+    described = api_docs.routes([*api_messages.TABLE, *api_node.TABLE])
+    return [*api_messages.routes(), *api_node.routes(), *described]
 
 
 async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: Daemon, parts: AsyncExitStack) -> None:
     service, log = daemon.service, daemon.log
+    figures = api_metrics.routes(home)
     rooms = (api_backup.routes(home, custody.archive_key), api_people.routes(lambda: daemon.pages), api_node.health())
-    own = [route for room in rooms for route in room]
+    own = [*figures, *(route for room in rooms for route in room)]
     buckets = Buckets(Pace(config.api.request_burst, config.api.requests_per_second), time.monotonic)
     runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *own], buckets), parts)
     await web.SockSite(runner, unix_socket(home.socket)).start()
@@ -256,7 +260,10 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     address = settings.listen_address(config.api.listen)
     if address is None:
         return
-    runner = await _runner(api.application(service, api.by_token(service), log, _routes(), buckets), parts)
+    door, routes = api.by_token(service), _routes()
+    if is_loopback(address[0]):
+        door, routes = api_metrics.beside(door), [*routes, *figures]
+    runner = await _runner(api.application(service, door, log, routes, buckets), parts)
     context = settings.tls_context(home, config.api)
     listening = _listen(address)
     await web.SockSite(runner, listening, ssl_context=context).start()

@@ -20,6 +20,7 @@ from node.event_views import Place
 from protocol import names
 from protocol.errors import DamagedError
 from tests.support.association import Association, found
+from tests.support.described import hold
 from tests.support.hub_home import running as hub
 from tests.support.node_home import case_system, connected, eventually, node, operator
 
@@ -68,11 +69,13 @@ def written(**changes: Any) -> dict[str, Any]:
 async def post(client: aiohttp.ClientSession, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any]:
     headers = {} if key is None else {"Idempotency-Key": key}
     async with client.post(f"/api/v1/{path}", json=body, headers=headers) as answer:
+        await hold(answer)
         return answer.status, await answer.json(content_type=None)
 
 
 async def get(client: aiohttp.ClientSession, path: str) -> tuple[int, Any]:
     async with client.get(f"/api/v1/{path}") as answer:
+        await hold(answer)
         return answer.status, await answer.json(content_type=None)
 
 
@@ -92,6 +95,7 @@ async def arrived(scene: Scene, message_id: str, member: str = BR) -> Any:
 
 async def refused(client: aiohttp.ClientSession, method: str, path: str, status: int, code: str, **given: Any) -> Any:
     async with client.request(method, path, **given) as answer:
+        await hold(answer)
         assert answer.content_type == problems.CONTENT_TYPE
         body = await answer.json(content_type=problems.CONTENT_TYPE)
         assert (answer.status, body["code"], body["status"]) == (status, code, status), body
@@ -207,6 +211,7 @@ async def batch(client: aiohttp.ClientSession, lines: list[Any], path: str = "me
     data = b"\n".join(each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines)
     headers = {"Content-Type": "application/x-ndjson"}
     async with client.post(f"/api/v1/{path}", data=data, headers=headers) as answer:
+        await hold(answer)
         assert (answer.status, answer.content_type) == (200, "application/x-ndjson")
         return [json.loads(line) for line in (await answer.read()).splitlines()]
 

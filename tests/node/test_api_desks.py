@@ -17,6 +17,7 @@ from node.daemon import Daemon
 from node.routes import OPERATORS, Route
 from node.scopes import Scope
 from tests.support.association import Association, found
+from tests.support.described import hold
 from tests.support.hub_home import running as hub
 from tests.support.node_home import case_system, connected, eventually, node, operator
 
@@ -64,6 +65,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
 
 async def told(client: aiohttp.ClientSession, method: str, path: str, **given: Any) -> tuple[int, Any]:
     async with client.request(method, f"/api/v1{path}", **given) as answer:
+        await hold(answer)
         return answer.status, await answer.json(content_type=None)
 
 
