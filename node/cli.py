@@ -120,13 +120,14 @@ def _member(told: Mapping[str, Any]) -> str:
 
 @main.command("doctor")
 @home_option
+@click.option("--deep", is_flag=True, help="Read a large archive through, however long it takes.")
 @json_option
 @click.pass_context
-def show_doctor(ctx: click.Context, *, home: Home) -> None:
+def show_doctor(ctx: click.Context, *, home: Home, deep: bool) -> None:
     """Look for what is wrong: exit 0 if nothing needs somebody now, 1 if something does."""
     from node import housekeeping  # noqa: PLC0415 - see there
 
-    healthy, told = housekeeping.examine(home)
+    healthy, told = housekeeping.examine(home, deep=deep)
     answer(*told)
     ctx.exit(0 if healthy else _REFUSED)
 

@@ -15,13 +15,13 @@ from typing import Any, Final, TypeAlias
 
 from keys.last_backup import overdue
 from keys.migrating import taken
-from node import archive
+from node import archive, archive_check
 from node import config as settings
 from node.client import NodeClient
 from node.config import Home, NodeConfig
 from node.founding import open_custody
 from node.schema import steps
-from protocol.errors import NewerHomeError, NotRunningError, ValijaError
+from protocol.errors import NewerHomeError, NotRunningError, StoreError, ValijaError
 from protocol.limits import CLOCK_TELL_SECONDS, MIB
 
 _FEW_BYTES: Final = 2048 * MIB
@@ -63,11 +63,14 @@ def is_healthy(rows: list[Row]) -> bool:
     return not any(row.level is Level.PROBLEM for row in rows)
 
 
-def examine(home: Home, environment: Mapping[str, str]) -> list[Row]:
-    """Everything that can be found out; `HomeMissingError` if there is no home, `ConfigError` if it cannot be read."""
+def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -> list[Row]:
+    """Everything that can be found out; `HomeMissingError` if there is no home, `ConfigError` if it cannot be read.
+
+    `deep`: a large archive is read through too, however long it takes.
+    """
     config = settings.load(home, environment)
     rows = [_ok("home", f"{home.folder}, the node of {config.member.name}"), _disk(home)]
-    rows += [*_keys(home, config, environment), _backup(home)]
+    rows += [*_keys(home, config, environment, deep=deep), _backup(home)]
     try:
         vitals = NodeClient(home.socket, _SECONDS).get("status")
     except NotRunningError as error:
@@ -93,25 +96,35 @@ def _disk(home: Home) -> Row:
     return Row("disk", level, found, "store", "the daemon ends when it cannot write", "make room, or enlarge the disk")
 
 
-def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str]) -> list[Row]:
+def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str], *, deep: bool) -> list[Row]:
     try:
         custody = open_custody(home, config, environment)
     except ValijaError as error:
         return [_problem("keys", error, "the daemon cannot start", "put back the secret file, or name it in [keys]")]
-    return [_ok("keys", "the secret opens them"), _archive(home, custody.archive_key)]
+    return [_ok("keys", "the secret opens them"), _archive(home, custody.archive_key, deep=deep)]
 
 
-def _archive(home: Home, key: bytes) -> Row:
-    known = len(archive.schema(key).names)
+def _archive(home: Home, key: bytes, *, deep: bool) -> Row:
+    known, fault = len(archive.schema(key).names), None
     try:
         with archive.opened(home.archive, key) as connection:
             version = taken(connection, steps)[1]
+            is_read = deep or archive_check.is_shallow(home.archive)
+            if is_read:
+                fault = archive_check.damage(connection)
     except ValijaError as error:
         return _problem("archive", error, "the daemon cannot start", "valija-node restore the newest backup")
     if version > known:
         newer = NewerHomeError(f"version {version}, this program knows up to {known}")
         return _problem("archive", newer, "the daemon cannot start", "install the newer program again")
-    return _ok("archive", f"version {version}" + (f", brought to {known} at the next start" if version < known else ""))
+    if fault is not None:
+        effect = "what stands there cannot be read, and the daemon ends when it comes to it"
+        remedy = (
+            "check this machine's disk, then valija-node restore the newest backup: peers send again what is missing"
+        )
+        return _problem("archive", StoreError(fault), effect, remedy)
+    later = f", brought to {known} at the next start" if version < known else ""
+    return _ok("archive", f"version {version}{later}, " + ("intact" if is_read else "not read through; say --deep"))
 
 
 def _backup(home: Home) -> Row:

@@ -94,9 +94,9 @@ async def _publish(line: HubLine, raws: list[bytes]) -> list[int]:
 
 
 # -- examining -----------------------------------------------------------------------------------------
-def examine(home: Home) -> tuple[bool, Told]:
+def examine(home: Home, *, deep: bool = False) -> tuple[bool, Told]:
     """Whether this node is healthy, and every row that was looked at; raises what `doctor.examine` does."""
-    rows = doctor.examine(home, os.environ)
+    rows = doctor.examine(home, os.environ, deep=deep)
     healthy = doctor.is_healthy(rows)
     told = {"healthy": healthy, "rows": [row.value() for row in rows]}
     return healthy, (told, [line for row in rows for line in _lines(row)])

@@ -55,7 +55,8 @@ class Death:
 class Ground:
     """Below `folder`: association, homes, logs, journals.  `forked`: processes forked from a prepared server.
 
-    `disk_bytes`: each home is on a disk of its own of this size, which takes the rights of root.
+    `disk_bytes`: each home is on a disk of its own of this size, which takes the rights of root; in memory, or
+    (`disks_sync`) on a file, so that a sync costs what it costs.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Ground:
         tls: bool = True,
         prelude: Prelude = Prelude(),  # noqa: B008 - it is frozen
         disk_bytes: int = 0,
+        disks_sync: bool = False,
     ) -> None:
         """Nothing is there yet."""
         self.folder, self.members = folder, tuple(members)
@@ -79,7 +81,7 @@ class Ground:
         self.deaths: list[Death] = []
         self.archived: list[evidence.Archived] = []
         self._rate, self._seed, self._tls, self._prelude = rate, seed, tls, prelude
-        self._disk_bytes = disk_bytes
+        self._disk_bytes, self._disks_sync = disk_bytes, disks_sync
         self.disks: dict[str, SmallDisk] = {}
         self._stack = ExitStack()
         self.traffic: Traffic
@@ -87,7 +89,8 @@ class Ground:
     def __enter__(self) -> Self:
         """Founded, each home on a disk of its own if so wanted; nothing runs.  Certificates are valid for hours already."""
         for name in self.names if self._disk_bytes else ():
-            disk = SmallDisk(self.folder / "a" / name, self._disk_bytes, self.folder / "disks" / name)
+            image = self.folder / "disks" / name if self._disks_sync else None
+            disk = SmallDisk(self.folder / "a" / name, self._disk_bytes, image)
             self.disks[name] = self._stack.enter_context(disk)
         began = int(time.time()) - _EARLIER_SECONDS
         self.association = found(self.folder / "a", self.members, {NETWORK: self.members}, tls=self._tls, now=began)

@@ -76,7 +76,7 @@ def main() -> int:
 
 def run(plan: Plan, folder: Path) -> int:
     """Suffer, heal, judge; the exit status."""
-    with Ground(folder, MEMBERS, rate=plan.rate, seed=plan.seed, disk_bytes=_DISK_BYTES) as ground:
+    with Ground(folder, MEMBERS, rate=plan.rate, seed=plan.seed, disk_bytes=_DISK_BYTES, disks_sync=True) as ground:
         ground.start()
         mischief = Mischief(ground, plan.seed)
         try:

@@ -1,4 +1,4 @@
-"""Bits that turn round on the hub's disk: each is found and named by `doctor`, and then repaired, refused or kept apart."""
+"""Bits that turn round on a disk: each is found and named by `doctor`, and then repaired, refused or kept apart."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.faults.ground import last_code
 from tests.system.forked import run
 from tests.system.house import House
 
+pytestmark = pytest.mark.full
 AR, BR = "ar-mpf", "br-mpf"
 COUNT = 4
 SOCKETS = shutil.ignore_patterns("*.sock")
@@ -55,9 +56,10 @@ class Waiting:
             ar.settled(each)
         assert sorted(each["id"] for each in br.inbox() if each["id"] in self.ids) == sorted(self.ids)
 
-    def doctor(self) -> dict[str, Any]:
-        """The rows of the hub's doctor, by name."""
-        done = run("hub", "doctor", "--deep", "--home", self.house.association.hub_home.folder)
+    def doctor(self, program: str = "hub") -> dict[str, Any]:
+        """The rows of the hub's doctor, or of that of the recipient's node, by name."""
+        home = self.house.association.hub_home.folder if program == "hub" else self.house.folder(BR)
+        done = run(program, "doctor", "--deep", "--home", home)
         return {row["name"]: row for row in done.told["rows"]}
 
 
@@ -156,3 +158,33 @@ def test_a_damaged_page_is_named_and_ends_in_a_reason(waiting: Waiting) -> None:
         flip(waiting.database, page * page_bytes + 3, 6)
         row = waiting.doctor()["store"]
         assert (row["level"], "restore" in row["remedy"]) == ("problem", True), (page, row)
+
+
+# -- the node ------------------------------------------------------------------------------------------
+PAGE_BYTES = 8_192
+
+
+def test_a_sound_archive_is_read_through(waiting: Waiting) -> None:
+    row = waiting.doctor("node")["archive"]
+    assert (row["level"], row["found"].endswith("intact")) == ("ok", True), row
+
+
+@pytest.mark.parametrize("page", [0, 1, 7, -1])
+def test_a_bit_in_any_page_of_an_archive_is_named(waiting: Waiting, page: int) -> None:
+    archive = waiting.house.association.homes[BR].archive
+    offset = page * PAGE_BYTES + 4_000 + (archive.stat().st_size if page < 0 else 0)
+    flip(archive, offset, 5)
+    row = waiting.doctor("node")["archive"]
+    assert (row["level"], row["code"]) == ("problem", "store"), row
+    assert "restore" in row["remedy"]
+
+
+def test_a_node_ends_with_a_reason_where_its_archive_cannot_be_read(waiting: Waiting) -> None:
+    archive = waiting.house.association.homes[AR].archive
+    for page in range(1, archive.stat().st_size // PAGE_BYTES):
+        flip(archive, page * PAGE_BYTES + 100)
+    waiting.house.hub().wait()
+    node = waiting.house.node(AR)
+    assert node.process
+    assert node.process.wait(20) == 1
+    assert last_code(node.log) == "store", node.last_words()

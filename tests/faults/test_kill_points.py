@@ -23,6 +23,7 @@ from tests.faults.ground import NETWORK, Ground
 from tests.faults.trapped import AFTER, BEFORE, HUB, NODE, POINTS, Prelude, Trap, TrappedDaemon
 from tests.system.house import Api, eventually, post
 
+pytestmark = pytest.mark.full
 AR, BR, NEW = "ar-mpf", "br-mpf", "co-fgn"
 REACH_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 90.0

@@ -339,6 +339,12 @@ class Traffic:
         for worker in self._workers():
             worker.thread.start()
 
+    def wait(self, seconds: float) -> None:
+        """Return once something more was acknowledged, or handed over, than now; or after so many seconds."""
+        before, deadline = (self.clock.acknowledged, self.clock.handed), time.monotonic() + seconds
+        while (self.clock.acknowledged, self.clock.handed) == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def end_writing(self, seconds: float) -> None:
         """Return once every author has its last answer; `AssertionError` if one still waits for it after so long."""
         self.clock.over.set()

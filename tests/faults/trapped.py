@@ -85,6 +85,7 @@ POINTS: Final[Mapping[str, Point]] = {
     "node: messages are archived": Point(NODE, "node.tables.inbox", "archive"),
     "node: a delivery is acknowledged": Point(NODE, "node.exchange", "Exchange._archived"),
     "node: a receipt is applied": Point(NODE, "node.receipting", "apply"),
+    "node: the log moves into the archive": Point(NODE, "node.checkpointing", "_move"),
     # -- the node: session, registry, keys
     "node: a session is opened": Point(NODE, "node.engine", "Engine.session_opened"),
     "node: the registry is mirrored": Point(NODE, "node.mirror", "Mirror.extend", _has_leaves),
@@ -124,7 +125,7 @@ class Trap:
 class Prelude:
     """What is done in the new process before its command runs.
 
-    `quick`: a node waits but a moment before it tries the hub again.  `ahead`: by how many seconds its clock is wrong.
+    `quick`: a node waits but a moment before it tries the hub again, and moves its log into the archive all the time.  `ahead`: by how many seconds its clock is wrong.
     """
 
     traps: tuple[Trap, ...] = ()
@@ -139,6 +140,8 @@ class Prelude:
             # By its module: the hub's processes have none of it.
             uplink: Any = import_module("node.uplink")
             uplink.FIRST_WAIT_SECONDS = uplink.LONGEST_WAIT_SECONDS = QUICK_SECONDS
+            checkpoints: Any = import_module("node.checkpointing")
+            checkpoints.CHECKPOINT_PAGES, checkpoints.COMMITS_A_LOOK = 32, 1
 
 
 def _set(trap: Trap) -> None:
