@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 SOURCES := protocol keys hub node
 ASIDE := tests demo bench
 PYTEST := $(PY) -m pytest -q
-# Two at a time, each file whole in one process; what starts processes of its own runs alone.
+# Two at a time, each file whole in one process.
 PARALLEL := -n 2 --dist loadfile
 UNITS := tests/protocol tests/keys tests/hub tests/node
 # Unit suites must reach every branch of what decides, and nearly all of what moves bytes.
@@ -65,9 +65,8 @@ deploy-check: $(READY)
 
 test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools
 	@$(MAKE) coverage
-	@$(PYTEST) -m "" $(PARALLEL) $(addprefix --ignore=,$(UNITS) tests/models tests/system)
+	@$(PYTEST) -m "" $(PARALLEL) $(addprefix --ignore=,$(UNITS) tests/models)
 	@$(PYTEST) -m "" -n 2 tests/models
-	@$(PYTEST) -m "" tests/system
 
 coverage: $(READY) ## branch coverage of the unit suites
 	@mkdir -p build && rm -f build/coverage build/coverage.*
