@@ -36,7 +36,7 @@ from keys.home import is_loopback
 from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated
-from keys.notify import notify
+from keys.notify import keep_alive, notify
 from protocol.errors import ConfigError, ValijaError
 
 _PRIVATE_MASK: Final = 0o077
@@ -122,6 +122,7 @@ class Daemon:
         self._home, self._config, self._tls = home, config, tls
         self._chores = Chores(core)
         self._stopping = asyncio.Event()
+        core.metrics.look_at(home.folder, home.database)
         core.on_committed, core.on_grown = self._committed, self.hall.grown
 
     def _committed(self, round_: Round) -> None:
@@ -156,7 +157,8 @@ class Daemon:
                 task.cancel()
 
     def _running(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._chores.expire(), self._chores.refresh(), self.hall.watch()]
+        beating = keep_alive(lambda: self.core.writer.run(lambda _round: None))
+        return [self._chores.expire(), self._chores.refresh(), self.hall.watch(), beating]
 
     def _tell_ready(self, ready: Callable[[Daemon], None] | None) -> None:
         host, port = self.address or ("", 0)

@@ -1,18 +1,21 @@
 """What the operator sees: counts, sizes and ages, labelled by member and by error code and by nothing else.
 
 Labels come from closed vocabularies, the registry's member names and SPEC section 13: no identifier, address, subject
-or text of a message can become one.  Queues are set from the store when somebody asks; the rest is counted as it happens.
+or text of a message can become one.  Queues, sessions and files are looked at when somebody asks; the rest is counted
+as it happens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from hub.drafts import Tally
 from hub.store import Queue
+from keys.last_backup import last
 from protocol import errors
 
 _MS: Final = 1_000
@@ -33,12 +36,30 @@ class Metrics:
         self._registry = registry
         self._codes = _codes(errors.ValijaError)
         self._shown: set[str] = set()
+        self._standing: set[str] = set()
         self.queue_items = Gauge("valija_hub_queue_items", "Items in a mailbox", ["member"], registry=registry)
         self.queue_bytes = Gauge("valija_hub_queue_bytes", "Bytes in a mailbox", ["member"], registry=registry)
         self.queue_age = Gauge(
             "valija_hub_queue_oldest_age_seconds", "Age of a mailbox's oldest item", ["member"], registry=registry
         )
         self.sessions = Gauge("valija_hub_sessions", "Open sessions", registry=registry)
+        self.session_open = Gauge(
+            "valija_hub_member_session", "1 while this member in standing has a session", ["member"], registry=registry
+        )
+        self.draining = Gauge("valija_hub_draining", "1 while no session is let in any more", registry=registry)
+        self.quota = Gauge("valija_hub_mailbox_quota_bytes", "What a mailbox may hold", registry=registry)
+        self.certificate_end = Gauge(
+            "valija_hub_certificate_end_seconds", "When the hub's certificate ends, in Unix seconds", registry=registry
+        )
+        self.charter_end = Gauge(
+            "valija_hub_charter_end_seconds", "When the charter ends, in Unix seconds", registry=registry
+        )
+        self.store_bytes = Gauge("valija_hub_store_bytes", "Size of the database with its log", registry=registry)
+        self.last_backup = Gauge(
+            "valija_hub_last_backup_seconds",
+            "When the newest backup was made, in Unix seconds; 0: never",
+            registry=registry,
+        )
         self.registry_size = Gauge("valija_hub_registry_size", "Entries in the registry log", registry=registry)
         self.accepted = Counter("valija_hub_accepted", "Slots accepted", registry=registry)
         self.recalled = Counter("valija_hub_recalled", "Slots recalled by their senders", registry=registry)
@@ -69,6 +90,19 @@ class Metrics:
         """Count a refusal; a code that nobody knows is counted as `internal`."""
         self.refused.labels(code if code in self._codes else errors.ValijaError.code).inc(count)
 
+    def look_at(self, home: Path, database: Path) -> None:
+        """Afterwards the sizes and times of these files are told whenever somebody asks."""
+        self.store_bytes.set_function(lambda: stored_bytes(database))
+        self.last_backup.set_function(lambda: known.at if (known := last(home)) else 0)
+
+    def present(self, members: Collection[str], connected: Collection[str]) -> None:
+        """Afterwards `members` are shown, and no others, as who has a session or lacks one."""
+        for gone in self._standing.difference(members):
+            self.session_open.remove(gone)
+        for member in members:
+            self.session_open.labels(member).set(member in connected)
+        self._standing = set(members)
+
     def render(self, queues: Iterable[Queue], now: float) -> bytes:
         """Everything, in the text format of Prometheus, the mailboxes standing as `queues` say at `now` (Unix seconds)."""
         standing = {queue.member: queue for queue in queues}
@@ -81,3 +115,9 @@ class Metrics:
             self.queue_age.labels(member).set(max(0.0, now - queue.oldest_queued_at_ms / _MS))
         self._shown |= standing.keys()
         return generate_latest(self._registry)
+
+
+def stored_bytes(database: Path) -> int:
+    """How many bytes a database takes, its write-ahead log among them."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return sum(each.stat().st_size for each in files if each.exists())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack, closing
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from hub.refill import Refill
 from hub.sites import Site, listener_at, serving, unix_listener
 from hub.tiles import TilePath
 from hub.web import FOREVER, NOTE, OCTETS, Handler, hash_of, offer_of, problem
-from keys.notify import notify
+from keys.notify import keep_alive, notify
 from protocol.errors import RefillingError, ValijaError
 
 REFILL: Final = web.AppKey("refill", Refill)
@@ -101,7 +102,9 @@ async def run(home: Home, config: HubConfig, refill: Refill) -> bool:
         _log.warning("refilling", size=refill.log.registry.size, quiet_seconds=config.restore.quiet_seconds)
         notify("READY=1\nSTATUS=put back from a backup: taking in the registry from the members' nodes")
         waits = [loop.create_task(refill.quiet()), loop.create_task(stopping.wait())]
+        # No other thread writes yet: that this loop turns is all there is to prove.
+        beating = loop.create_task(keep_alive(partial(asyncio.sleep, 0)))
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for task in waits:
+        for task in (*waits, beating):
             task.cancel()
     return not stopping.is_set()

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from hub.core import Core
 from hub.hall import Hall
-from hub.status import snapshot
+from hub.status import measure, snapshot
 from hub.tiles import TilePath
 from keys.home import is_loopback
 from protocol.errors import (
@@ -210,7 +210,7 @@ async def metrics(request: web.Request) -> web.Response:
     """GET /metrics."""
     core, hall = request.app[CORE], request.app[HALL]
     queues = await core.queues()
-    core.metrics.sessions.set(len(hall.sessions))
+    measure(core, hall)
     return web.Response(body=core.metrics.render(queues, core.clock()), headers={"Content-Type": _PROMETHEUS})
 
 

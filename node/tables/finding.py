@@ -229,6 +229,15 @@ def counts(tx: Transaction) -> dict[str, int]:
     return {name: int((tx.one(sql) or (0,))[0]) for name, sql in queries.items()}
 
 
+def oldest_sent(tx: Transaction) -> int | None:
+    """When the oldest of ours that a recipient has not signed for was accepted, or signed; None if there is none."""
+    found = tx.one(
+        "SELECT min(at) FROM (SELECT min(signed_at) AS at FROM link WHERE wake_at IS NOT NULL AND kind = 1 "
+        "UNION ALL SELECT accepted_at FROM outbox WHERE id = (SELECT min(message) FROM waiting))"
+    )
+    return None if found is None or found[0] is None else int(found[0])
+
+
 def last_event(tx: Transaction) -> int:
     """The id of the newest event; 0 before the first."""
     row = tx.one("SELECT seq FROM sqlite_sequence WHERE name = 'event'")

@@ -84,6 +84,7 @@ def test_a_unit_is_hardened(path: Path) -> None:
     ):
         assert service[key] == "yes", key
     assert service["ProtectSystem"] == "strict"
+    assert (service["Type"], service["WatchdogSec"], service["Restart"]) == ("notify", "60s", "on-failure")
 
 
 def test_both_daemons_have_a_unit() -> None:

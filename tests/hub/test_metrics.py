@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from hub.drafts import Tally
 from hub.metrics import Metrics
 from hub.store import Queue
+from keys.last_backup import record
 
 
 def sample(page: bytes, name: str) -> list[str]:
@@ -75,3 +77,30 @@ def test_sessions_and_registry_are_set_by_whoever_knows() -> None:
     page = metrics.render([], 0)
     assert b"valija_hub_sessions 4.0" in page
     assert b"valija_hub_registry_size 14.0" in page
+
+
+def test_members_come_and_go() -> None:
+    metrics = Metrics()
+    metrics.present({"ar-mpf", "br-mpf"}, {"br-mpf"})
+    assert sorted(sample(metrics.render([], 0), "valija_hub_member_session{")) == [
+        'valija_hub_member_session{member="ar-mpf"} 0.0',
+        'valija_hub_member_session{member="br-mpf"} 1.0',
+    ]
+    metrics.present({"ar-mpf"}, {"ar-mpf"})
+    assert sample(metrics.render([], 0), "valija_hub_member_session{") == [
+        'valija_hub_member_session{member="ar-mpf"} 1.0'
+    ]
+
+
+def test_files_are_looked_at_when_somebody_asks(tmp_path: Path) -> None:
+    metrics, database = Metrics(), tmp_path / "hub.db"
+    metrics.look_at(tmp_path, database)
+    page = metrics.render([], 0)
+    assert b"valija_hub_store_bytes 0.0" in page
+    assert b"valija_hub_last_backup_seconds 0.0" in page
+    database.write_bytes(bytes(100))
+    database.with_name("hub.db-wal").write_bytes(bytes(11))
+    record(tmp_path, 1_700_000_000, tmp_path / "copy")
+    page = metrics.render([], 0)
+    assert b"valija_hub_store_bytes 111.0" in page
+    assert b"valija_hub_last_backup_seconds 1.7e+09" in page
