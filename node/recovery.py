@@ -182,8 +182,8 @@ def believe(ctx: Context, peer: Peer, ack: Ack | None) -> None:
     if ack is None:
         return
     check_claim(ctx, peer, ack.incarnation, ack.last)
-    if ack.incarnation == state.incarnation(ctx.tx):
-        links.release(ctx.tx, peer.id, ack.incarnation, ack.last)
+    # Of an earlier life of ours nothing is left to release: what was open in it ended when the next one began.
+    links.release(ctx.tx, peer.id, ack.incarnation, ack.last)
 
 
 def answer_notice(ctx: Context, peer: Peer, notice: Notice) -> None:

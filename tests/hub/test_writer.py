@@ -17,6 +17,8 @@ from hub.store import Store, Transaction, transaction
 from hub.writer import MAX_GROUP_JOBS, Writer
 from protocol.errors import ConflictError, DrainingError, KeyAccessError, StoreError
 
+PATIENCE = 30
+
 
 @dataclass
 class Jobs:
@@ -269,7 +271,8 @@ async def test_a_doubtful_commit_ends_the_process_and_answers_nobody() -> None:
     release = await bench.busy()
     tasks = bench.start(put("alba"))
     release()
-    await bench.fatal.wait()
+    async with asyncio.timeout(PATIENCE):
+        await bench.fatal.wait()
     assert [type(event) for event in bench.events] == [OSError]
     await settled()
     assert not bench.holding.done()

@@ -26,7 +26,7 @@ from typing import Final
 from tests.mutants.mutant import ROOT, Mutant
 from tests.mutants.table import MUTANTS
 
-LIMIT_SECONDS: Final = 300
+LIMIT_SECONDS: Final = 180
 BASELINE_SECONDS: Final = 1_800
 FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 PYTEST: Final = ("-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")

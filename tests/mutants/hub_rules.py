@@ -26,10 +26,7 @@ HUB: Final = (
         "        self._post(outcomes, group)\n        tx.commit()\n        outcomes, jobs, group = [], [], None  # type: ignore[assignment]\n"
         "        for job, outcome in zip(jobs, outcomes, strict=True):\n",
         "nothing is answered before its commit",
-        (
-            T + "test_writer.py::test_answers_come_after_the_commit_is_told",
-            "tests/hub/test_writer.py::test_a_doubtful_commit_ends_the_process_and_answers_nobody",
-        ),
+        (T + "test_writer.py::test_a_doubtful_commit_ends_the_process_and_answers_nobody",),
     ),
     Mutant(
         "commit-fault-fatal",
@@ -79,7 +76,7 @@ HUB: Final = (
         "an envelope that is over is refused, to the second",
         (
             T + "test_relay.py::test_each_fault_refuses_the_whole_and_leaves_no_trace",
-            "tests/hub/test_relay.py::test_a_longest_and_a_shortest_life_are_accepted",
+            T + "test_relay.py::test_a_longest_and_a_shortest_life_are_accepted",
         ),
     ),
     Mutant(
@@ -152,7 +149,7 @@ HUB: Final = (
         " and free_bytes > share.size_bytes and free_bytes >= size\n",
         "\n",
         "a mailbox holds so many bytes",
-        (T + "test_relay.py::test_a_full_mailbox_refuses_its_own_slots_alone",),
+        (T + "test_quota.py", T + "test_relay.py::test_a_full_mailbox_refuses_its_own_slots_alone"),
     ),
     Mutant(
         "quota-unit",
@@ -160,10 +157,7 @@ HUB: Final = (
         "        size = len(envelope.core.raw) + len(envelope.ciphertext) + len(slot.raw)\n",
         "        size = len(envelope.ciphertext) // 1024\n",
         "quota is counted in bytes of all that is kept",
-        (
-            T + "test_relay.py::test_a_full_mailbox_refuses_its_own_slots_alone",
-            "tests/hub/test_relay.py::test_acknowledging_erases_and_frees",
-        ),
+        (T + "test_quota.py",),
     ),
     Mutant(
         "quota-of-its-own",

@@ -286,7 +286,7 @@ RECEIVING: Final = (
         "a link that comes again before its receipt went is receipted once",
         (
             T + "test_exchange.py::test_duplicate_receipted",
-            "tests/node/test_reception.py::test_a_receipt_of_two_kinds_of_link_is_owed_once_for_each",
+            T + "test_reception.py::test_a_receipt_of_two_kinds_of_link_is_owed_once_for_each",
         ),
     ),
 )

@@ -69,7 +69,7 @@ SENDING_RULES: Final = (
         "a submission that this node forgot begins a new incarnation",
         (
             T + "test_exchange.py::test_high_water__of_the_hub",
-            "tests/node/test_exchange.py::test_high_water__of_the_hub_alone",
+            T + "test_exchange.py::test_high_water__of_the_hub_alone",
         ),
     ),
     Mutant(
@@ -86,7 +86,7 @@ SENDING_RULES: Final = (
         "            request(ctx, Cause.HUB_CHANGED)\n",
         "            pass\n",
         "a hub that was restored gets everything again",
-        (T + "test_exchange.py::test_hub_resubmit", "tests/node/test_exchange.py::test_new_hub"),
+        (T + "test_exchange.py::test_hub_resubmit", T + "test_exchange.py::test_new_hub"),
     ),
     # -- recovery
     Mutant(
@@ -124,7 +124,7 @@ SENDING_RULES: Final = (
         "a receipt that no ack released goes again in a new incarnation",
         (
             T + "test_exchange.py::test_receipts_archived",
-            "tests/node/test_courier.py::test_what_a_desk_answered_survives_a_restore_of_its_node",
+            T + "test_courier.py::test_what_a_desk_answered_survives_a_restore_of_its_node",
         ),
     ),
     Mutant(
@@ -136,12 +136,12 @@ SENDING_RULES: Final = (
         (T + "test_exchange.py::test_resend_after_notice",),
     ),
     Mutant(
-        "ack-of-this-life",
+        "carried-over-once",
         RECOVERY,
-        "    if ack.incarnation == state.incarnation(ctx.tx):\n",
-        "    if ack.incarnation is not None:\n",
-        "an ack for an earlier life of ours releases nothing",
-        (T + "test_exchange.py::test_ack_downward", "tests/node/test_exchange.py::test_stale_acks"),
+        "        links.settle(ctx.tx, link.id, LinkState.SUPERSEDED)\n",
+        "        pass\n",
+        "a receipt of an earlier life of ours is open no more",
+        (T + "test_answered.py::test_a_receipt_of_an_earlier_life_of_ours_is_open_no_more",),
     ),
     # -- sending
     Mutant(
@@ -150,11 +150,7 @@ SENDING_RULES: Final = (
         '    state.put(ctx.tx, "counter", counter)\n',
         "",
         "a submission number is spent once",
-        (
-            T + "test_exchange.py::test_link_persist",
-            "tests/node/test_courier.py::test_one_audience_shares_a_manifest_and_one_run_a_signature",
-            "tests/node/test_exchange.py::test_own_clock",
-        ),
+        (T + "test_answered.py::test_no_two_envelopes_have_one_number_nor_after_a_crash",),
     ),
     Mutant(
         "unanswered-goes-again",
@@ -258,7 +254,7 @@ SENDING_RULES: Final = (
         "a message is withdrawn when its recipient says so",
         (
             T + "test_exchange.py::test_void_truth",
-            "tests/node/test_exchange.py::test_withdrawn_under_way_the_recipient_signs_for_it",
+            T + "test_exchange.py::test_withdrawn_under_way_the_recipient_signs_for_it",
         ),
     ),
     Mutant(
@@ -267,7 +263,7 @@ SENDING_RULES: Final = (
         "        if reason != WITHDRAWN and not restored:\n",
         "        if reason != WITHDRAWN:\n",
         "a restored node asks before it says withdrawn",
-        (T + "test_exchange.py::test_restored_void",),
+        (T + "test_answered.py::test_a_restored_node_asks_before_it_takes_back_what_waits",),
     ),
     Mutant(
         "withdraw-too-late",
@@ -321,6 +317,6 @@ SENDING_RULES: Final = (
         "    if is_first(ctx.registry, ctx.identity.me.member, current):\n        return []\n",
         "    if current:\n        return []\n",
         "a later incarnation begins with its notice",
-        (T + "test_exchange.py::test_notice_first", "tests/node/test_exchange.py::test_new_incarnation"),
+        (T + "test_exchange.py::test_notice_first", T + "test_exchange.py::test_new_incarnation"),
     ),
 )

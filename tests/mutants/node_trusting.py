@@ -142,7 +142,7 @@ NODE_TRUST: Final = (
         "        if token.expires_at is not None and now >= token.expires_at:\n",
         "        if token.expires_at is not None and now < 0:\n",
         "a token ends when it says",
-        (T + "test_desks.py", T + "test_api.py"),
+        (T + "test_desks.py::test_a_token_is_good_until_its_last_second",),
     ),
     Mutant(
         "desk-wall-inbox",

@@ -60,6 +60,15 @@ def test_nothing_else_opens_the_door(store: MemoryStore, spoil: str | None) -> N
         caller(store, None if spoil is None else spoil.format(fresh.text))
 
 
+def test_a_token_is_good_until_its_last_second(store: MemoryStore) -> None:
+    fresh = desks.draw_token("central", "", NOW, expires_at=NOW + 10)
+    store.run(lambda tx: desks.add_token(tx, fresh))
+    door, header = store.read(Desks), f"Bearer {fresh.text}"
+    assert door.caller(header, NOW + 9.9).desk == "central"
+    with pytest.raises(UnauthorizedError):
+        door.caller(header, NOW + 10)
+
+
 def test_a_revoked_token_is_none(store: MemoryStore) -> None:
     fresh, other = token(store), token(store)
     ended = store.run(lambda tx: desks.revoke(tx, desks.handle(fresh.token), NOW + 5))
