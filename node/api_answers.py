@@ -332,3 +332,45 @@ class DeskName(Struct, frozen=True, forbid_unknown_fields=True):
     """A desk that was made."""
 
     name: str
+
+
+# -- webhooks ------------------------------------------------------------------------------------------
+class Webhook(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a desk wants to be told what happens, and where it stands among the events."""
+
+    name: str
+    desk: str
+    url: str
+    created_at: Time
+    cursor: Cursor
+    failing_since: Time | None
+    disabled_at: Time | None
+    disabled_why: str | None
+
+
+class FreshWebhook(Webhook, frozen=True, forbid_unknown_fields=True):
+    """A webhook with its secret, shown this once."""
+
+    secret: str
+
+
+class Webhooks(Struct, frozen=True, forbid_unknown_fields=True):
+    """The webhooks that the caller may know of."""
+
+    webhooks: list[Webhook]
+
+
+class Notice(Struct, frozen=True, forbid_unknown_fields=True):
+    """One event for one webhook, and what became of its last attempt; it is tried again at `next_at`."""
+
+    number: int
+    cursor: Cursor
+    event: str
+    type: str
+    thread: str
+    created_at: Time
+    attempts: int
+    tried_at: Time | None
+    next_at: Time | None
+    status: int | None
+    outcome: str | None

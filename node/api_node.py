@@ -157,7 +157,7 @@ def _token(token: Token) -> View:
 async def add_desk(request: web.Request) -> web.Response:
     """Make a desk."""
     service = request.app[SERVICE]
-    asked: NewDesk = _form(await body_of(request, MAX_FORM_BYTES), NewDesk)
+    asked: NewDesk = read_form(await body_of(request, MAX_FORM_BYTES), NewDesk)
     await service.add_desk(asked.name)
     return answer({"name": asked.name}, _CREATED)
 
@@ -165,7 +165,7 @@ async def add_desk(request: web.Request) -> web.Response:
 async def add_token(request: web.Request) -> web.Response:
     """Make a token of a desk; its text is shown here and never again."""
     service = request.app[SERVICE]
-    asked: NewToken = _form(await body_of(request, MAX_FORM_BYTES), NewToken)
+    asked: NewToken = read_form(await body_of(request, MAX_FORM_BYTES), NewToken)
     expires_at = read_time("expires_at", asked.expires_at)
     if expires_at is not None and expires_at <= service.now():
         raise faults.field("expires_at", "expires_at is past")
@@ -179,7 +179,8 @@ async def revoke_token(request: web.Request) -> web.Response:
     return answer(_token(token) | {"desk": token.desk})
 
 
-def _form(data: bytes, kind: type[T]) -> T:
+def read_form(data: bytes, kind: type[T]) -> T:
+    """The form in a body; `UsageError` naming the field for anything else."""
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:

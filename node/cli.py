@@ -17,6 +17,7 @@ from node.cli_backup import backup, restore
 from node.cli_desks import desk
 from node.cli_messages import MESSAGES
 from node.cli_people import people
+from node.cli_webhooks import webhook
 from node.client import NodeClient
 from node.config import Home
 from node.console import answer, home_option, json_option, strong, with_client
@@ -132,5 +133,5 @@ def show_doctor(ctx: click.Context, *, home: Home, deep: bool) -> None:
     ctx.exit(0 if healthy else _REFUSED)
 
 
-for command in (*MESSAGES, backup, restore, desk, people):
+for command in (*MESSAGES, backup, restore, desk, people, webhook):
     main.add_command(command)

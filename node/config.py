@@ -19,6 +19,8 @@ import msgspec
 from keys import settings
 from keys.home import BaseHome, Keys, Log, TlsFiles, is_loopback, resolve
 from node.web.settings import Web, mistakes
+from node.webhooks import settings as webhooks
+from node.webhooks.settings import Webhooks
 from protocol.errors import ConfigError, MalformedError
 from protocol.names import check_name
 
@@ -67,6 +69,7 @@ class NodeConfig(msgspec.Struct, frozen=True):
     keys: Keys
     log: Log
     web: Web
+    webhooks: Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ def _mistakes(config: NodeConfig) -> list[str]:
     found.append(_caught(listen_address, config.api.listen) or _listen_mistake(config.api))
     if config.api.requests_per_second < 1 or config.api.request_burst < 1:
         found.append("api.requests_per_second and api.request_burst are at least 1")
-    found += _web_mistakes(config.web)
+    found += _web_mistakes(config.web) + webhooks.mistakes(config.webhooks)
     return [mistake for mistake in found if mistake]
 
 
@@ -257,6 +260,11 @@ url = "{url}"
 # How long somebody stays logged in without doing anything, and at most.
 # idle_minutes = 60
 # session_hours = 12
+
+[webhooks]
+# Where webhooks may lead although it is no public address, by plain http too: addresses, networks ("10.20.0.0/16")
+# and names ("cases.intranet.example").
+# allow = []
 
 [keys]
 # The file that opens the keys.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.

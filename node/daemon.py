@@ -30,7 +30,7 @@ from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated
 from keys.notify import keep_alive, notify
-from node import api, api_backup, api_docs, api_messages, api_metrics, api_node, api_people
+from node import api, api_backup, api_docs, api_messages, api_metrics, api_node, api_people, api_webhooks
 from node import config as settings
 from node.api_requests import Writer
 from node.archive import Archive
@@ -47,6 +47,9 @@ from node.service import Service
 from node.sockets import unix_socket
 from node.tls import client_context
 from node.uplink import Uplink
+from node.webhooks.book import Book
+from node.webhooks.guard import Guard
+from node.webhooks.postman import Postman
 from protocol.errors import StoreError, ValijaError
 from protocol.names import Party
 
@@ -243,8 +246,17 @@ async def _end_line(uplink: Uplink, task: asyncio.Task[None]) -> None:
 
 # -- the doors -----------------------------------------------------------------------------------------
 def _routes() -> list[web.RouteDef]:
-    described = api_docs.routes([*api_messages.TABLE, *api_node.TABLE])
-    return [*api_messages.routes(), *api_node.routes(), *described]
+    described = api_docs.routes([*api_messages.TABLE, *api_node.TABLE, *api_webhooks.TABLE])
+    return [*api_messages.routes(), *api_node.routes(), *api_webhooks.routes(), *described]
+
+
+async def _open_webhooks(config: NodeConfig, daemon: Daemon, parts: AsyncExitStack) -> Book:
+    service = daemon.service
+    postman = Postman(service, Guard(config.webhooks.allow), daemon.log, daemon.fail)
+    await postman.start()
+    parts.push_async_callback(postman.close)
+    service.feed.watchers.append(postman.notify)
+    return Book(service, postman)
 
 
 async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: Daemon, parts: AsyncExitStack) -> None:
@@ -253,7 +265,10 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     rooms = (api_backup.routes(home, custody.archive_key), api_people.routes(lambda: daemon.pages), api_node.health())
     own = [*figures, *(route for room in rooms for route in room)]
     buckets = Buckets(Pace(config.api.request_burst, config.api.requests_per_second), time.monotonic)
-    runner = await _runner(api.application(service, api.by_socket, log, [*_routes(), *own], buckets), parts)
+    book = await _open_webhooks(config, daemon, parts)
+    app = api.application(service, api.by_socket, log, [*_routes(), *own], buckets)
+    app[api_webhooks.BOOK] = book
+    runner = await _runner(app, parts)
     await web.SockSite(runner, unix_socket(home.socket)).start()
     parts.callback(home.socket.unlink, missing_ok=True)
     await _open_pages(home, config, daemon, parts)
@@ -263,7 +278,9 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     door, routes = api.by_token(service), _routes()
     if is_loopback(address[0]):
         door, routes = api_metrics.beside(door), [*routes, *figures]
-    runner = await _runner(api.application(service, door, log, routes, buckets), parts)
+    app = api.application(service, door, log, routes, buckets)
+    app[api_webhooks.BOOK] = book
+    runner = await _runner(app, parts)
     context = settings.tls_context(home, config.api)
     listening = _listen(address)
     await web.SockSite(runner, listening, ssl_context=context).start()

@@ -60,9 +60,12 @@ class Feed:
         self._is_dirty = self._is_closed = False
         self._pump: asyncio.Task[None] | None = None
         self._news: asyncio.Future[None] | None = None
+        self.watchers: list[Callable[[], None]] = []
 
     def notify(self) -> None:
-        """Something may have happened."""
+        """Something may have happened; the watchers, who read for themselves, are told so."""
+        for watcher in self.watchers:
+            watcher()
         self._is_dirty = True
         if self._followers and self._pump is None and not self._is_closed:
             self._pump = asyncio.create_task(self._read_news(), name="events")

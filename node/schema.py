@@ -203,3 +203,24 @@ def scoped(db: Database) -> None:
     """What a token is good for, and until when; those made before are good for everything, and for ever."""
     db.execute("ALTER TABLE token ADD COLUMN scopes TEXT NOT NULL DEFAULT 'read send acknowledge events webhooks'")
     db.execute("ALTER TABLE token ADD COLUMN expires_at INTEGER")
+
+
+_WEBHOOKS: Final = (
+    """CREATE TABLE webhook (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, desk TEXT NOT NULL, url TEXT NOT NULL,
+        secret BLOB NOT NULL, old_secret BLOB, old_until INTEGER NOT NULL, created_at INTEGER NOT NULL,
+        row INTEGER NOT NULL, part INTEGER NOT NULL, failing_since INTEGER, disabled_at INTEGER, disabled_why TEXT)""",
+    """CREATE TABLE notice (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, webhook INTEGER NOT NULL, event TEXT NOT NULL, type TEXT NOT NULL,
+        thread TEXT NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+        next_at INTEGER, tried_at INTEGER, status INTEGER, outcome TEXT)""",
+    "CREATE INDEX notice_due ON notice (webhook, thread, id) WHERE next_at IS NOT NULL",
+    "CREATE INDEX notice_told ON notice (webhook, id)",
+)
+
+
+@steps()
+def webhooks(db: Database) -> None:
+    """Where desks want to be told what happens, and what is still to be told there."""
+    for statement in _WEBHOOKS:
+        db.execute(statement)

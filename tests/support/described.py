@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from keys.program import program_version
-from node import api_messages, api_node, openapi
+from node import api_messages, api_node, api_webhooks, openapi
 from node.api import ROOT
 
-TABLE = (*api_messages.TABLE, *api_node.TABLE)
+TABLE = (*api_messages.TABLE, *api_node.TABLE, *api_webhooks.TABLE)
 DOCUMENT = json.loads(json.dumps(openapi.document(TABLE, ROOT, program_version())))
 _HERE = "urn:api"
 _REGISTRY: Any = Registry().with_resource(_HERE, Resource.opaque(DOCUMENT))
