@@ -90,13 +90,13 @@ class _Lines:
 class Cutter:
     """The way of one node to the hub at `port`; open from the beginning, whole until something is said."""
 
-    def __init__(self, port: int) -> None:
-        """Listening on a free port of loopback."""
+    def __init__(self, port: int, host: str = _HOST) -> None:
+        """Listening on a free port of `host`."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._lines = _Lines(port)
-        self._server = self._do(asyncio.start_server(self._lines.serve, _HOST, 0))
+        self._server = self._do(asyncio.start_server(self._lines.serve, host, 0))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:

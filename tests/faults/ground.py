@@ -11,15 +11,20 @@ import http.client
 import json
 import os
 import re
+import shutil
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from pyrage import x25519
+
+from keys.files import write_new
 from node.config import FIRST_DESK
 from tests.faults import checker, evidence
 from tests.faults.checker import Verdict
@@ -28,12 +33,15 @@ from tests.faults.disks import SmallDisk
 from tests.faults.traffic import Traffic
 from tests.faults.trapped import Prelude, TrappedDaemon
 from tests.support.association import Association, found
-from tests.support.processes import Daemon, Daemons
+from tests.support.processes import ROOT, Daemon, Daemons, command
 from tests.system.forked import PROGRAMS
 from tests.system.house import Api, post
 
 NETWORK: Final = "todos"
 _POLL_SECONDS: Final = 0.1
+_COMMAND_SECONDS: Final = 120
+_QUIET_SECONDS: Final = 4
+_TELL_SECONDS: Final = 20
 _EARLIER_SECONDS: Final = 3 * 3_600
 _REFUSED: Final = re.compile(r"\[([a-z_]+)\]$")
 _ENDS: Final = frozenset({"fail_stop", "failed", "trapped"})
@@ -83,6 +91,8 @@ class Ground:
         self._rate, self._seed, self._tls, self._prelude = rate, seed, tls, prelude
         self._disk_bytes, self._disks_sync = disk_bytes, disks_sync
         self.disks: dict[str, SmallDisk] = {}
+        self._spaces: dict[str, str] = {}
+        self._owner, self._backups = x25519.Identity.generate(), 0
         self._stack = ExitStack()
         self.traffic: Traffic
 
@@ -113,24 +123,17 @@ class Ground:
     # -- processes -------------------------------------------------------------------------------------
     def start(self) -> None:
         """Hub and nodes run, every node has a session, and case systems are ready to begin."""
-        self.daemons.hub(self.association)
+        self.daemons.hub(self.association, VALIJA_HUB_RESTORE_QUIET_SECONDS=str(_QUIET_SECONDS))
         (hub,) = self.daemons.hubs
         self._prepared(self.daemons.hubs, hub)
         scheme = "https" if self._tls else "http"
         for member, cutter in self.cutters.items():
-            url = f"{scheme}://127.0.0.1:{cutter.port}"
+            host = "localhost" if member in self._spaces else "127.0.0.1"
+            url = f"{scheme}://{host}:{cutter.port}"
             self.daemons.node(self.association, member, VALIJA_NODE_HUB_URL=url)
             self._prepared(self.daemons.nodes, member)
         self.daemons.ready()
-        apis = {
-            member: Api(
-                member,
-                self.association.homes[member].socket,
-                self.daemons.apis[member],
-                self.association.tokens[member],
-            )
-            for member in self.members
-        }
+        apis = {member: self._api(member) for member in self.members}
         self.traffic = Traffic.between(apis, self._rate, self._seed, self.journals)
 
     def join(self, member: str) -> TrappedDaemon:
@@ -142,9 +145,23 @@ class Ground:
         daemon = self.daemons.nodes[member] = TrappedDaemon.like(self.daemons.nodes[member], self._prelude)
         return daemon
 
+    def move(self, member: str, space: str, here: str) -> None:
+        """The member's node will run in this network namespace, to which the hub's machine is `here`, by name localhost."""
+        self._spaces[member] = space
+        self.cutters[member] = self._stack.enter_context(Cutter(self.association.port, here))
+
+    def _api(self, member: str) -> Api:
+        socket = self.association.homes[member].socket
+        if member in self._spaces:
+            # Its loopback is not ours; the file system is.
+            return Api(member, socket)
+        return Api(member, socket, self.daemons.apis[member], self.association.tokens[member])
+
     def _prepared(self, daemons: dict[str, Daemon], name: str) -> None:
-        daemons[name] = TrappedDaemon.like(daemons[name], self._prelude)
-        daemons[name].start()
+        daemon = daemons[name] = TrappedDaemon.like(daemons[name], self._prelude)
+        if name in self._spaces:
+            daemon.before = ("ip", "netns", "exec", self._spaces[name])
+        daemon.start()
 
     @property
     def hub(self) -> TrappedDaemon:
@@ -166,6 +183,42 @@ class Ground:
         """The file that this process keeps everything in."""
         association = self.association
         return association.hub_home.database if name == "hub" else association.homes[name].archive
+
+    # -- disks that die ----------------------------------------------------------------------------------
+    def backup(self, name: str) -> Path:
+        """A backup of this home, made by the command while its process runs or not."""
+        self._backups += 1
+        out = self.folder / "backups" / f"{name}-{self._backups}.age"
+        out.parent.mkdir(exist_ok=True)
+        home = self.daemon(name).words[-1]
+        self._command(name, "backup", str(out), "--home", home, "--recipient", str(self._owner.to_public()))
+        return out
+
+    def restore(self, name: str, backup: Path) -> None:
+        """The disk of this home died: what the backup held is put back, its process runs, and case systems begin anew."""
+        daemon = self.daemon(name)
+        daemon.kill()
+        identity, home = self.folder / "backups" / "identity", Path(daemon.words[-1])
+        if not identity.exists():
+            write_new(identity, str(self._owner).encode())
+        fresh = home.with_name(home.name + ".fresh")
+        self._command(name, "restore", str(backup), "--home", str(fresh), "--identity", str(identity))
+        for path in home.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in fresh.iterdir():
+            shutil.move(path, home / path.name)
+        fresh.rmdir()
+        if name in self.traffic.authors:
+            self.traffic.readers[name].begin_anew()
+            self.traffic.authors[name].begin_anew()
+        daemon.start()
+
+    def _command(self, name: str, *words: str) -> None:
+        program = self.daemon(name).program
+        done = subprocess.run(
+            command(program, *words), cwd=ROOT, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False
+        )
+        assert done.returncode == 0, (name, words[0], done.stdout, done.stderr)
 
     def supervise(self) -> list[Death]:
         """Start what ended by itself, as a service manager does; how each ended."""
@@ -203,17 +256,23 @@ class Ground:
             time.sleep(_POLL_SECONDS)
         return False
 
-    def settle(self, seconds: float = 300) -> Verdict:
+    def settle(self, seconds: float = 300, tell: Callable[[str], None] = str) -> Verdict:
         """What became of everything, once nothing is under way any more; every process has ended well.
 
-        Raises `NotSettledError` if something is still under way after so many seconds.
+        Raises `NotSettledError` if something is still under way after so many seconds; `tell` is told now and then
+        what it is.
         """
         self.heal()
         self.traffic.end_writing(seconds)
-        deadline = time.monotonic() + seconds
+        began = told = time.monotonic()
+        deadline = began + seconds
         while waiting := self.under_way():
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > deadline:
                 raise NotSettledError(json.dumps(waiting))
+            if now > told + _TELL_SECONDS:
+                told = now
+                tell(f"under way: {json.dumps(waiting)}")
             self.supervise()
             time.sleep(_POLL_SECONDS)
         self._catch_up(deadline)

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from tests.faults.cutting import Way
@@ -27,6 +28,7 @@ class Mischief:
     seed: int
     suffered: Counter[str] = field(default_factory=Counter)
     diary: list[str] = field(default_factory=list)
+    backups: dict[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Nothing happened yet."""
@@ -231,6 +233,25 @@ def _clock(mischief: Mischief) -> None:
             mischief.pause(2, 12)
 
 
+def _dies(name: str | None) -> Fault:
+    def fault(mischief: Mischief) -> None:
+        chosen = name or mischief.member()
+        backup = mischief.backups.pop(chosen, None)
+        if backup is None:
+            # Some of what happens until the disk dies is not in it.
+            backup = mischief.ground.backup(chosen)
+            mischief.pause(1, 6)
+        mischief.ground.restore(chosen, backup)
+
+    return fault
+
+
+def _backup(mischief: Mischief) -> None:
+    name = mischief.random.choice(mischief.ground.names)
+    mischief.diary[-1] += f" {name}"
+    mischief.backups[name] = mischief.ground.backup(name)
+
+
 RARE: Final = frozenset(
     {"node: an incarnation is posted", "node: an incarnation begins", "node: a prekey is made"}
     | {"node: a prekey is destroyed", "node: the registry is mirrored", "hub: the log grows"}
@@ -261,4 +282,7 @@ FAULTS: Final[Mapping[str, tuple[int, Fault]]] = {
     "ENOSPC on write": (2, _failing("pwrite64", "ENOSPC")),
     "disk full": (3, _full),
     "wrong clock": (3, _clock),
+    "(a backup is made)": (2, _backup),
+    "node's disk dies": (1, _dies(None)),
+    "hub's disk dies": (1, _dies("hub")),
 }

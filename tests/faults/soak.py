@@ -83,7 +83,7 @@ def run(plan: Plan, folder: Path) -> int:
             _suffer(plan, ground, mischief)
             _say("healing")
             healed = time.monotonic()
-            verdict = ground.settle(_SETTLE_SECONDS)
+            verdict = ground.settle(_SETTLE_SECONDS, _say)
             _say(f"settled {time.monotonic() - healed:.0f} s after the last fault")
         finally:
             (folder / "faults.txt").write_text("\n".join(mischief.diary) + "\n")

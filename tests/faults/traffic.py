@@ -24,6 +24,7 @@ from tests.system.house import Api
 _RETRY_SECONDS: Final = 0.1
 _STREAM_SECONDS: Final = 20.0
 _PAGE: Final = 200
+_AGAIN: Final = 200
 _PASSING: Final = frozenset({429, 503})
 _NETWORK: Final = "#todos"
 _WORDS: Final = "Se remite el informe de la diligencia practicada y se solicita su agregación al legajo. "
@@ -70,7 +71,7 @@ class _Written:
 
 
 class Author:
-    """Writes from one member to the others, `rate` messages a second on average; ages begin with `restart`."""
+    """Writes from one member to the others, `rate` messages a second on average; ages begin with `begin_anew`."""
 
     def __init__(self, api: Api, others: Sequence[str], rate: float, seed: int, folder: Path, clock: Clock) -> None:
         """Nobody writes yet."""
@@ -81,7 +82,8 @@ class Author:
         self._number = self._age = 0
         self._written: list[_Written] = []
         self._acked: set[str] = set()
-        self._pause, self._is_quiet = threading.Event(), threading.Event()
+        self._taken: set[str] = set()
+        self._lock = threading.Lock()
         self._again: list[_Written] = []
         self.finished = threading.Event()
         self.thread = threading.Thread(target=self._work, daemon=True, name=f"author {api.member}")
@@ -89,7 +91,7 @@ class Author:
     def _work(self) -> None:
         try:
             while not self._clock.over.is_set():
-                self._rest()
+                self._submit_again()
                 count = self._one()
                 self._clock.over.wait(self._random.expovariate(self._rate / count) if self._rate else 0)
             self._submit_again()
@@ -97,8 +99,6 @@ class Author:
             pass
         except BaseException as error:  # noqa: BLE001 - told at the end, on the main thread
             self._clock.fail(f"author of {self._api.member}", error)
-        finally:
-            self._is_quiet.set()
 
     def _one(self) -> int:
         """Hand in something; how many messages it was."""
@@ -138,14 +138,16 @@ class Author:
         self._hand_in_many(lines)
         return count
 
-    def _hand_in_many(self, lines: Sequence[_Written]) -> None:
+    def _hand_in_many(self, lines: Sequence[_Written]) -> dict[str, str]:
+        """The ids of these, by key."""
         body = b"\n".join(json.dumps(each.content() | {"idempotency_key": each.key}).encode() for each in lines)
         while True:
             told = [json.loads(line) for line in self._ask("messages:batch", body, "application/x-ndjson").splitlines()]
             refused = [each["error"] for each in told if "error" in each]
             if not refused and len(told) == len(lines):
-                self._acknowledged(*((one.key, str(each["id"])) for one, each in zip(lines, told, strict=True)))
-                return
+                ids = {one.key: str(each["id"]) for one, each in zip(lines, told, strict=True)}
+                self._acknowledged(*ids.items())
+                return ids
             if not all(each["status"] in _PASSING for each in refused):
                 raise AssertionError(refused)
             self._wait()
@@ -154,6 +156,7 @@ class Author:
         to = [self._random.choice(self._others)]
         told = self._single(to, to)
         self.journal.add(TakenBack(told))
+        self._taken.add(self._written[-1].key)
         self._ask(f"messages/{told}/withdraw", b"", also=frozenset({404, 409}))
 
     def _acknowledged(self, *pairs: tuple[str, str]) -> None:
@@ -198,30 +201,23 @@ class Author:
         return Api(self._api.member, self._api.socket)
 
     # -- a node that came back from a backup
-    def quiet(self) -> None:
-        """Return once nothing is asked any more, until `restart`."""
-        self._is_quiet.clear()
-        self._pause.set()
-        self._is_quiet.wait()
-
-    def restart(self) -> None:
-        """A new age: what was ever acknowledged is submitted again, under the keys that it had, before anything else."""
-        self._age += 1
-        self._again = [each for each in self._written if each.key in self._acked]
-        self._pause.clear()
-
-    def _rest(self) -> None:
-        while self._pause.is_set():
-            self._is_quiet.set()
-            self._wait()
-            if self._clock.over.is_set():
-                return
-        self._submit_again()
+    def begin_anew(self) -> None:
+        """A new age, while the node is dead: what was ever acknowledged is submitted again, before anything else new."""
+        with self._lock:
+            self._age += 1
+            self._again = [each for each in self._written if each.key in self._acked]
 
     def _submit_again(self) -> None:
-        while self._again:
-            lines, self._again = self._again[:200], self._again[200:]
-            self._hand_in_many(lines)
+        while lines := self._next_again():
+            told = self._hand_in_many(lines)
+            for each in lines:
+                if each.key in self._taken:
+                    self._ask(f"messages/{told[each.key]}/withdraw", b"", also=frozenset({404, 409}))
+
+    def _next_again(self) -> list[_Written]:
+        with self._lock:
+            lines, self._again = self._again[:_AGAIN], self._again[_AGAIN:]
+        return lines
 
 
 # -- readers -------------------------------------------------------------------------------------------
@@ -234,12 +230,14 @@ class Reader:
         self.journal = Journal(recipient_path(folder, api.member))
         self._event = "0-0"
         self._cursor, self._age = "", 0
+        self._lock = threading.Lock()
         self.finished = threading.Event()
         self.thread = threading.Thread(target=self._work, daemon=True, name=f"reader {api.member}")
 
-    def restart(self) -> None:
-        """A new age: another archive's events and cursor begin at the beginning."""
-        self._age, self._event, self._cursor = self._age + 1, "0-0", ""
+    def begin_anew(self) -> None:
+        """A new age, while the node is dead: another archive's events and cursor begin at the beginning."""
+        with self._lock:
+            self._age, self._event, self._cursor = self._age + 1, "0-0", ""
 
     def _work(self) -> None:
         try:
@@ -254,9 +252,9 @@ class Reader:
     def _follow(self) -> None:
         age = self._age
         self.catch_up(age)
-        address = self._api.address.removeprefix("http://")
-        connection = http.client.HTTPConnection(address, timeout=_STREAM_SECONDS)
-        headers = {"Authorization": f"Bearer {self._api.token}", "Last-Event-ID": self._event}
+        connection, headers = self._api.connection(_STREAM_SECONDS), {"Last-Event-ID": self._event}
+        if self._api.token:
+            headers["Authorization"] = f"Bearer {self._api.token}"
         try:
             connection.request("GET", "/api/v1/events", headers=headers)
             response = connection.getresponse()
@@ -275,7 +273,9 @@ class Reader:
             told = json.loads(event["data"])
             self.journal.add(Told(told["id"], event["id"], age))
         # First of all: whoever has to ask anew goes on behind what is written down.
-        self._event = event.get("id", self._event)
+        with self._lock:
+            if age == self._age:
+                self._event = event.get("id", self._event)
         if is_message:
             self.catch_up(age)
 
@@ -300,7 +300,9 @@ class Reader:
             if not items:
                 return
             self.journal.add(*(Handed(x["id"], x["sender"]["member"], x["mark"], age) for x in items))
-            self._cursor = page["next"]
+            with self._lock:
+                if age == self._age:
+                    self._cursor = page["next"]
             self._clock.count(handed=len(items))
 
 

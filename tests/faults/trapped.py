@@ -203,10 +203,14 @@ def _enter_forked(prelude: Prelude, *arguments: Any) -> None:
 
 @dataclass
 class TrappedDaemon(Daemon):
-    """A daemon with a prelude to every start, and traps for the next start alone; `before` are words of another command."""
+    """A daemon with a prelude to every start, and traps for the next start alone.
+
+    `before` are the words of a command that becomes it, such as `ip netns exec …`; a forked one has none.
+    """
 
     prelude: Prelude = field(default_factory=Prelude)
     traps: tuple[Trap, ...] = ()
+    before: tuple[str, ...] = ()
 
     @classmethod
     def like(cls, daemon: Daemon, prelude: Prelude) -> Self:
@@ -228,7 +232,15 @@ class TrappedDaemon(Daemon):
         code = "import sys; from tests.faults.trapped import enter; enter(sys.argv.pop(1), sys.argv.pop(1))"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, self.program, msgspec.json.encode(prelude).decode(), *self.words],
+                [
+                    *self.before,
+                    sys.executable,
+                    "-c",
+                    code,
+                    self.program,
+                    msgspec.json.encode(prelude).decode(),
+                    *self.words,
+                ],
                 cwd=ROOT,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,

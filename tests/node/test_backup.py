@@ -238,7 +238,7 @@ def test_doctor_tells_the_version_and_warns_when_no_backup_is_made(
         return {each.name: each for each in doctor.examine(home, {})}
 
     found = rows()
-    assert found["archive"].found == f"version {len(archive.schema(b'').names)}"
+    assert found["archive"].found == f"version {len(archive.schema(b'').names)}, intact"
     assert (found["backup"].level, found["backup"].found) == (Level.WARNING, "none was made yet")
     valija("backup", tmp_path / "out.age", "--home", home.folder, "--recipient", PUBLIC)
     assert rows()["backup"].level is Level.OK

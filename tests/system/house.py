@@ -69,12 +69,12 @@ class Answer:
 
 
 class _SocketConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("node", timeout=COMMAND_SECONDS)
-        self._path = path
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("node", timeout=seconds)
+        self._path, self._seconds = path, seconds
 
     def connect(self) -> None:
-        self.sock = connected(self._path, COMMAND_SECONDS)
+        self.sock = connected(self._path, self._seconds)
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,15 @@ class Api:
     address: str = ""
     token: str = field(default="", repr=False)
 
+    def connection(self, seconds: float = COMMAND_SECONDS) -> http.client.HTTPConnection:
+        """A connection of its own, not open yet, on which nothing takes longer than so many seconds."""
+        if self.address:
+            return http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=seconds)
+        return _SocketConnection(self.socket, seconds)
+
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """The answer to one request; `OSError` while the node does not listen."""
-        connection = (
-            http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=COMMAND_SECONDS)
-            if self.address
-            else _SocketConnection(self.socket)
-        )
+        connection = self.connection()
         shown = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token:
             shown["Authorization"] = f"Bearer {self.token}"

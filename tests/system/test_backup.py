@@ -132,7 +132,7 @@ def _send_until(callers: Callers, made: threading.Event) -> None:
 def _doctor_knows_of_it(house: House) -> None:
     rows = {each["name"]: each for each in run("node", "doctor", "--home", house.folder(AR)).told["rows"]}
     assert rows["backup"]["level"] == "ok"
-    assert rows["archive"]["found"] == f"version {house.api(AR).status()['schema']}"
+    assert rows["archive"]["found"] == f"version {house.api(AR).status()['schema']}, intact"
 
 
 def test_the_hubs_disk_dies_and_yesterdays_backup_is_put_back(house: House, identity: Path, tmp_path: Path) -> None:
