@@ -24,7 +24,8 @@ def notify(state: str) -> None:
     # A leading @ stands for the zero byte of an abstract socket.
     address = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel, suppress(OSError):
-        channel.sendto(state.encode(), address)
+        # A service manager that reads nothing must not stop us: what it has no room for is not said.
+        channel.sendto(state.encode(), socket.MSG_DONTWAIT, address)
 
 
 def watchdog_seconds() -> float | None:

@@ -20,7 +20,7 @@ from node.config import Home
 from node.engine import Engine
 from node.problems import known_codes
 from node.store import Transaction
-from node.tables import finding, inbox
+from node.tables import finding, inbox, webhooks
 from node.uplink import Uplink
 from node.vitals import session
 from protocol.errors import StandingError, ValijaError
@@ -47,6 +47,7 @@ def measured(home: Home, engine: Engine, uplink: Uplink, tx: Transaction, now: i
         _papers(engine, now),
         _prekeys(engine),
         _messages(tx, now),
+        _webhooks(tx),
         _files(home),
     )
     return [figure for room in rooms for figure in room]
@@ -134,6 +135,16 @@ def _messages(tx: Transaction, now: int) -> Iterator[Figure]:
     yield Figure("quarantined", "Received envelopes that were refused and kept", counts["quarantined"])
     yield Figure("forks", "Checkpoints of others that contradict the mirror", counts["forks"])
     yield Figure("search_behind", "Messages that search does not find yet", search.behind(tx))
+
+
+def _webhooks(tx: Transaction) -> Iterator[Figure]:
+    hooks = webhooks.all_of(tx)
+    enabled = [each for each in hooks if each.disabled_at is None]
+    failing = sum(each.failing_since is not None for each in enabled)
+    yield Figure("webhooks_failing", "Webhooks whose last notice was not taken", failing)
+    yield Figure("webhooks_disabled", "Webhooks to which nothing is sent any more", len(hooks) - len(enabled))
+    waiting = sum(webhooks.waiting(tx, each.id) for each in enabled)
+    yield Figure("webhook_notices_waiting", "Notices that no case system took yet", waiting)
 
 
 def _files(home: Home) -> Iterator[Figure]:

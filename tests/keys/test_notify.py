@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.notify import keep_alive, watchdog_seconds
+from keys.notify import keep_alive, notify, watchdog_seconds
 from protocol.errors import StoreError
 
 QUICK = "3000"
@@ -78,6 +78,12 @@ async def test_a_sign_of_life_waits_for_the_proof(manager: socket.socket) -> Non
     assert [await said(manager) for _ in range(3)] == [b"WATCHDOG=1"] * 3
     beating.cancel()
     await asyncio.wait([beating])
+
+
+async def test_a_manager_that_does_not_read_stops_nobody(manager: socket.socket) -> None:
+    for _beat in range(2_000):
+        notify("WATCHDOG=1")
+    assert manager.recv(64) == b"WATCHDOG=1"
 
 
 async def test_who_refuses_does_not_hang(manager: socket.socket) -> None:
