@@ -190,7 +190,7 @@ SENDING_RULES: Final = (
         "    latest = ctx.second + lifetime - min(CLOCK_MARGIN_SECONDS, lifetime // 2)\n",
         "    latest = ctx.second + lifetime\n",
         "a hub whose clock is behind takes our envelopes",
-        (T + "test_courier.py",),
+        (T + "test_sent_once.py::test_a_hub_whose_clock_is_an_hour_behind_takes_our_envelopes",),
     ),
     Mutant(
         "numbers-taken",
@@ -306,10 +306,7 @@ SENDING_RULES: Final = (
         "            owed.paid(ctx.tx, bodies)\n",
         "            pass\n",
         "a receipt that went is owed no more",
-        (
-            T + "test_courier.py::test_a_receipt_goes_with_whatever_else_goes_to_the_peer",
-            T + "test_courier.py::test_a_full_manifest_is_receipted_at_once",
-        ),
+        (T + "test_sent_once.py::test_a_receipt_that_went_is_owed_no_more",),
     ),
     Mutant(
         "notice-number-one",

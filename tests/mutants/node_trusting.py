@@ -49,7 +49,15 @@ NODE_TRUST: Final = (
         MIRROR,
         "        return is_early or at > newest.cosignature.timestamp\n",
         "        return True\n",
-        "an older checkpoint does not replace a newer one",
+        "an older signature does not replace a newer one",
+        (T + "test_mirror.py::test_a_newer_signature_of_the_same_tree_makes_the_view_fresh",),
+    ),
+    Mutant(
+        "smaller-replaces",
+        MIRROR,
+        "        if checkpoint.size == self.registry.size + len(added.entries) and self._is_newer(signed, added, now):\n",
+        "        if self._is_newer(signed, added, now):\n",
+        "a smaller checkpoint replaces nothing",
         (T + "test_mirror.py::test_an_older_checkpoint_changes_nothing",),
     ),
     Mutant(

@@ -18,7 +18,7 @@ READING: Final = (
         "        raise NonCanonicalError\n    return value\n",
         "        pass\n    return value\n",
         "a value has one encoding",
-        (T + "test_codec.py",),
+        (T + "test_codec.py::test_invalid_vectors",),
     ),
     Mutant(
         "ed25519-half",
@@ -26,7 +26,7 @@ READING: Final = (
         "            crypto_sign_open(signature.ed25519 + label_prefix(label) + body, self.ed25519)\n",
         "",
         "a signature needs its Ed25519 half",
-        (T + "test_signing.py",),
+        (T + "test_signing.py::test_a_changed_ed25519_half_is_refused",),
     ),
     Mutant(
         "mldsa-half",
@@ -34,7 +34,7 @@ READING: Final = (
         '            _mldsa65(self.mldsa65).verify(signature.mldsa65, body, label.encode("ascii"))\n',
         "            pass\n",
         "a signature needs its ML-DSA half",
-        (T + "test_signing.py",),
+        (T + "test_signing.py::test_a_changed_mldsa65_half_is_refused",),
     ),
     Mutant(
         "signed-association",
@@ -42,7 +42,7 @@ READING: Final = (
         '        raise UsageError("association id size")\n    return association\n',
         '        raise UsageError("association id size")\n    return b""\n',
         "what is signed for one association speaks in no other",
-        (T + "test_signing.py",),
+        (T + "test_signing.py::test_each_half_signs_the_string_of_the_specification",),
     ),
     Mutant(
         "small-order-key",
@@ -50,7 +50,7 @@ READING: Final = (
         "or not crypto_core_ed25519_is_valid_point(data)",
         "or False",
         "a key of small order is none",
-        (T + "test_signing.py",),
+        (T + "test_signing.py::test_invalid_vectors",),
     ),
     Mutant(
         "signed-count",
@@ -58,7 +58,7 @@ READING: Final = (
         '    return root + count.to_bytes(_COUNT_BYTES, "big")\n',
         "    return root\n",
         "a batch signature covers the number of leaves",
-        (T + "test_batch.py",),
+        (T + "test_batch.py::test_a_changed_batch_signature_does_not_verify",),
     ),
     Mutant(
         "failed-check-remembered",
@@ -68,7 +68,7 @@ READING: Final = (
         "        if len(self._passed) >= self._limit:\n            del self._passed[next(iter(self._passed))]\n"
         "        self._passed[subject] = None\n        check()\n",
         "a signature that failed is never remembered as verified",
-        (T + "test_batch.py",),
+        (T + "test_batch.py::test_a_check_that_failed_is_run_again",),
     ),
     Mutant(
         "inclusion-root",
@@ -76,7 +76,7 @@ READING: Final = (
         "    if inclusion_root(leaf, index, size, proof) != expected_root:\n",
         "    if not inclusion_root(leaf, index, size, proof):\n",
         "an inclusion proof leads to the root",
-        (T + "test_merkle.py",),
+        (T + "test_merkle.py::test_no_corrupted_inclusion_proof_verifies",),
     ),
     Mutant(
         "leaf-index",
@@ -84,7 +84,7 @@ READING: Final = (
         "    place, last, current = index, size - 1, leaf\n",
         "    place, last, current = index % 2, size - 1, leaf\n",
         "an inclusion proof is for its leaf index",
-        (T + "test_merkle.py",),
+        (T + "test_merkle.py::test_honest_proofs_verify",),
     ),
     Mutant(
         "consistency-roots",
@@ -92,7 +92,7 @@ READING: Final = (
         "    elif consistency_roots(old_size, new_size, old_root, proof) != (old_root, new_root):\n",
         "    elif consistency_roots(old_size, new_size, old_root, proof)[1] != new_root:\n",
         "a log that grew holds what it held",
-        (T + "test_merkle.py",),
+        (T + "test_merkle.py::test_no_corrupted_consistency_proof_verifies",),
     ),
     Mutant(
         "padding-zeros",
@@ -100,7 +100,7 @@ READING: Final = (
         "    if plaintext.count(0, end) != len(plaintext) - end:\n",
         "    if end > len(plaintext):\n",
         "padding is zeros",
-        (T + "test_padding.py",),
+        (T + "test_padding.py::test_anything_after_the_body_but_zeros_is_refused",),
     ),
     Mutant(
         "wrap-binds-leaf",
@@ -108,7 +108,7 @@ READING: Final = (
         "recipient.value(), epoch, prekey, link_leaf))",
         "recipient.value(), epoch, prekey))",
         "a wrap is bound to its link leaf",
-        (T + "test_sealing.py", T + "test_vectors_messages.py"),
+        (T + "test_sealing.py::test_two_sealings_share_nothing_that_shows",),
     ),
     Mutant(
         "slot-prekey-hash",
@@ -116,7 +116,7 @@ READING: Final = (
         "    if prekey_hash(me.association, me.member, slot.epoch, prekey.public) != slot.prekey_hash:\n",
         "    if not slot.prekey_hash:\n",
         "a slot names the prekey that opens it",
-        (T + "test_opening.py", T + "test_sealing.py"),
+        (T + "test_sealing.py::test_a_slot_opens_under_its_own_prekey_hash_alone",),
     ),
     Mutant(
         "body-count",
@@ -124,7 +124,7 @@ READING: Final = (
         "    if len(body_list) != read_manifest.count:\n",
         "    if not read_manifest:\n",
         "an envelope holds as many bodies as its manifest says",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_payload_out_of_form_is_refused",),
     ),
     # -- what a recipient checks
     Mutant(
@@ -133,7 +133,7 @@ READING: Final = (
         "        if hashlib.sha256(ciphertext).digest() != self.ciphertext_digest:\n",
         "        if not self.ciphertext_digest:\n",
         "the ciphertext is the one that the core names",
-        (T + "test_envelope.py",),
+        (T + "test_envelope.py::test_a_core_knows_its_ciphertext",),
     ),
     Mutant(
         "one-slot-each",
@@ -141,7 +141,7 @@ READING: Final = (
         "len({slot.recipient for slot in self.slots}) != len(self.slots)",
         "False",
         "no recipient has two slots",
-        (T + "test_envelope.py",),
+        (T + "test_envelope.py::test_an_envelope_is_for_somebody_and_for_nobody_twice",),
     ),
     Mutant(
         "core-association",
@@ -149,7 +149,7 @@ READING: Final = (
         "    if core.association != registry.association:\n",
         "    if core.association is None:\n",
         "an envelope of another association is refused",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_an_envelope_of_another_association_is_refused",),
     ),
     Mutant(
         "accepted-envelope",
@@ -157,7 +157,7 @@ READING: Final = (
         "    if accepted.envelope_id != core.id:\n",
         "    if accepted.envelope_id is None:\n",
         "the hub's acceptance is of this envelope",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_an_attestation_of_something_else_is_refused",),
     ),
     Mutant(
         "slot-recipient",
@@ -165,7 +165,7 @@ READING: Final = (
         "    if slot.recipient != me:\n",
         "    if slot.recipient is None:\n",
         "a slot for another member is refused",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_slot_of_another_member_is_refused",),
     ),
     Mutant(
         "acceptance-event",
@@ -173,7 +173,7 @@ READING: Final = (
         "    if (accepted.event, accepted.recipient, accepted.link_leaf) != (Event.ACCEPTED, slot.recipient, slot.link_leaf):\n",
         "    if (accepted.recipient, accepted.link_leaf) != (slot.recipient, slot.link_leaf):\n",
         "a refusal by the hub is no acceptance",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_an_attestation_of_something_else_is_refused",),
     ),
     Mutant(
         "view-ahead",
@@ -181,7 +181,7 @@ READING: Final = (
         '        raise ViewAheadError(f"registry size {view.size}, here {registry.size}")\n',
         "        return ()\n",
         "a message waits until the mirror holds its sender's view",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_larger_view_than_the_mirror_holds_the_envelope_until_it_caught_up",),
     ),
     Mutant(
         "forked-view",
@@ -189,7 +189,7 @@ READING: Final = (
         "    if registry.root_at(view.size) != view.root:\n",
         "    if registry.root_at(view.size) is None:\n",
         "a sender that saw another registry is told apart",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_another_root_at_a_size_held_is_a_fork",),
     ),
     Mutant(
         "view-signature",
@@ -197,7 +197,7 @@ READING: Final = (
         "    _check_log_signature(view, registry, verified)\n    if view.size",
         "    if view.size",
         "only what the log signed holds a message up",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_view_that_the_log_did_not_sign_holds_nothing_up",),
     ),
     Mutant(
         "link-leaf",
@@ -205,7 +205,7 @@ READING: Final = (
         "    if opened.link.leaf(opened.proof.salt) != opened.slot.link_leaf:\n",
         "    if not opened.slot.link_leaf:\n",
         "the link inside is the one that the hub accepted",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_another_link_than_the_batch_holds_is_refused",),
     ),
     Mutant(
         "batch-path",
@@ -213,7 +213,7 @@ READING: Final = (
         "    check_leaf(opened.slot.link_leaf, opened.proof, opened.batch)\n",
         "",
         "a link stands in the batch that was signed",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_path_that_leads_elsewhere_is_refused",),
     ),
     Mutant(
         "link-signature",
@@ -221,7 +221,7 @@ READING: Final = (
         "    opened.batch.verify(certificate.key, Label.LINKS, registry.association, verified)\n",
         "",
         "a batch of links is signed by the sender's certificate",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_batch_root_or_signature_of_another_is_refused",),
     ),
     Mutant(
         "certificate-owner",
@@ -229,7 +229,7 @@ READING: Final = (
         "    if not certificate.party == opened.manifest.sender == opened.core.sender:\n",
         "    if not opened.manifest.sender == opened.core.sender:\n",
         "the certificate is the sender's own",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_certificate_of_another_member_or_of_the_hub_signs_nothing_here",),
     ),
     Mutant(
         "link-manifest",
@@ -237,7 +237,7 @@ READING: Final = (
         "    if (link.manifest_digest, link.kind, link.count) != (manifest.digest, manifest.kind, manifest.count):\n",
         "    if (link.kind, link.count) != (manifest.kind, manifest.count):\n",
         "a link is of its manifest",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_link_of_something_else_is_refused",),
     ),
     Mutant(
         "link-recipient",
@@ -245,7 +245,7 @@ READING: Final = (
         "    if link.recipient != me:\n",
         "    if link.recipient is None:\n",
         "a link to another recipient is no message to this one",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_link_to_another_recipient_is_refused",),
     ),
     Mutant(
         "opened-incarnation",
@@ -253,7 +253,7 @@ READING: Final = (
         "    if not registry.is_incarnation(Role.NODE, manifest.sender.member, link.incarnation):\n",
         "    if link.incarnation is None:\n",
         "an incarnation stands in the registry",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_link_of_something_else_is_refused",),
     ),
     Mutant(
         "body-root",
@@ -261,7 +261,7 @@ READING: Final = (
         "    if body_root([each.body for each in opened.bodies]) != opened.manifest.root:\n",
         "    if not opened.manifest.root:\n",
         "bodies are those that the manifest signs",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_bodies_that_the_manifest_does_not_stand_for_are_refused",),
     ),
     Mutant(
         "content-digest",
@@ -269,7 +269,7 @@ READING: Final = (
         "hashlib.sha256(each.body.content).digest() != each.part.content_digest:",
         "not each.part.content_digest:",
         "a content is the one whose digest was signed",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_content_that_its_header_does_not_stand_for_is_refused",),
     ),
     Mutant(
         "content-author",
@@ -277,7 +277,7 @@ READING: Final = (
         "each.content.origin.member != opened.manifest.sender.member:",
         "not each.content.origin.member:",
         "nobody writes in another member's name",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_a_content_in_the_name_of_another_member_is_refused",),
     ),
     Mutant(
         "audience",
@@ -285,7 +285,7 @@ READING: Final = (
         "    if me not in manifest.audience:\n",
         "    if not manifest.audience:\n",
         "a reader stands in the audience",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_who_is_not_in_the_audience_is_refused",),
     ),
     Mutant(
         "audience-roster",
@@ -293,7 +293,7 @@ READING: Final = (
         "    if {*roster} - {manifest.sender} != {*manifest.audience}:\n",
         "    if not {*roster} >= {*manifest.audience}:\n",
         "a message to a network goes to its whole roster",
-        (T + "test_opening.py",),
+        (T + "test_opening.py::test_another_audience_than_the_network_s_is_refused",),
     ),
     Mutant(
         "hub-certificate",
@@ -301,7 +301,7 @@ READING: Final = (
         "        if record.role != Role.HUB:\n",
         "        if record.role is None:\n",
         "only the hub attests",
-        (T + "test_envelope.py", T + "test_opening.py"),
+        (T + "test_envelope.py::test_a_node_attests_nothing",),
     ),
     Mutant(
         "attestation-signature",
@@ -309,7 +309,7 @@ READING: Final = (
         "        self.batch.verify(record.key, Label.ACCEPTANCES, registry.association, verified)\n",
         "",
         "an attestation is signed by the hub",
-        (T + "test_envelope.py", T + "test_opening.py"),
+        (T + "test_envelope.py::test_an_attestation_by_another_key_is_refused",),
     ),
     Mutant(
         "link-overflow",
@@ -325,7 +325,7 @@ READING: Final = (
         "    if not audience or manifest.sender in audience:\n",
         "    if not audience:\n",
         "a sender is not its own audience",
-        (T + "test_message.py",),
+        (T + "test_message.py::test_what_is_no_manifest_is_refused",),
     ),
     Mutant(
         "receipt-default",
@@ -333,7 +333,7 @@ READING: Final = (
         "        return Outcome.VOID if self.kind is Kind.VOID else Outcome.DELIVERED\n",
         "        return Outcome.DELIVERED\n",
         "a receipt for a void says void",
-        (T + "test_receipts.py",),
+        (T + "test_receipts.py::test_the_default_outcome_depends_on_the_kind",),
     ),
     Mutant(
         "receipt-exceptions",
@@ -341,7 +341,7 @@ READING: Final = (
         "            if each.seq not in self.link.numbers or each.outcome is self.link.default:\n",
         "            if each.outcome is self.link.default:\n",
         "a receipt speaks of its own link's numbers alone",
-        (T + "test_receipts.py",),
+        (T + "test_receipts.py::test_what_is_no_receipt_is_refused",),
     ),
     Mutant(
         "content-field-twice",
@@ -349,6 +349,6 @@ READING: Final = (
         "    if len(fields) != len(pairs):\n",
         "    if not pairs:\n",
         "a field that stands twice is read by nobody",
-        (T + "test_content.py",),
+        (T + "test_content.py::test_what_has_no_one_meaning_is_refused",),
     ),
 )

@@ -21,7 +21,7 @@ TRUSTING: Final = (
         "        self._received += 1\n",
         "",
         "each message of a session is opened once, in order",
-        (T + "test_session.py",),
+        (T + "test_session.py::test_a_session_opens_and_carries_frames_both_ways",),
     ),
     Mutant(
         "client-certificate",
@@ -29,7 +29,7 @@ TRUSTING: Final = (
         "    if record.role != Role.NODE or record.party != hello.party:\n",
         "    if record.role != Role.NODE:\n",
         "a node comes with its own certificate",
-        (T + "test_session.py", T + "test_session_rules.py"),
+        (T + "test_session.py::test_another_ones_certificate_is_told_not_in_standing",),
     ),
     Mutant(
         "hub-signature",
@@ -37,7 +37,7 @@ TRUSTING: Final = (
         "        record.key.verify(Label.SESSION, hello.association, message, hello.signature)\n",
         "",
         "a hub proves itself before anything is said to it",
-        (T + "test_session.py", T + "test_session_rules.py"),
+        (T + "test_session.py::test_a_hub_with_another_key_is_wrong_hub",),
     ),
     Mutant(
         "clock-skew",
@@ -45,7 +45,7 @@ TRUSTING: Final = (
         "    if abs(ahead := node - hub) > CLOCK_REFUSE_SECONDS:\n",
         "    if (ahead := node - hub) > CLOCK_REFUSE_SECONDS:\n",
         "clocks an hour apart open no session, either way",
-        (T + "test_session.py", T + "test_session_rules.py"),
+        (T + "test_session.py::test_a_wrong_clock_is_told_with_the_hubs_time",),
     ),
     Mutant(
         "finish-signature",
@@ -53,7 +53,7 @@ TRUSTING: Final = (
         "        self.key.verify(Label.SESSION, self.hello.association, self.transcript, finish.signature)\n",
         "",
         "a node proves that it holds its key",
-        (T + "test_session.py", T + "test_session_rules.py"),
+        (T + "test_session.py::test_a_node_that_signs_with_another_key_is_told_bad_signature",),
     ),
     Mutant(
         "frames-in-turn",
@@ -61,7 +61,7 @@ TRUSTING: Final = (
         "        if after is None:\n            raise ReplayError",
         "        if after is None and False:\n            raise ReplayError",
         "a frame is heard in its turn alone",
-        (T + "test_session.py",),
+        (T + "test_session.py::test_frames_out_of_turn_or_of_the_other_direction_are_replayed",),
     ),
     Mutant(
         "deliver-ascending",
@@ -69,7 +69,7 @@ TRUSTING: Final = (
         "            if item.position <= last:\n",
         "            if item.position < last:\n",
         "a mailbox's positions only ascend",
-        (T + "test_flow.py",),
+        (T + "test_flow.py::test_positions_ascend_from_the_cursor",),
     ),
     Mutant(
         "deliver-window",
@@ -77,7 +77,7 @@ TRUSTING: Final = (
         "        if not self._delivery_window.admits(len(self._delivered) + len(frame.items), size):\n",
         "        if not self._delivery_window.admits(len(frame.items), size):\n",
         "what is delivered stays within the window",
-        (T + "test_flow.py",),
+        (T + "test_flow.py::test_the_delivery_window_counts_what_is_beyond_the_last_acknowledged",),
     ),
     Mutant(
         "answers-asked",
@@ -85,7 +85,7 @@ TRUSTING: Final = (
         "        if len(ids) != len(frame.items) or not ids <= self._submitted.keys():\n",
         "        if len(ids) != len(frame.items):\n            raise ReplayError\n        ids &= self._submitted.keys()\n        if not ids:\n",
         "the hub answers what was submitted, and nothing else",
-        (T + "test_flow.py",),
+        (T + "test_flow.py::test_a_result_answers_an_envelope_under_way_once",),
     ),
     Mutant(
         "acknowledged-delivered",
@@ -93,7 +93,7 @@ TRUSTING: Final = (
         "        elif not self._cursor <= frame.position <= self._last_position:\n",
         "        elif not self._cursor <= frame.position:\n",
         "nobody acknowledges what was not delivered",
-        (T + "test_flow.py",),
+        (T + "test_flow.py::test_an_acknowledgement_never_goes_back_nor_ahead",),
     ),
     # -- trust
     Mutant(
@@ -102,7 +102,7 @@ TRUSTING: Final = (
         "        if checkpoint.origin != self.origin:\n",
         "        if not checkpoint.origin:\n",
         "another log's checkpoint is none of this one",
-        (T + "test_checkpoint.py",),
+        (T + "test_checkpoint.py::test_invalid_vectors",),
     ),
     Mutant(
         "cosigned-time",
@@ -110,7 +110,7 @@ TRUSTING: Final = (
         "        _u64(timestamp),\n",
         "        _u64(0),\n",
         "a cosignature says when",
-        (T + "test_checkpoint.py",),
+        (T + "test_checkpoint.py::test_the_cosigned_message_has_the_published_layout",),
     ),
     Mutant(
         "statement-association",
@@ -118,7 +118,7 @@ TRUSTING: Final = (
         "        if signed.association != self.association:\n",
         "        if signed.association is None:\n",
         "a statement of another association is none of this registry",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "statement-once",
@@ -126,7 +126,7 @@ TRUSTING: Final = (
         "        if signed.id in self.applied:\n",
         "        if not signed.id:\n",
         "a statement applies once",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "old-threshold",
@@ -134,7 +134,7 @@ TRUSTING: Final = (
         "        if self.charters and len(signers & before.keys()) < self.charters[-1][1].threshold:\n",
         "        if self.charters and not signers & before.keys():\n",
         "a new charter needs the threshold of the old one",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "new-threshold",
@@ -142,7 +142,7 @@ TRUSTING: Final = (
         "        if len(signers & stewards.keys()) < new.threshold:\n",
         "        if not signers & stewards.keys():\n",
         "a new charter needs its own threshold",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "charter-expiry",
@@ -150,7 +150,7 @@ TRUSTING: Final = (
         "        if logged_at > self.charters[-1][1].expires_at:\n",
         "        if logged_at > self.charters[-1][1].expires_at * 2:\n",
         "nothing changes under an expired charter",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "certificate-root",
@@ -158,7 +158,7 @@ TRUSTING: Final = (
         '                self._require_key(signed, root, "certificate")\n',
         "",
         "a certificate is signed by the member's root",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "opening-owner",
@@ -174,7 +174,7 @@ TRUSTING: Final = (
         "        if lift.suspension not in self.negatives.suspension_ids:\n",
         "        if not lift.suspension:\n",
         "a lift names a suspension of the log",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "log-time",
@@ -182,7 +182,7 @@ TRUSTING: Final = (
         '        if entry.logged_at < self.logged_at:\n            raise LogError("logged_at decreases")\n        return entry\n',
         "        return entry\n",
         "the log's time never goes back",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "statement-hash",
@@ -190,7 +190,7 @@ TRUSTING: Final = (
         "        if statement_hash(raw) != parsed.hash:\n",
         "        if not parsed.hash:\n",
         "a leaf's statement is the one whose hash it holds",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_invalid_leaves",),
     ),
     Mutant(
         "certificate-expiry",
@@ -198,7 +198,7 @@ TRUSTING: Final = (
         "        if not certificate.not_before <= at <= self._last_second(certificate, layers):\n",
         "        if not certificate.not_before <= at:\n",
         "a certificate ends with its expiry, revocation or root",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_valid_logs",),
     ),
     Mutant(
         "earliest-revocation",
@@ -206,7 +206,7 @@ TRUSTING: Final = (
         "            self.revoked[statement.certificate] = min(held, statement.not_trusted_after)\n",
         "            self.revoked[statement.certificate] = statement.not_trusted_after\n",
         "of several revocations the earliest counts",
-        (T + "test_registry.py", T + "test_registry_machine.py"),
+        (T + "test_registry.py::test_of_several_the_earliest_counts_in_any_order",),
     ),
     Mutant(
         "expelled-member",
@@ -214,7 +214,7 @@ TRUSTING: Final = (
         "        if _ended(admitted[-1], layers) < at or any(layer.suspends(name, at) for layer in layers):\n",
         "        if any(layer.suspends(name, at) for layer in layers):\n",
         "an expelled member is out of standing",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_valid_logs",),
     ),
     Mutant(
         "suspended-member",
@@ -222,7 +222,7 @@ TRUSTING: Final = (
         "        return not any(layer.suspends(certificate.party.member, at) for layer in layers)\n",
         "        return True\n",
         "a suspended member's certificate is out of standing",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_valid_logs",),
     ),
     Mutant(
         "witness-quorum",
@@ -230,7 +230,7 @@ TRUSTING: Final = (
         "        meets = 2 * self.quorum - count > self.faulty\n",
         "        meets = 2 * self.quorum - count >= self.faulty\n",
         "two quorums meet in an honest witness",
-        (T + "test_statements.py", T + "test_checkpoint.py"),
+        (T + "test_statements.py::test_invalid_bodies",),
     ),
     Mutant(
         "two-stewards-one-key",
@@ -238,7 +238,7 @@ TRUSTING: Final = (
         "    if len(set(halves)) != len(halves):\n",
         "    if not halves:\n",
         "one person is not two stewards",
-        (T + "test_statements.py",),
+        (T + "test_statements.py::test_invalid_bodies",),
     ),
     Mutant(
         "calendar-older",
@@ -246,7 +246,7 @@ TRUSTING: Final = (
         "    if new.issued_at < held.issued_at:\n",
         "    if new.issued_at < 0:\n",
         "an older calendar replaces no newer one",
-        (T + "test_prekeys.py",),
+        (T + "test_prekeys.py::test_an_older_calendar_is_stale",),
     ),
     Mutant(
         "calendar-other-key",
@@ -254,6 +254,6 @@ TRUSTING: Final = (
         "    if same_incarnation and any(new.public(epoch) not in {None, public} for epoch, public in held.epochs):\n",
         "    if same_incarnation and not held.epochs:\n",
         "a day keeps its prekey",
-        (T + "test_prekeys.py",),
+        (T + "test_prekeys.py::test_a_published_key_is_replaced_by_a_new_incarnation_only",),
     ),
 )

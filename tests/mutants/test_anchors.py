@@ -53,4 +53,4 @@ def test_a_table_out_of_step_is_told() -> None:
     assert "0 places" in said("c = 1", "c = 2")
     assert "2 places" in said(" = 1", " = 2")
     assert "no Python" in said("a = 1", "a = (")
-    assert "changes nothing" in said("a = 1", "a  =  1")
+    assert "changes nothing" in said("a = 1", "a  = 1")
