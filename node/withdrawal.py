@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node import recovery
 from node.context import Context
 from node.model import EventKind, LinkState
 from node.reach import resolve
@@ -21,6 +22,7 @@ from protocol.errors import TooLateError, UnknownMessageError
 from protocol.messages.message import Kind
 from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, MessageId, Party
+from protocol.trust.statements import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,10 @@ def _recalling(ctx: Context, link: LinkRow, envelope: int) -> Recalling:
 
 
 def _was_restored(ctx: Context) -> bool:
+    # Also while the incarnation that follows from it is still to be opened.
     current = state.incarnation(ctx.tx)
-    return current is not None and not is_first(ctx.registry, ctx.identity.me.member, current)
+    is_later = current is not None and not is_first(ctx.registry, ctx.identity.me.member, current)
+    return is_later or recovery.pending(ctx.tx) not in {None, Cause.FIRST}
 
 
 def _withdraw_unplaced(ctx: Context, message: Written) -> bool:

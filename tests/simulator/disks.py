@@ -41,17 +41,24 @@ class PowerCutError(BaseException):
 
 @dataclass
 class Fate:
-    """What becomes of commits: the next one as `following` says, then all as long as the disk is full."""
+    """What becomes of commits: the next one as `following` says, then all as long as the disk is full.
+
+    `is_due` says whether the one that is about to be made is the one that `following` means.  `on_lost` is for a disk that says that it wrote, and did not: what a story does when the power is gone.
+    """
 
     following: Commit = Commit.GOOD
     is_full: bool = False
     commits: int = 0
+    is_due: Callable[[], object] = lambda: True
+    on_lost: Callable[[], object] = lambda: None
 
     def next(self) -> Commit:
         """What becomes of this commit."""
         self.commits += 1
+        if self.following is Commit.GOOD or not self.is_due():
+            return Commit.FULL if self.is_full else Commit.GOOD
         now, self.following = self.following, Commit.GOOD
-        return Commit.FULL if now is Commit.GOOD and self.is_full else now
+        return now
 
     def decide(self, commit: Callable[[], object], undo: Callable[[], object]) -> None:
         """Commit, or what becomes of it."""

@@ -31,6 +31,7 @@ NEW_ROWS = (
     "SELECT i.id, i.message_id, i.mark, p.member, l.incarnation, l.first_seq + i.place FROM inbox i "
     "JOIN inlink l ON l.id = i.inlink JOIN peer p ON p.id = l.peer WHERE i.id > ? ORDER BY i.id"
 )
+FORGOTTEN = Delivery(None, State.WITHDRAWN)
 DONE = {State.DELIVERED, State.ACKNOWLEDGED, State.WITHDRAWN, State.EXPIRED, State.REFUSED}
 
 
@@ -142,19 +143,19 @@ class Judge:
         except UnknownMessageError:
             told = []
         if not told and (asked.is_withdrawn or asked.refused):
-            # A restored node forgot it, and its author, who took it back, did not ask again.
-            return {"": Delivery(None, State.WITHDRAWN)}
+            # A restored node forgot it.  Its author took it back, and did not ask again, or asked past its expiry.
+            return {"": FORGOTTEN}
         return {each.party.member if each.party else "": each for each in told}
 
     def _check_told(self, asked: Asked, recipient: str, told: Delivery) -> None:
-        if told.party is None and asked.refused:
-            return  # it was past its author's expiry when the restored node was asked again
+        if told is FORGOTTEN:
+            return
         name = self.town.people.name(asked)
-        has_it = (asked.sender, asked.message) in self.seen.setdefault(recipient, Seen()).messages
+        has_it = bool(self.town.nodes[recipient].tx.all("SELECT 1 FROM inbox WHERE message_id = ?", (asked.message,)))
         is_delivered = told.state in {State.DELIVERED, State.ACKNOWLEDGED}
         if is_delivered and not has_it:
             raise BrokenError(f"lost: {name} was told delivered, {recipient} does not have it")
-        if has_it and not is_delivered and told.party is not None:
+        if has_it and not is_delivered:
             raise BrokenError(f"untrue: {name} was told {told.state}, {recipient} has it")
         if told.state is State.WITHDRAWN and not asked.is_withdrawn:
             raise BrokenError(f"untrue: {name} was told withdrawn, and nobody asked for it")

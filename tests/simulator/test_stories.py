@@ -1,0 +1,37 @@
+"""Each rule of delivery carries something: its story ends well in the real cores, and not once the rule is taken out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.models.delivery import RULES
+from tests.simulator.judge import BrokenError
+from tests.simulator.stage import stage
+from tests.simulator.stories import TOLD
+
+# What `tests.models` says of them: alone they break nothing, or only what nobody requires.
+CARRIED_BY_OTHERS = {
+    "answer_of_session",
+    "ack_downward",
+    "notice_first",
+    "receipts_archived",
+    "reseal_once",
+    "stale_acks",
+}
+
+
+@pytest.mark.parametrize("rule", sorted(TOLD))
+def test_the_story_of_a_rule_ends_well(rule: str) -> None:
+    with stage() as at, TOLD[rule].removed(rule=False):
+        TOLD[rule].story(at)
+
+
+@pytest.mark.parametrize("rule", sorted(TOLD))
+def test_without_its_rule_the_story_ends_badly(rule: str) -> None:
+    with stage() as at, TOLD[rule].removed(rule=True), pytest.raises((BrokenError, AssertionError)):
+        TOLD[rule].story(at)
+
+
+def test_every_rule_has_its_story() -> None:
+    assert TOLD.keys() | CARRIED_BY_OTHERS == RULES.keys()
+    assert not TOLD.keys() & CARRIED_BY_OTHERS
