@@ -46,10 +46,11 @@ def alive(kind: type) -> int:
 
 @pytest.mark.usefixtures("no_collector")
 async def test_a_session_that_waits_holds_nothing_of_its_last_message(hub: Running, world: World) -> None:
+    before = alive(Publish)
     async with connected(hub.url, world, ALBA) as alba:
         await alba.publish()
         assert alive(Session) == 1
-        assert alive(Publish) == 0
+        assert alive(Publish) == before
 
 
 @pytest.mark.usefixtures("no_collector")
