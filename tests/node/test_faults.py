@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from node import api_messages, api_requests, faults, problems
-from node.api_requests import Asked, Writer
+from node.api_requests import Writer
 from node.desks import AtDesk
 from node.faults import Fault, FieldError
 from protocol.errors import UnknownDeskError, UnknownRecipientError, UsageError, ValijaError

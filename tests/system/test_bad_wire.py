@@ -203,6 +203,13 @@ async def test_what_is_wrong_with_one_envelope_refuses_that_envelope_alone(house
         answers = [(await client.submit(each))[0] for each in (first, other, late, far, unknown, suspended)]
     told = [each.code or AttestationData.from_bytes(each.attestations[0].data).result for each in answers]
     # What was refused for everybody is forgotten, so that the same number with other content is judged anew.
-    expected = ["prekey_unknown", "prekey_unknown", "bad_expiry", "bad_expiry", "unknown_recipient", "recipient_suspended"]
+    expected = [
+        "prekey_unknown",
+        "prekey_unknown",
+        "bad_expiry",
+        "bad_expiry",
+        "unknown_recipient",
+        "recipient_suspended",
+    ]
     assert told == expected
     assert house.state_of_hub() == before
