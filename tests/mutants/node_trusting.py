@@ -82,7 +82,7 @@ NODE_TRUST: Final = (
         "        except StandingError:\n            return None\n        return calendar\n",
         "        except StandingError:\n            return calendar\n        return calendar\n",
         "nothing is sealed to prekeys that a revoked certificate vouches for",
-        (T + "test_calendars.py", T + "test_courier.py"),
+        (T + "test_sent_once.py::test_nothing_is_sealed_to_prekeys_that_a_revoked_certificate_vouches_for",),
     ),
     Mutant(
         "calendar-of-its-member",
@@ -90,7 +90,7 @@ NODE_TRUST: Final = (
         "    if certificate.role is not Role.NODE or certificate.party != party or party.member != member:\n",
         "    if certificate.role is not Role.NODE:\n",
         "a calendar is its member's own",
-        (T + "test_calendars.py",),
+        (T + "test_calendars.py::test_what_does_not_prove_itself_alarms_and_changes_nothing",),
     ),
     Mutant(
         "calendar-verified",
@@ -98,7 +98,7 @@ NODE_TRUST: Final = (
         "    calendar = signed.verify(certificate.key)\n",
         "    calendar = signed.claimed\n",
         "a calendar that the hub shows is signed",
-        (T + "test_calendars.py",),
+        (T + "test_calendars.py::test_what_does_not_prove_itself_alarms_and_changes_nothing",),
     ),
     Mutant(
         "calendar-follows",
@@ -106,7 +106,7 @@ NODE_TRUST: Final = (
         "                check_successor(held, calendar, same_incarnation=_is_same_life(ctx, held))\n",
         "                pass\n",
         "the hub shows no older calendar",
-        (T + "test_calendars.py",),
+        (T + "test_calendars.py::test_what_does_not_prove_itself_alarms_and_changes_nothing",),
     ),
     Mutant(
         "held-needs-its-key",
@@ -114,10 +114,7 @@ NODE_TRUST: Final = (
         "        if self._hub_ahead is None or inbox.held_codes(ctx.tx):\n            return\n",
         "        if self._hub_ahead is None:\n            return\n",
         "a prekey lives while anything held needs it",
-        (
-            T + "test_uplink.py::test_prekeys_die_by_both_clocks_alone",
-            T + "test_reception.py::test_a_held_envelope_whose_key_dies_is_sealed_again",
-        ),
+        (T + "test_engine.py::test_a_key_that_something_held_needs_is_not_said_to_be_done",),
     ),
     Mutant(
         "two-clocks",
@@ -133,7 +130,7 @@ NODE_TRUST: Final = (
         "        if self.mirror.registry.index_of(self._anchor.signed.id) is None:\n",
         "        if self._anchor.signed.id is None:\n",
         "the hub's log holds the charter that was given by hand",
-        (T + "test_uplink.py::test_a_hub_of_another_association_is_none",),
+        (T + "test_engine.py::test_the_hub_s_log_holds_the_charter_that_was_given_by_hand",),
     ),
     # -- desks
     Mutant(
@@ -174,7 +171,7 @@ NODE_TRUST: Final = (
         "        if own is not None and desk not in own:\n            raise UnknownDeskError(desk)\n",
         "",
         "nobody asks for a desk that is not theirs",
-        (T + "test_web_doors.py", T + "test_people.py"),
+        (T + "test_walls.py::test_nobody_asks_for_a_desk_that_is_not_theirs",),
     ),
     Mutant(
         "operators-acts",

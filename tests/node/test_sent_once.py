@@ -1,7 +1,8 @@
-"""What goes out goes once and in good time: receipts that are owed no more, envelopes that a slow hub takes too."""
+"""What goes out goes once, in good time, and only to whom it may: receipts, envelopes and the keys they are sealed to."""
 
 from __future__ import annotations
 
+from node.status import State
 from protocol.limits import CLOCK_REFUSE_SECONDS, ENVELOPE_LIFETIME_SECONDS
 from protocol.messages.envelope import Core
 from protocol.messages.message import Kind
@@ -30,3 +31,15 @@ def test_a_hub_whose_clock_is_an_hour_behind_takes_our_envelopes() -> None:
     (item,) = lab[AR].prepare().items
     slowest = lab.second - CLOCK_REFUSE_SECONDS
     assert lab.second < Core.from_bytes(item.core).expires_at <= slowest + ENVELOPE_LIFETIME_SECONDS
+
+
+def test_nothing_is_sealed_to_prekeys_that_a_revoked_certificate_vouches_for() -> None:
+    lab = Lab(AR, CO)
+    sender = lab[AR]
+    lab.log(lab.world.revoke(lab.world.certificates[CO], lab.second - 1))
+    lab.mirror_all()
+    message = sender.write("a", "uno", CO)
+    prepared = sender.prepare()
+    assert prepared.items == ()
+    assert prepared.wanted == {CO}
+    assert sender.told(message) == {CO: State.HELD}
