@@ -153,6 +153,17 @@ def _killed(strike: Strike, machine: Machine) -> None:
     strike.after(strike.chance.uniform(0.1, 20), machine.start_again)
 
 
+def _away(strike: Strike, machine: Machine) -> None:
+    machine.is_away = True
+    machine.kill()
+
+    def back() -> None:
+        machine.is_away = False
+        machine.start_again()
+
+    strike.after(strike.some_time(), back)
+
+
 def _power_lost(strike: Strike, machine: Machine) -> None:
     machine.kill(silently=True)
     strike.after(strike.some_time(), machine.start_again)
@@ -195,6 +206,7 @@ def _slow_disk(strike: Strike, machine: Machine) -> None:
 
 for _name, _work in (
     ("killed", _killed),
+    ("away", _away),
     ("loses power", _power_lost),
     ("dies before commit", _dies_before_commit),
     ("dies after commit", _dies_after_commit),

@@ -351,6 +351,75 @@ def stale_receipts(at: Stage) -> None:
     at.ends_well(AFTER_EXPIRY)
 
 
+once_receipted = without(reception, "_owe_receipt", _owe_first_only)
+"""What comes again is not receipted again: else it would stand in for the receipt that is missing."""
+
+_of_peer = links.of_peer
+_answer_notice = recovery.answer_notice
+
+
+def _unless_released(tx: Any, peer: int, kinds: Any) -> Any:
+    return [each for each in _of_peer(tx, peer, kinds) if each.state is not LinkState.RELEASED]
+
+
+def _messages_alone(ctx: Any, peer: Any, notice: Any) -> None:
+    with without(links, "of_peer", lambda tx, of, _kinds: _of_peer(tx, of, (Kind.MESSAGE, Kind.VOID)))():
+        _answer_notice(ctx, peer, notice)
+
+
+def _restored_without_a_receipt(at: Stage) -> None:
+    at.write()
+    at.until(lambda: at.s.tx.all("SELECT 1 FROM link WHERE relayed = 1"))
+    before = at.s.backup()  # the message is under way, its receipt not there
+    at.run(10)
+    at.crossed("k2").is_withdrawn = True  # its link carries the ack that releases the receipt; nobody asks again for it
+    at.restore(at.s, before)
+    at.ends_well()
+
+
+@told("receipts_archived", without(links, "of_peer", _unless_released), once_receipted)
+def receipts_archived(at: Stage) -> None:
+    _restored_without_a_receipt(at)
+
+
+@told("ack_downward", without(recovery, "answer_notice", _messages_alone), once_receipted)
+def ack_downward(at: Stage) -> None:
+    _restored_without_a_receipt(at)
+
+
+_messages = reception._messages
+
+
+def _any_ack(ctx: Any, taken: Any) -> None:
+    recovery.believe(ctx, replace(taken.peer, newest=taken.received.link.incarnation), taken.received.link.ack)
+    _messages(ctx, taken)
+
+
+@told("stale_acks", without(reception, "_TAKERS", reception._TAKERS | {Kind.MESSAGE: _any_ack}), once_receipted)
+def stale_acks(at: Stage) -> None:
+    at.write()
+    at.until(lambda: at.s.tx.all("SELECT 1 FROM link WHERE relayed = 1"))
+    before = at.s.backup()
+    at.run(10)
+    at.off(at.r)
+    at.write("k2")  # its link carries an ack, and the hub holds it back
+    at.run(5)
+    acking = at.keep(R)[0]
+    at.drop(acking.item)
+    at.town.people.asked[S, "k2"].is_withdrawn = True
+    at.restore(at.s, before)
+    at.run(30)
+    at.off(at.s)
+    at.on(at.r)
+    at.run(30)  # it reads the notice, and sends its receipt again
+    for item in at.mailbox(S):
+        at.drop(item)
+    at.show_again(acking)
+    at.run(30)
+    at.on(at.s)
+    at.ends_well(AFTER_EXPIRY)
+
+
 never_linked_again = without(receipting, "_link_again")
 """A message whose number was taken stays without one."""
 

@@ -24,7 +24,7 @@ from tests.simulator.judge import BrokenError
 from tests.simulator.network import Weather
 from tests.simulator.papers import MEMBERS
 from tests.simulator.people import Asked
-from tests.simulator.states import cells
+from tests.simulator.states import COLUMNS, cells
 from tests.simulator.town import Town, town
 from tests.support.world import DAY
 
@@ -34,7 +34,10 @@ SETTLE_AFTER_LIES_SECONDS: Final = 17 * DAY
 """An envelope that the hub dropped in silence is missed when it would have expired: W of 14 days, and what follows."""
 
 _STEPS: Final = (60.0, 600.0, HOUR, 6 * HOUR)
-_SMALL_MAILBOX: Final = 6
+_SMALL_MAILBOX: Final = 5
+_LARGE_MAILBOX: Final = 100_000
+_WATCHED: Final = 40
+_WATCH_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Plan:
     patience: float
     mailbox: int
     kinds: tuple[str, ...]
+    prelude: str
+    weather: Weather
 
     @classmethod
     def of(cls, chance: random.Random) -> Plan:
@@ -56,11 +61,13 @@ class Plan:
         few = chance.choices((1, 2, 4, len(FAULTS)), (15, 25, 40, 20))[0]
         return cls(
             members,
-            chance.randint(2, 6),
+            chance.randint(1, 4),
             chance.randint(1, 5),
             patience,
-            _SMALL_MAILBOX if chance.random() < 0.15 else 100_000,
+            _SMALL_MAILBOX if chance.random() < 0.15 else _LARGE_MAILBOX,
             tuple(chance.sample(sorted(FAULTS), few)),
+            chance.choice(("", "", "", "node away", "hub away", "withdrawal")),
+            chance.choice((Weather(), Weather(), Weather(0.1, 1.0), Weather(0.5, 3.0))),
         )
 
 
@@ -113,11 +120,25 @@ class Story:
         self.town.start()
         if self.chance.random() < 0.8:
             self.town.run(2)
+        self._prelude()
         self._trouble()
         self._heal()
         self._settle()
 
     # -- trouble -----------------------------------------------------------------------------------------
+    def _prelude(self) -> None:
+        """Bring the town where it seldom gets by chance alone."""
+        for member in self.plan.members:
+            self.town.weathers[member] = self.plan.weather
+        if self.plan.prelude in FAULTS:
+            self._strike(self.plan.prelude)
+            self.town.run(1)
+        for _message in range(self.plan.mailbox if self.plan.mailbox < _LARGE_MAILBOX else 1):
+            self._write()
+        if self.plan.prelude == "withdrawal":
+            self.town.run(self.chance.uniform(0, 0.5))
+            self._withdraw()
+
     def _trouble(self) -> None:
         todo: list[Callable[[], None]] = [self._write] * self.plan.messages + [self._strike] * self.plan.faults
         todo += [self._withdraw] * self.chance.randint(0, 2)
@@ -157,12 +178,21 @@ class Story:
         if self.chance.random() < 0.3:
             self.town.hub_backup = self.town.hub.disk.backup()
 
-    def _strike(self) -> None:
-        name, member = self.chance.choice(self.plan.kinds), self.chance.choice(self.plan.members)
+    def _strike(self, given: str = "") -> None:
+        name, member = given or self.chance.choice(self.plan.kinds), self.chance.choice(self.plan.members)
+        if not given and self.chance.random() < 0.5:
+            self._wait_for(member, self.chance.choice(COLUMNS))
         self.outcome.struck.update((name, column) for column in cells(self.town, member))
         self.town.trace.say(member, f"FAULT {name}")
         self.lied = self.lied or name in LIES
         FAULTS[name](Strike(self.town, member, self.chance, self.plan.patience))
+
+    def _wait_for(self, member: str, column: str) -> None:
+        """Let the moment come at which this state holds, if it comes soon."""
+        for _look in range(_WATCHED):
+            if column in cells(self.town, member):
+                return
+            self.town.run(_WATCH_SECONDS)
 
     # -- the end -----------------------------------------------------------------------------------------
     def _heal(self) -> None:

@@ -9,14 +9,11 @@ from tests.simulator.judge import BrokenError
 from tests.simulator.stage import stage
 from tests.simulator.stories import TOLD
 
-# What `tests.models` says of them: alone they break nothing, or only what nobody requires.
+# Taken out of the real cores these break nothing, because something else stands before them.
 CARRIED_BY_OTHERS = {
-    "answer_of_session",
-    "ack_downward",
-    "notice_first",
-    "receipts_archived",
-    "reseal_once",
-    "stale_acks",
+    "answer_of_session",  # the channel of each session has keys of its own: an older session's answer cannot be read
+    "notice_first",  # a notice is answered although later numbers came before it
+    "reseal_once",  # nothing breaks in the model either: it is less work
 }
 
 
