@@ -256,7 +256,7 @@ class Ground:
             time.sleep(_POLL_SECONDS)
         return False
 
-    def settle(self, seconds: float = 300, tell: Callable[[str], None] = str) -> Verdict:
+    def settle(self, seconds: float = 300, tell: Callable[[str], object] = str) -> Verdict:
         """What became of everything, once nothing is under way any more; every process has ended well.
 
         Raises `NotSettledError` if something is still under way after so many seconds; `tell` is told now and then
