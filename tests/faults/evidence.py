@@ -111,6 +111,7 @@ class _Reader:
     state: State
     member: str
     signed: dict[int, _Signed | Refused] = field(default_factory=dict)
+    carried: dict[int, tuple[bytes, tuple[bytes, ...]]] = field(default_factory=dict)
     batches: dict[tuple[int, bytes, str], Batch | Refused] = field(default_factory=dict)
 
     def proofs(self) -> Iterator[tuple[tuple[str, str], Proof]]:
@@ -168,15 +169,16 @@ class _Reader:
         if kind == _MESSAGE:
             require((first, manifest) == (sent.first_seq, sent.manifest), "unverifiable", "another link")
         require(seq not in exceptions or exceptions[seq][2] == wanted, "unverifiable", "another message")
-        self._check_carried(wanted, sent, place)
+        self._check_carried(wanted, ours["manifest"], sent, place)
 
-    def _check_carried(self, wanted: bytes, sent: Link, place: int) -> None:
-        row = self.rows.execute(
-            "SELECT m.raw, m.bodies FROM manifest m JOIN link l ON l.manifest = m.id WHERE l.raw = ?", (sent.encoded,)
-        ).fetchone()
-        manifest, parts = _manifest(row)
-        require(manifest.digest() == sent.manifest, "unverifiable", "our own manifest")
-        require(read_header(parts[place]).message_id == wanted, "unverifiable", "our own header")
+    def _check_carried(self, wanted: bytes, ours: int, sent: Link, place: int) -> None:
+        if ours not in self.carried:
+            row = self.rows.execute("SELECT raw, bodies FROM manifest WHERE id = ?", (ours,)).fetchone()
+            manifest, parts = _manifest(row)
+            self.carried[ours] = manifest.digest(), tuple(read_header(part).message_id for part in parts)
+        digest, message_ids = self.carried[ours]
+        require(digest == sent.manifest, "unverifiable", "our own manifest")
+        require(message_ids[place] == wanted, "unverifiable", "our own header")
 
     # -- the peer's link
     def _signed(self, inlink: int) -> _Signed:

@@ -276,6 +276,7 @@ class Ground:
             self.supervise()
             time.sleep(_POLL_SECONDS)
         self._catch_up(deadline)
+        tell(f"nothing is under way any more, {time.monotonic() - began:.0f} s after the last answer to an author")
         self.stop()
         return self.judge()
 

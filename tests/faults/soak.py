@@ -82,9 +82,7 @@ def run(plan: Plan, folder: Path) -> int:
         try:
             _suffer(plan, ground, mischief)
             _say("healing")
-            healed = time.monotonic()
             verdict = ground.settle(_SETTLE_SECONDS, _say)
-            _say(f"settled {time.monotonic() - healed:.0f} s after the last fault")
         finally:
             (folder / "faults.txt").write_text("\n".join(mischief.diary) + "\n")
             _say(f"faults suffered: {mischief.suffered.total()}\n{table(mischief.suffered)}")
