@@ -77,8 +77,8 @@ coverage: $(READY) ## branch coverage of the unit suites
 bench: $(READY) ## the measured comparison (QUICK=1: under a minute, JSON=1: one object on standard output, WORKS="…": some of it)
 	@$(PY) -m bench
 
-soak: $(READY) ## real processes under every fault for MINUTES=10 at RATE=20 messages/s, then the checker
-	@$(PY) -m tests.faults.soak
+soak: $(READY) ## real processes under every fault for MINUTES=10 at RATE=20 messages/s; or SEEDS=500 lives in the simulator
+	@$(PY) -m $(if $(SEEDS),tests.simulator $(SEEDS) --table,tests.faults.soak)
 
 ATHERIS := build/atheris
 
