@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 
-from node import api, api_messages, api_node, api_requests, desks
+from node import api, api_messages, api_node, api_requests, api_webhooks, desks
 from node.api_requests import Page, Writer
 from node.api_views import show_message_id
 from node.desks import Desks
@@ -18,6 +18,8 @@ from node.event_views import Place
 from node.events import Feed
 from node.service import Service
 from node.uplink import Phase
+from node.webhooks.book import Book
+from node.webhooks.guard import Guard
 from protocol.codec import encode
 from protocol.errors import LimitError, UsageError, ValijaError
 from protocol.names import parse_address
@@ -75,8 +77,24 @@ class NodeScene:
 
 
 def _routes() -> list[web.RouteDef]:
-    listed = [*api_messages.routes(), *api_node.routes()]
+    listed = [*api_messages.routes(), *api_node.routes(), *api_webhooks.routes()]
     return [each for each in listed if not each.path.endswith("/status")]
+
+
+class Postman:
+    """Delivers nothing; which addresses are allowed is judged as ever."""
+
+    def __init__(self) -> None:
+        self.guard = Guard(())
+
+    async def refresh(self) -> None:
+        """Nothing waits to be told."""
+
+
+def _application(service: Service, door: api.Door, faults: Faults) -> web.Application:
+    app = api.application(service, door, cast("Any", faults), _routes())
+    app[api_webhooks.BOOK] = Book(service, cast("Any", Postman()))
+    return app
 
 
 @cache
@@ -84,11 +102,11 @@ def _nodes() -> tuple[NodeScene, tuple[Server, Server]]:
     it = NodeScene()
 
     def by_socket(faults: Faults) -> web.Application:
-        return api.application(it.service(faults), api.by_socket, cast("Any", faults), _routes())
+        return _application(it.service(faults), api.by_socket, faults)
 
     def by_token(faults: Faults) -> web.Application:
         service = it.service(faults)
-        return api.application(service, api.by_token(service), cast("Any", faults), _routes())
+        return _application(service, api.by_token(service), faults)
 
     return it, (Server(by_socket, **LEFT), Server(by_token, **LEFT))
 
@@ -204,6 +222,11 @@ def node_seeds() -> Iterator[bytes]:
         ("POST", "/api/v1/desks", [], {"name": "nueva"}),
         ("POST", "/api/v1/tokens", [], {"desk": DESK, "label": "x"}),
         ("DELETE", "/api/v1/tokens/00000000", [], b""),
+        ("POST", "/api/v1/webhooks", [], {"url": "https://example.org/hook", "desk": DESK}),
+        ("POST", "/api/v1/webhooks", [], {"url": "http://127.0.0.1:9/x"}),
+        ("POST", "/api/v1/webhooks/whk_1/test", [], b""),
+        ("POST", "/api/v1/webhooks/whk_1/notices/1/redeliver", [], b""),
+        ("GET", "/api/v1/webhooks/whk_1/notices?limit=1", [], b""),
         *[
             ("GET", f"/api/v1/{path}", [], b"")
             for path in (
