@@ -3,6 +3,7 @@
     signatures     `PrivateKey.sign` and `PublicKey.verify` become one keyed digest, of the right size
     log            `CosignerPrivateKey.sign`, `Cosigner.verify` and the log's Ed25519 line likewise
     HPKE           `Prekey` and `sealing._wrap`: a mask and a tag that follow from the public key and `info`
+    statements     what is read once is read: `SignedStatement.from_bytes` remembers
     randomness     `secrets.token_bytes` and `os.urandom` give the seed's own stream
 
 The doubles keep what the rules depend on: a signature holds for exactly its label, association, message and key; a
@@ -31,6 +32,7 @@ from protocol.signing import Label, PrivateKey, PublicKey, Signature
 from protocol.trust import checkpoint
 from protocol.trust.checkpoint import Checkpoint, Cosignature, Cosigner, CosignerPrivateKey, cosigned_message
 from protocol.trust.prekeys import PREKEY_PUBLIC_BYTES
+from protocol.trust.statements import SignedStatement
 
 _MLDSA65 = b"\x65" * signing.MLDSA65_SIGNATURE_BYTES
 _MLDSA44 = b"\x44" * (checkpoint.MLDSA44_SIGNATURE_BYTES - 64)
@@ -76,6 +78,9 @@ def _verify_log_line(_public: bytes, message: bytes, signature: bytes, name: str
 
 
 _is_valid_point = lru_cache(crypto_core_ed25519_is_valid_point)
+
+
+_statement = lru_cache(maxsize=4_096)(SignedStatement.from_bytes)
 
 
 # -- HPKE ----------------------------------------------------------------------------------------------
@@ -132,6 +137,7 @@ def cheap() -> Iterator[None]:
         (checkpoint, "crypto_sign", _log_line),
         (checkpoint, "_verify_ed25519", _verify_log_line),
         (signing, "crypto_core_ed25519_is_valid_point", _is_valid_point),
+        (SignedStatement, "from_bytes", _statement),
         (Prekey, "__init__", _begin),
         (Prekey, "unwrap", _unwrap),
         (sealing, "_wrap", _wrap),

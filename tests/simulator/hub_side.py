@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ from hub.tiles import TilePath
 from hub.writer import MAX_GROUP_JOBS, Writer, _Job
 from keys.kinds import Kind, OpenKey, PublicPart
 from keys.signer import LogSigner, Signer
+from protocol.trust.checkpoint import LogPrivateKey
 from protocol.trust.statements import Charter
 from tests.simulator.disks import HubDisk, PowerCutError
 from tests.simulator.loop import Process
@@ -44,10 +46,13 @@ class Keys(HubKeys):
 
     def log(self, charter: Charter) -> LogSigner:
         """See `HubKeys.log`."""
-        opened = OpenKey(
-            PublicPart(Kind.LOG, self.name, (charter.hub.log_key, charter.hub.log_ed25519)), self.log_seeds
-        )
-        return LogSigner(opened.public, opened.log(charter.hub.origin))
+        part = PublicPart(Kind.LOG, self.name, (charter.hub.log_key, charter.hub.log_ed25519))
+        return LogSigner(part, _log_key(charter.hub.origin, *self.log_seeds))
+
+
+@cache
+def _log_key(origin: str, mldsa44_seed: bytes, ed25519_seed: bytes) -> LogPrivateKey:
+    return LogPrivateKey(origin, mldsa44_seed, ed25519_seed)
 
 
 class Queue:

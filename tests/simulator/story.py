@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, ClassVar, Final
 from unittest import mock
 
 from hub import log
@@ -24,8 +24,9 @@ from tests.simulator.judge import BrokenError
 from tests.simulator.network import Weather
 from tests.simulator.papers import MEMBERS
 from tests.simulator.people import Asked
+from tests.simulator.provoke import provoke
 from tests.simulator.states import COLUMNS, cells
-from tests.simulator.town import Town, town
+from tests.simulator.town import Machine, Town, town
 from tests.support.world import DAY
 
 HOUR: Final = 3_600.0
@@ -34,15 +35,16 @@ SETTLE_AFTER_LIES_SECONDS: Final = 17 * DAY
 """An envelope that the hub dropped in silence is missed when it would have expired: W of 14 days, and what follows."""
 
 _STEPS: Final = (60.0, 600.0, HOUR, 6 * HOUR)
-_SMALL_MAILBOX: Final = 5
-_LARGE_MAILBOX: Final = 100_000
-_WATCHED: Final = 40
-_WATCH_SECONDS: Final = 0.05
+_SMALL_MAILBOX: Final = 4
+_WATCHED: Final = 20
+_WATCH_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a seed decides before anything happens."""
+    """What a seed decides before anything happens; from `LARGE` on a mailbox is never full."""
+
+    LARGE: ClassVar[int] = 100_000
 
     members: tuple[str, ...]
     messages: int
@@ -50,7 +52,6 @@ class Plan:
     patience: float
     mailbox: int
     kinds: tuple[str, ...]
-    prelude: str
     weather: Weather
 
     @classmethod
@@ -62,11 +63,10 @@ class Plan:
         return cls(
             members,
             chance.randint(1, 4),
-            chance.randint(1, 5),
+            chance.randint(1, 4),
             patience,
-            _SMALL_MAILBOX if chance.random() < 0.15 else _LARGE_MAILBOX,
+            _SMALL_MAILBOX if chance.random() < 0.25 else cls.LARGE,
             tuple(chance.sample(sorted(FAULTS), few)),
-            chance.choice(("", "", "", "node away", "hub away", "withdrawal")),
             chance.choice((Weather(), Weather(), Weather(0.1, 1.0), Weather(0.5, 3.0))),
         )
 
@@ -120,25 +120,13 @@ class Story:
         self.town.start()
         if self.chance.random() < 0.8:
             self.town.run(2)
-        self._prelude()
+        for member in self.plan.members:
+            self.town.weathers[member] = self.plan.weather
         self._trouble()
         self._heal()
         self._settle()
 
     # -- trouble -----------------------------------------------------------------------------------------
-    def _prelude(self) -> None:
-        """Bring the town where it seldom gets by chance alone."""
-        for member in self.plan.members:
-            self.town.weathers[member] = self.plan.weather
-        if self.plan.prelude in FAULTS:
-            self._strike(self.plan.prelude)
-            self.town.run(1)
-        for _message in range(self.plan.mailbox if self.plan.mailbox < _LARGE_MAILBOX else 1):
-            self._write()
-        if self.plan.prelude == "withdrawal":
-            self.town.run(self.chance.uniform(0, 0.5))
-            self._withdraw()
-
     def _trouble(self) -> None:
         todo: list[Callable[[], None]] = [self._write] * self.plan.messages + [self._strike] * self.plan.faults
         todo += [self._withdraw] * self.chance.randint(0, 2)
@@ -160,13 +148,24 @@ class Story:
     def _write(self) -> None:
         sender = self.chance.choice(self.plan.members)
         others = [each for each in self.plan.members if each != sender]
-        to = () if self.chance.random() < 0.2 else (self.chance.choice(others),)
-        expires = self.town[sender].now() + self.chance.choice((60, HOUR, DAY, 30 * DAY))
-        soon = int(expires) if self.chance.random() < 0.1 else None
-        urgency = self.chance.choice((Urgency.ROUTINE, Urgency.URGENT))
+        lives = self.chance.choice((60, HOUR, DAY, 30 * DAY)) if self.chance.random() < 0.1 else None
+        self.write(
+            sender,
+            "" if self.chance.random() < 0.2 else self.chance.choice(others),
+            lives=lives,
+            urgency=self.chance.choice((Urgency.ROUTINE, Urgency.URGENT)),
+            size=self.chance.choice((0, 0, 2_000, 60_000)),
+        )
+
+    def write(self, sender: str, to: str, lives: float | None = None, **how: Any) -> None:
+        """A message to this member, or to the network; it `lives` so many seconds."""
+        expires = None if lives is None else int(self.town[sender].now() + lives)
         key = f"{sender} {len(self.asked)}"
-        size = self.chance.choice((0, 0, 2_000, 60_000))
-        self.asked.append(self.town.people.write(sender, key, *to, expires_at=soon, urgency=urgency, size=size))
+        self.asked.append(self.town.people.write(sender, key, *[to] * bool(to), expires_at=expires, **how))
+
+    def leave(self, machine: Machine) -> None:
+        """Nobody is there for some time."""
+        FAULTS["node away" if machine.name else "hub away"](self._at(machine.name or self.plan.members[0]))
 
     def _withdraw(self) -> None:
         if self.asked:
@@ -178,17 +177,21 @@ class Story:
         if self.chance.random() < 0.3:
             self.town.hub_backup = self.town.hub.disk.backup()
 
-    def _strike(self, given: str = "") -> None:
-        name, member = given or self.chance.choice(self.plan.kinds), self.chance.choice(self.plan.members)
-        if not given and self.chance.random() < 0.5:
-            self._wait_for(member, self.chance.choice(COLUMNS))
+    def _strike(self) -> None:
+        name, member = self.chance.choice(self.plan.kinds), self.chance.choice(self.plan.members)
+        if self.chance.random() < 0.6:
+            self._aim(member, self.chance.choice(COLUMNS))
         self.outcome.struck.update((name, column) for column in cells(self.town, member))
         self.town.trace.say(member, f"FAULT {name}")
         self.lied = self.lied or name in LIES
-        FAULTS[name](Strike(self.town, member, self.chance, self.plan.patience))
+        FAULTS[name](self._at(member))
 
-    def _wait_for(self, member: str, column: str) -> None:
-        """Let the moment come at which this state holds, if it comes soon."""
+    def _at(self, member: str) -> Strike:
+        return Strike(self.town, member, self.chance, self.plan.patience)
+
+    def _aim(self, member: str, column: str) -> None:
+        """Bring the state about in which this column holds, and wait for the moment, if it comes soon."""
+        provoke(self, member, column)
         for _look in range(_WATCHED):
             if column in cells(self.town, member):
                 return

@@ -31,7 +31,7 @@ from node.sql import SqlTransaction
 from node.store import Transaction
 from node.tables import state
 from protocol.batch import Verified
-from protocol.errors import HubGoneError, StoreError, ValijaError
+from protocol.errors import HubGoneError, ValijaError
 from protocol.trust.statements import Cause
 from tests.simulator import doubles
 from tests.simulator.disks import Fate, HubDisk, NodeDisk, PowerCutError
@@ -214,8 +214,11 @@ class HubMachine(Machine):
         process = self.born()
         try:
             self.running = process.call(lambda: self._made(process))
-        except (PowerCutError, StoreError) as error:
-            self.ended(process, "power" if isinstance(error, PowerCutError) else type(error).__name__)
+        except PowerCutError:
+            self.ended(process, "power")
+        except ValijaError as error:
+            # A full disk, or a clock by which its certificate is not in force: it says so, and is started again.
+            self.ended(process, error.code)
         else:
             self.running.begin()
 
