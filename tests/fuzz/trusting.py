@@ -249,7 +249,7 @@ def registry(data: bytes) -> None:
     """[[signers, seconds later, body]…]: bodies signed by the true keys of these numbers, one leaf after another."""
     try:
         steps = [_step(*each) for each in unpack(data)[:6]]
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return
     here, reference = office().fresh()
     there = Registry(here.association)
@@ -261,7 +261,7 @@ def registry(data: bytes) -> None:
 
 
 def _step(signers: Any, later: Any, body: Any) -> tuple[tuple[int, ...], int, bytes]:
-    numbers = tuple(sorted({number % len(office().keys) for number in signers[:4]}))
+    numbers = tuple(sorted({int(number) % len(office().keys) for number in signers[:4]}))
     if type(later) is not int or type(body) is not bytes:
         raise TypeError
     return numbers, max(0, min(later, 1 << 40)), body

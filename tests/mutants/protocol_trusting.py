@@ -166,7 +166,7 @@ TRUSTING: Final = (
         "        if (certificate.role, certificate.party.member) != (opening.role, opening.member):\n",
         "        if certificate.role != opening.role:\n",
         "an incarnation is opened under one's own certificate",
-        (T + "test_registry.py",),
+        (T + "test_registry.py::test_an_incarnation_is_opened_under_ones_own_certificate",),
     ),
     Mutant(
         "lift-its-suspension",

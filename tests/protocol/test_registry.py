@@ -306,6 +306,14 @@ def test_incarnations_are_those_that_were_opened(world: World) -> None:
     assert world.registry.last_opening(Role.NODE, "br-mpf") is None
 
 
+def test_an_incarnation_is_opened_under_ones_own_certificate(world: World) -> None:
+    world.join("br-mpf")
+    foreign = world.open("br-mpf", certificate=world.certificates["ar-mpf"], key=world.key("ar-mpf"))
+    outcome = world.log(foreign)
+    assert (outcome.applied, outcome.code) == (False, "unverifiable")
+    assert world.registry.incarnations(Role.NODE, "br-mpf") == [world.incarnations["br-mpf"]]
+
+
 def test_a_withheld_incarnation_does_not_outrank_a_later_one(world: World) -> None:
     withheld, later = (world.open("ar-mpf", opened_at=START + seconds) for seconds in (1, 2))
     assert world.log(later).applied
