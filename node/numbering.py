@@ -43,8 +43,9 @@ def judge_messages(ctx: Context, peer: Peer, link: Link, bodies: Sequence[Opened
     ids = [header.message_id for header in headers]
     known = _known(ctx, series, link)
     remembered = inbox.remembered(ctx.tx, peer.id, ids)
+    overtaken = _is_overtaken(ctx, peer, link)
     if not known and not remembered and len(set(ids)) == len(ids):
-        return _all_new(ctx, series, link, ids)
+        return _all_new(ctx, series, link, ids, overtaken=overtaken)
     outcomes: list[Outcome] = []
     recorded: list[tuple[int, Known]] = []
     fresh: list[tuple[int, Mark]] = []
@@ -59,15 +60,15 @@ def judge_messages(ctx: Context, peer: Peer, link: Link, bodies: Sequence[Opened
             outcomes.append(_again(before, name, outcome))
             continue
         if name not in remembered and not twice:
-            fresh.append((place, _mark(series, link, seq)))
+            fresh.append((place, _mark(series, link, seq, overtaken=overtaken)))
         outcomes.append(outcome)
         recorded.append((seq, Known(outcome, name)))
     return Judged(_exceptions(link, outcomes, ids), tuple(fresh), _record(ctx, series, recorded))
 
 
-def _all_new(ctx: Context, series: Series, link: Link, ids: Sequence[MessageId]) -> Judged:
+def _all_new(ctx: Context, series: Series, link: Link, ids: Sequence[MessageId], *, overtaken: bool) -> Judged:
     """The same where no number and no message was ever heard of, as nearly always."""
-    fresh = [(place, _mark(series, link, seq)) for place, seq in enumerate(link.numbers)]
+    fresh = [(place, _mark(series, link, seq, overtaken=overtaken)) for place, seq in enumerate(link.numbers)]
     recorded = [(seq, Known(Outcome.DELIVERED, name)) for seq, name in zip(link.numbers, ids, strict=True)]
     return Judged((), tuple(fresh), _record(ctx, series, recorded))
 
@@ -94,8 +95,15 @@ def _outcome(header: Header, memory: Remembered | None) -> Outcome:
     return Outcome.DELIVERED if same else Outcome.REFUSED
 
 
-def _mark(series: Series, link: Link, seq: int) -> Mark:
-    if seq <= series.highest:
+def _is_overtaken(ctx: Context, peer: Peer, link: Link) -> bool:
+    """Whether more than its notice came of a newer incarnation of the peer before this link."""
+    if peer.newest is None or link.incarnation >= peer.newest:
+        return False
+    return any(each.highest > 1 for each in peers.all_series(ctx.tx, peer.id) if each.incarnation > link.incarnation)
+
+
+def _mark(series: Series, link: Link, seq: int, *, overtaken: bool) -> Mark:
+    if overtaken or seq <= series.highest:
         return Mark.LATE
     return Mark.GAP_BEFORE if seq == link.first_seq > series.highest + 1 else Mark.NONE
 

@@ -87,6 +87,9 @@ def settle(ground: Ground) -> None:
     assert verdict.is_sound, str(verdict)
     assert verdict.deliveries > 50
     assert not ground.deaths
+    # Nobody forgot anything that others saw of it: else it would have begun another life.
+    (size,) = {len(each.leaves) for each in ground.archived}
+    assert size == len(ground.association.papers) + len(ground.members) + 1
 
 
 def test_nodes_die_at_every_point_and_nothing_is_lost_or_doubled(ground: Ground) -> None:
@@ -120,8 +123,6 @@ def test_the_log_and_its_mirrors_survive_death_at_every_point(ground: Ground) ->
             daemon.start()
             eventually("the roster in the log", partial(publish, ground, paper), REACH_SECONDS)
     settle(ground)
-    (size,) = {len(each.leaves) for each in ground.archived}
-    assert size == len(ground.association.papers) + len(ground.association.homes) + 1
 
 
 def publish(ground: Ground, paper: bytes) -> bool:
