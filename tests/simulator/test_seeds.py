@@ -18,8 +18,8 @@ from tests.simulator.story import tell
 
 CHUNK = 50
 ALL = 2_000
-FEW = 8
-AGAIN = (3, 11)
+FEW = 6
+AGAIN = (2, 5)
 
 _ELSEWHERE = """
 import json, sys
