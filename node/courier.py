@@ -39,7 +39,7 @@ ENVELOPES_A_RUN: Final = 64
 BYTES_A_RUN: Final = 24 * 1024 * 1024
 SILENCE_SECONDS: Final = 2 * DAY
 UPKEEP_SECONDS: Final = 3_600
-OVERDUE_SECONDS: Final = 5
+OVERDUE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
