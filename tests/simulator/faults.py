@@ -196,7 +196,8 @@ def _clock_jumps(strike: Strike, machine: Machine) -> None:
         machine.clock_offset = 0.0
         machine.say("clock is right again")
 
-    strike.after(strike.some_time(), mend)
+    # Not for longer: a node whose clock is refused asks again every half minute, and learns nothing new by it.
+    strike.after(min(HOUR, strike.some_time()), mend)
 
 
 def _slow_disk(strike: Strike, machine: Machine) -> None:

@@ -69,7 +69,8 @@ def _mailbox(town: Town, member: str) -> str:
     account = tables.accounts.get(member)
     if account is None or not tables.places.get(member):
         return "empty"
-    if account.messages >= town.papers.world.registry.charter.limits.mailbox_messages:
+    # Who has as much in it as is free gets no more: for one sender a mailbox is full by half.
+    if 2 * account.messages >= town.papers.world.registry.charter.limits.mailbox_messages:
         return "full"
     if account.messages == 0:
         return "notice"

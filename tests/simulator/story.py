@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 from unittest import mock
@@ -89,9 +89,7 @@ def tell(seed: int, *, real: bool = False, show: Callable[[str], None] | None = 
     outcome = Outcome(seed)
     with ExitStack() as stack:
         if plan.patience > DAY:
-            # Where nothing happens for weeks, what is done each hour is done twice a day.
-            stack.enter_context(mock.patch.object(engine, "UPKEEP_SECONDS", 12 * HOUR))
-            stack.enter_context(mock.patch.object(log, "REFRESH_SECONDS", 12 * 3_600))
+            stack.enter_context(_seldom())
         here = stack.enter_context(town(seed, plan.members, real=real, mailbox_messages=plan.mailbox, show=show))
         story = Story(here, plan, outcome)
         try:
@@ -105,6 +103,16 @@ def tell(seed: int, *, real: bool = False, show: Callable[[str], None] | None = 
     return outcome
 
 
+@contextmanager
+def _seldom() -> Iterator[None]:
+    """Where nothing happens for weeks, what is done each hour is done twice a day."""
+    with (
+        mock.patch.object(engine, "UPKEEP_SECONDS", 12 * HOUR),
+        mock.patch.object(log, "REFRESH_SECONDS", int(12 * HOUR)),
+    ):
+        yield
+
+
 class Story:
     """What happens in one seed."""
 
@@ -113,7 +121,6 @@ class Story:
         self.town, self.plan, self.outcome = here, plan, outcome
         self.chance = random.Random(f"story {outcome.seed}")
         self.asked: list[Asked] = []
-        self.lied = False
 
     def run(self) -> None:
         """The whole of it; raises `BrokenError`, or whatever broke."""
@@ -183,7 +190,7 @@ class Story:
             self._aim(member, self.chance.choice(COLUMNS))
         self.outcome.struck.update((name, column) for column in cells(self.town, member))
         self.town.trace.say(member, f"FAULT {name}")
-        self.lied = self.lied or name in LIES
+        self.town.has_lied = self.town.has_lied or name in LIES
         FAULTS[name](self._at(member))
 
     def _at(self, member: str) -> Strike:
@@ -210,12 +217,17 @@ class Story:
 
     def _settle(self) -> None:
         began = self.town.loop.time()
-        bound = SETTLE_AFTER_LIES_SECONDS if self.lied else SETTLE_SECONDS
+        bound = SETTLE_AFTER_LIES_SECONDS if self.town.has_lied else SETTLE_SECONDS
         open_things: list[str] = ["everything"]
-        steps = iter(_STEPS)
-        while open_things and self.town.loop.time() < began + bound:
-            self.town.run(next(steps, 0.5 * DAY))
+        for step in _STEPS:
+            self.town.run(step)
             open_things = self.town.judge.unsettled()
+            if not open_things:
+                break
+        with _seldom():
+            while open_things and self.town.loop.time() < began + bound:
+                self.town.run(0.5 * DAY)
+                open_things = self.town.judge.unsettled()
         if open_things:
             raise BrokenError(f"never settled: {'; '.join(open_things)}")
         self.outcome.settled_after = self.town.loop.time() - began

@@ -207,7 +207,7 @@ class HubMachine(Machine):
         self.disk = HubDisk(town.disks.hub)
         self.fate = self.disk.fate
         self.running: HubProcess | None = None
-        self.settings = Sessions(idle_seconds=600)
+        self.settings = Sessions(idle_seconds=1_800)
 
     def start(self) -> None:
         """Start."""
@@ -279,6 +279,7 @@ class Town:
         self.weathers = {member: Weather() for member in shared.members}
         self.backups: dict[str, Backup] = {}
         self.hub_backup: hub_memory._Tables | None = None
+        self.has_lied = False
         self.wires: list[Wire] = []
         self._lines = 0
         self.hub = HubMachine(self)
@@ -299,6 +300,8 @@ class Town:
         if self.hub.process is None:
             return  # the last words of the dead
         self.hub.say(what)
+        if self.has_lied and "expiry_failed" in what:
+            return  # what it put into a mailbox against its own records cannot be forgotten before it is taken
         if what.startswith(("error", "exception", "critical")):
             raise AssertionError(what)
 
