@@ -23,12 +23,14 @@ from typing import Any, Final, Self
 import msgspec
 import time_machine
 
-from tests.support.forking import _CONTEXT, Forked
+from tests.support.forking import _CONTEXT, Forked, prepare
 from tests.support.processes import ROOT, Daemon
-from tests.system.forked import _become
+from tests.system.forked import PROGRAMS, _become
 
 HUB, NODE = "hub", "node"
 QUICK_SECONDS: Final = 0.05
+
+prepare(*PROGRAMS, besides=[__name__])
 
 
 # -- points --------------------------------------------------------------------------------------------

@@ -17,10 +17,19 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from subprocess import TimeoutExpired
 
+# What a command imports only when it is about to serve.
+_LATER = {"node": ["node.housekeeping"]}
+_WANTED: dict[str, None] = {}
 
-def prepare(*programs: str) -> None:
-    """Let the server import these programs (`node`, `hub`) before the first fork; once for a whole process."""
-    _CONTEXT.set_forkserver_preload([f"{program}.cli" for program in programs])
+
+def prepare(*programs: str, besides: Sequence[str] = ()) -> None:
+    """Let the server import these programs (`node`, `hub`), and modules besides, before the first fork.
+
+    What was asked for before stays; after the first fork nothing more is imported.
+    """
+    modules = [name for program in programs for name in (f"{program}.cli", *_LATER.get(program, ()))]
+    _WANTED.update(dict.fromkeys([*modules, *besides]))
+    _CONTEXT.set_forkserver_preload([*_WANTED])
 
 
 _CONTEXT = multiprocessing.get_context("forkserver")
