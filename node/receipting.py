@@ -18,7 +18,6 @@ from typing import Final
 from node import recovery
 from node.context import Context
 from node.model import DAY, EventKind, LinkState
-from node.posting import RETRY_SECONDS
 from node.reach import Audience
 from node.tables import evidence, links, outbox, state
 from node.tables.links import LinkRow
@@ -136,7 +135,9 @@ def _settle_voids(ctx: Context, source: Source, link: LinkRow, receipt: Consigne
         to = LinkState.DELIVERED if truth else LinkState.VOID
         links.settle_number(ctx.tx, row, place, to, source.evidence)
         state.event(ctx.tx, ctx.second, EventKind.LINK, row)
-        links.wake_if_waiting(ctx.tx, row, ctx.second, within=RETRY_SECONDS)
+        # Mailboxes are in order: what is not receipted before its void is not there.  The hub may have dropped it, and
+        # this node died before it was told.
+        links.wake_open(ctx.tx, row, ctx.second)
 
 
 # -- asked again ---------------------------------------------------------------------------------------

@@ -178,10 +178,9 @@ def wake(tx: Transaction, row_id: int, at: int | None, hold: str | None = None) 
     tx.run("UPDATE link SET wake_at = ?, hold = ? WHERE id = ?", (at, hold, row_id))
 
 
-def wake_if_waiting(tx: Transaction, row_id: int, at: int, *, within: int) -> None:
-    """Afterwards an open link that would be judged again `within` seconds is judged at `at`; one under way stays so."""
-    sql = f"UPDATE link SET wake_at = ? WHERE id = ? AND state = {_OPEN} AND wake_at <= ?"  # noqa: S608
-    tx.run(sql, (at, row_id, at + within))
+def wake_open(tx: Transaction, row_id: int, at: int) -> None:
+    """Afterwards the link, if it is open, is judged again at `at`."""
+    tx.run(f"UPDATE link SET wake_at = ? WHERE id = ? AND state = {_OPEN}", (at, row_id))  # noqa: S608
 
 
 def wake_peer(tx: Transaction, peer: int, at: int, *, refused_too: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.simulator.stage import R, stage
 from tests.simulator.town import town
 from tests.support.world import DAY
 
@@ -54,3 +55,19 @@ def test_what_a_hub_with_a_wrong_clock_refuses_is_not_sent_again_every_few_secon
         here.hub.clock_offset = 0.0
         here.run(3 * 3_600)
         assert here.judge.unsettled() == []
+
+
+def test_what_a_withdrawn_message_travelled_with_arrives_although_nobody_heard_that_the_hub_dropped_it() -> None:
+    with stage() as at:
+        at.off(at.r)
+        asked = [at.write(f"k{number}") for number in range(3)]
+        at.until(lambda: at.mailbox(R))
+        at.run(1)
+        carried = at.mailbox(R)[0].ref
+        at.town.people.withdraw(asked[1])
+        at.until(lambda: all(each.ref != carried for each in at.mailbox(R)))
+        at.s.kill()
+        at.s.start()
+        at.run(60)
+        at.on(at.r)
+        at.ends_well()
