@@ -75,6 +75,8 @@ class Courier:
             # What this process did not seal itself it cannot submit again: it is sealed anew.
             links.wake_unanswered(ctx.tx, ctx.second)
             self._started = True
+        # A pause that ends later was begun by a clock that has been put right since.
+        links.wake_held_by(ctx.tx, ctx.second + answers.REFUSED_WHOLE_SECONDS)
         self._post.open(welcome.window)
         self._is_open = True
         return start
@@ -169,7 +171,9 @@ class Courier:
         silent = peers.fallen_silent(ctx.tx, ctx.second - SILENCE_SECONDS, ctx.second - upkeep.TRAFFIC_SECONDS)
         for each in silent:
             state.alarm(ctx.tx, ctx.second, "silent_peer", each.party.member)
-        due = [owed.next_due(ctx.tx), links.next_wake(ctx.tx), ctx.now + UPKEEP_SECONDS]
+        receipt = owed.next_due(ctx.tx)
+        soon = None if receipt is None else min(receipt, ctx.now + upkeep.RECEIPT_SECONDS)
+        due = [soon, links.next_wake(ctx.tx), ctx.now + UPKEEP_SECONDS]
         # What is overdue waits for room, or for somebody who is away: asking at once again would change nothing.
         return min(each if each > ctx.now else ctx.now + OVERDUE_SECONDS for each in due if each is not None)
 

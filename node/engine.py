@@ -48,6 +48,7 @@ from protocol.trust.statements import Cause, Role, SignedStatement
 
 UPKEEP_SECONDS: Final = 3_600.0
 TICK_SECONDS: Final = 0.25
+CLOCK_STEP_SECONDS: Final = 1.0
 _NONCE_BYTES: Final = 16
 _DRAINED, _CERTIFICATE = "drained", "certificate"
 
@@ -86,7 +87,7 @@ class Engine:
         self._is_adrift = False
         self._upkeep_at = 0.0
         self._wants_calendar = self._wants_view = self._is_calendar_refused = False
-        self._tick_at = self._wake_at = 0.0
+        self._tick_at = self._wake_at = self._seen_at = 0.0
 
     # -- who we are ------------------------------------------------------------------------------------
     def load(self, tx: Transaction) -> None:
@@ -226,6 +227,10 @@ class Engine:
     # -- every round -----------------------------------------------------------------------------------
     def turn(self, ctx: Context) -> Turn:
         """What is ready to go, and when to come again."""
+        if ctx.now < self._seen_at - CLOCK_STEP_SECONDS:
+            # The clock was put back: whatever was planned by it lies too far ahead.
+            self._tick_at = self._upkeep_at = 0.0
+        self._seen_at = ctx.now
         calendar, refresh = self._keep_up(ctx)
         prepared = self._courier.prepare(ctx, self._calendars.held)
         going = Going(

@@ -22,7 +22,7 @@ from node.tables import desks as table
 from node.tables import evidence, inbox, owed, peers, state
 from node.tables.inbox import Aside, InLink
 from node.tables.peers import Peer
-from node.upkeep import is_first
+from node.upkeep import RECEIPT_SECONDS, is_first
 from protocol import opening
 from protocol.codec import decode, encode
 from protocol.errors import HeldError, LimitError, OpenError, PeerError, StandingError, VerificationError
@@ -37,7 +37,6 @@ from protocol.sealing import OpenedBody, Prekey
 from protocol.session.items import DeliverItem
 from protocol.trust.statements import SignedStatement
 
-RECEIPT_SECONDS: Final = 2
 NOTICE_FIRST: Final = "notice_first"
 MAX_HELD_EARLY: Final = 256
 """So many envelopes wait for the notice that should have come before them; the sender of more seals them again."""

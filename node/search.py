@@ -24,6 +24,9 @@ from protocol.messages.content import SCHEMA
 from protocol.names import MESSAGE_ID_BYTES, MessageId, read_id
 
 ROWS_A_STEP: Final = 512
+MAX_BEHIND: Final = 4_096
+"""So many messages of each box that are not indexed yet are looked through for a thread."""
+
 MIN_FRAGMENT_CHARS: Final = 3
 _WORD: Final = re.compile(r"\w+")
 
@@ -171,10 +174,18 @@ def thread(tx: Transaction, root: MessageId, desks: Sequence[str] | None = None)
     rows = tx.all(
         f"SELECT item FROM thread WHERE root = ? UNION SELECT id * 2 + {Box.OUTBOX} FROM outbox WHERE message_id = ? "  # noqa: S608
         f"UNION SELECT r.inbox * 2 + {Box.INBOX} FROM peer p JOIN received r ON r.peer = p.id AND r.message_id = ? "
-        "WHERE r.inbox IS NOT NULL ORDER BY 1",
+        "WHERE r.inbox IS NOT NULL",
         (root, root, root),
     )
-    return [hit for hit in (Hit.of(row[0]) for row in rows) if _is_of(tx, hit, desks)]
+    items = sorted({*(row[0] for row in rows), *_following(tx, root)})
+    return [hit for hit in map(Hit.of, items) if _is_of(tx, hit, desks)]
+
+
+def _following(tx: Transaction, root: MessageId) -> list[int]:
+    """The items of the thread that the index does not hold yet: an answer stands in its thread once it has arrived."""
+    rows = [(box, row) for box in Box for row in tx.all(_SOURCES[box], (_watermark(tx, box), MAX_BEHIND))]
+    found = (_read(box, *row) for box, row in rows)
+    return [each.item for each in found if each is not None and each.root == root]
 
 
 def _visible(tx: Transaction, index: str, match: str, desks: Sequence[str] | None, limit: int) -> list[Hit]:

@@ -192,6 +192,13 @@ def wake_peer(tx: Transaction, peer: int, at: int, *, refused_too: bool) -> None
     tx.run(f"UPDATE link SET wake_at = ? WHERE peer = ? AND state = {_OPEN} AND {reason}", (at, peer))  # noqa: S608
 
 
+def wake_held_by(tx: Transaction, at: int) -> None:
+    """Afterwards what is held for want of a prekey or of room is tried again at `at` at the latest."""
+    reasons = "'no_prekey', 'prekey_unknown', 'prekey_expired', 'mailbox_full'"
+    sql = f"UPDATE link SET wake_at = ? WHERE wake_at > ? AND state = {_OPEN} AND hold IN ({reasons})"  # noqa: S608
+    tx.run(sql, (at, at))
+
+
 def wake_unanswered(tx: Transaction, at: int) -> None:
     """Afterwards every open link that no hub is known to hold wants to be sealed again at `at`."""
     tx.run(f"UPDATE link SET wake_at = ? WHERE state = {_OPEN} AND NOT relayed AND hold IS NULL", (at,))  # noqa: S608

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, cast
 
@@ -19,6 +20,7 @@ from hub.web import public_app
 from keys.logs import configure
 from protocol.codec import encode
 from protocol.errors import DrainingError, UsageError
+from protocol.trust.registry import Registry
 from tests.fuzz.reading import chosen, one_of
 from tests.fuzz.target import Target, refused_or, require
 from tests.fuzz.wire import WORDS, Server, check_answer, request_of
@@ -39,12 +41,20 @@ class HubScene:
             self.log.record(self.store, signed.raw, world.now)
         self.metrics, self.writer, self.is_draining = Metrics(), self, False
         self.sessions: dict[str, Any] = {}
+        self.certificate = self.log.registry.hub_certificates(self.now())[0]
 
     def refused(self, code: str) -> None:
         require(code.replace("_", "").isalpha(), "a code that is none")
 
     def clock(self) -> float:
         return self.lab.now
+
+    def now(self) -> int:
+        return self.lab.second
+
+    @contextmanager
+    def reading(self) -> Iterator[Registry]:
+        yield self.log.registry
 
     @property
     def checkpoint(self) -> bytes:

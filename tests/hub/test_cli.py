@@ -145,8 +145,8 @@ async def test_a_second_daemon_on_the_same_home(hub: Running) -> None:
 
 
 async def test_publish_over_the_socket_and_over_the_network(hub: Running, tmp_path: Path) -> None:
-    # The log must hold the same world, so this one is its own.
-    world = young_world(members=("ar-mpf",), name="aiamp")
+    # The log must hold the same world, so this one is its own: founded at another second, another association.
+    world = young_world(members=("ar-mpf",), start=int(time.time()) - 90)
     home = make_home(tmp_path / "other", world)
     async with running(home) as other:
         world.now = int(time.time())

@@ -229,8 +229,8 @@ RECEIVING: Final = (
     Mutant(
         "late-marked",
         NUMBERING,
-        "    if seq <= series.highest:\n        return Mark.LATE\n",
-        "",
+        "    if overtaken or seq <= series.highest:\n        return Mark.LATE\n",
+        "    if overtaken:\n        return Mark.LATE\n",
         "what comes late is marked",
         (T + "test_reception.py::test_gaps_are_marked_and_so_is_what_comes_late",),
     ),

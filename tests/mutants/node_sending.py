@@ -295,8 +295,8 @@ SENDING_RULES: Final = (
     Mutant(
         "receipt-in-time",
         UPKEEP,
-        "        if due_at > ctx.now and numbers < FULL_RECEIPT and peer_id not in going:\n",
-        "        if due_at + 3_600 > ctx.now and numbers < FULL_RECEIPT and peer_id not in going:\n",
+        "        is_early = ctx.now < due_at <= ctx.now + RECEIPT_SECONDS\n",
+        "        is_early = ctx.now < due_at + 3_600\n",
         "a receipt goes within two seconds",
         (T + "test_courier.py::test_a_receipt_waits_two_seconds_for_company_and_an_urgent_one_does_not",),
     ),

@@ -118,13 +118,12 @@ def test_threads_join_both_boxes(lab: Lab) -> None:
     reader.write("r1", "", "ar-mpf", document=document)
     reader.write("r2", "", "ar-mpf", document=reader.document("otra", "ar-mpf", in_reply_to=shown))
     lab.settle()
+    whole = [Hit(Box.INBOX, 1), Hit(Box.OUTBOX, 1), Hit(Box.INBOX, 2)]
+    # An answer stands in its thread before the index has come so far.
+    assert writer.run(lambda ctx: search.thread(ctx.tx, first)) == whole
     follow(writer)
     follow(reader)
-    assert writer.run(lambda ctx: search.thread(ctx.tx, first)) == [
-        Hit(Box.INBOX, 1),
-        Hit(Box.OUTBOX, 1),
-        Hit(Box.INBOX, 2),
-    ]
+    assert writer.run(lambda ctx: search.thread(ctx.tx, first)) == whole
     assert len(reader.run(lambda ctx: search.thread(ctx.tx, first))) == 3
     assert reader.run(lambda ctx: search.thread(ctx.tx, first, ["nobody"])) == []
 

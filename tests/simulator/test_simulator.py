@@ -71,3 +71,18 @@ def test_what_a_withdrawn_message_travelled_with_arrives_although_nobody_heard_t
         at.run(60)
         at.on(at.r)
         at.ends_well()
+
+
+def test_what_was_planned_by_a_clock_far_ahead_is_done_once_the_clock_is_right() -> None:
+    with stage() as at:
+        at.r.clock_offset = 3.0 * DAY
+        at.until(lambda: at.r.running is not None and at.r.running.engine._upkeep_at < at.r.now(), 4_000)
+        at.run(4_000)
+        at.write()
+        at.until(lambda: at.r.tx.all("SELECT 1 FROM owed"))
+        at.r.clock_offset = 0.0
+        at.ends_well()
+        assert at.r.running is not None
+        at.write("later")
+        at.ends_well()
+        assert at.r.running.engine._upkeep_at <= at.r.now() + 3_600
