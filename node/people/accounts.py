@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from node.people import passkeys, passwords
+from keys import passwords
+from node.people import passkeys
 from node.people.acts import Act
 from node.people.doors import Doors, add_passkey, label_of
 from node.people.register import Visitor

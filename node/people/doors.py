@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from node.people import passkeys, passwords
+from keys import passwords
+from keys.throttle import Throttle
+from node.people import passkeys
 from node.people.acts import Act
 from node.people.passkeys import Challenges
 from node.people.register import MAX_NAME_CHARS, Register, Visitor
 from node.people.site import Site
-from node.people.throttle import Throttle
 from node.store import Transaction
 from node.tables import people as table
 from node.tables.people import Passkey, Person, Session

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+from keys import passwords
 from keys.journal import Entry
 from node.desks import Desks
-from node.people import passwords
 from node.people.acts import Act
 from node.people.roles import POWERS, Power, Role
 from node.store import Transaction

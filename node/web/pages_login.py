@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from keys import passwords
 from node import problems
 from node.i18n import LANGUAGES
-from node.people import passwords
 from node.people.doors import LoggedIn, Where
 from node.people.site import Site
 from node.web import guard

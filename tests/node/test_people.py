@@ -10,11 +10,12 @@ from typing import TypeVar
 import pyotp
 import pytest
 
+from keys import passwords
 from keys.journal import first_broken
+from keys.throttle import FREE_FAILURES, LONGEST_SECONDS
 from node import desks
 from node.desks import Desks
 from node.memory_store import MemoryStore
-from node.people import passwords
 from node.people.accounts import Accounts
 from node.people.acts import NODE, Act
 from node.people.doors import Doors, LoggedIn, Where
@@ -22,7 +23,6 @@ from node.people.passkeys import CHALLENGE_SECONDS
 from node.people.register import INVITATION_SECONDS, Lifetime, Register
 from node.people.roles import Power, Role
 from node.people.site import Site
-from node.people.throttle import FREE_FAILURES, LONGEST_SECONDS
 from node.store import Transaction
 from node.tables import people as table
 from protocol.errors import (

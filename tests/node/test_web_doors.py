@@ -13,8 +13,8 @@ import pyotp
 import pytest
 import pytest_asyncio
 
+from keys import passwords
 from node.config import Home
-from node.people import passwords
 from node.people.acts import NODE
 from node.people.roles import Role
 from node.web.app import MAX_FORM_BYTES
