@@ -17,7 +17,6 @@ import aiohttp
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from keys.program import program_version
 from node.api_requests import message_id_of, show_time
 from node.desks import AtDesk
 from node.event_views import Place, Rendered
@@ -27,20 +26,17 @@ from node.store import Transaction
 from node.tables import finding, state
 from node.tables import webhooks as table
 from node.tables.webhooks import Notice, Webhook
-from node.webhooks import signing
-from node.webhooks.guard import ForbiddenAddressError, Guard
+from node.webhooks import calling, signing
+from node.webhooks.guard import Guard
 
 TAKEN_AT_ONCE: Final = 256
 WAITING_MOST: Final = 2_048
 """So many notices of a webhook wait at most: what is behind them stays an event until there is room."""
-AT_ONCE: Final = 8
-ANSWER_BYTES: Final = 16 * 1024
 PATIENCE_SECONDS: Final = 30 * 86_400
 FIRST_SECONDS: Final = 5
 LONGEST_SECONDS: Final = 12 * 3_600
 _REST_SECONDS: Final = 60.0
 _GONE: Final = 410
-_REDIRECTS: Final = range(300, 400)
 TEST: Final = "webhook.test"
 DISABLED: Final = "webhook_disabled"
 GIVEN_UP: Final = "webhook_notice_given_up"
@@ -88,13 +84,7 @@ class Postman:
 
     async def start(self) -> None:
         """Afterwards every webhook in force is told what it missed, and what comes."""
-        connector = aiohttp.TCPConnector(resolver=self.guard, use_dns_cache=False, limit=64, limit_per_host=AT_ONCE)
-        timeout = aiohttp.ClientTimeout(total=self._seconds)
-        agent = {"User-Agent": f"valija-node/{program_version()}", "Content-Type": "application/json"}
-        # No proxy of the environment, no cookies, no redirects: whoever is told is who was named.
-        self._client = aiohttp.ClientSession(
-            connector=connector, timeout=timeout, headers=agent, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-        )
+        self._client = calling.session(self.guard, self._seconds)
         await self.refresh()
 
     async def close(self) -> None:
@@ -128,7 +118,7 @@ class Postman:
                 news = self._news[webhook]
                 news.clear()
                 has_more = await self._take(hook)
-                heads = await self._service.read(lambda tx: table.heads(tx, webhook, AT_ONCE))
+                heads = await self._service.read(lambda tx: table.heads(tx, webhook, calling.AT_ONCE))
                 due = [each for each in heads if (each.next_at or 0) <= self._service.now()]
                 if due:
                     await asyncio.gather(*(self._tell(hook, each) for each in due))
@@ -197,25 +187,9 @@ class Postman:
         at = int(self._service.now())
         valid = [hook.secret] + ([hook.old_secret] if hook.old_secret is not None and at < hook.old_until else [])
         marked = signing.headers(valid, f"{hook.name}.{notice.event}", at, notice.body)
-        try:
-            self.guard.check(hook.url)
-            return await self._ask(hook.url, notice.body, marked)
-        except aiohttp.ClientConnectorError as error:
-            forbidden = isinstance(error.os_error, ForbiddenAddressError)
-            return None, "address not allowed" if forbidden else type(error).__name__
-        except TimeoutError:
-            return None, "no answer in time"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            # The kind alone: its words may hold the address, and with it a secret.
-            return None, type(error).__name__
-
-    async def _ask(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
         if self._client is None:
             raise ValueError
-        async with self._client.post(url, data=body, headers=headers, allow_redirects=False) as answer:
-            # So much is read that the connection can be used again, and no more.
-            await answer.content.read(ANSWER_BYTES)
-            return answer.status, "redirect not followed" if answer.status in _REDIRECTS else "answered"
+        return await calling.post(self._client, self.guard, hook.url, notice.body, marked)
 
 
 # -- what is told --------------------------------------------------------------------------------------
