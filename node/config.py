@@ -260,6 +260,8 @@ url = "{url}"
 # How long somebody stays logged in without doing anything, and at most.
 # idle_minutes = 60
 # session_hours = 12
+# For how many seconds what somebody sends can be taken back into writing.
+# undo_seconds = 10
 
 [webhooks]
 # Where webhooks may lead although it is no public address, by plain http too: addresses, networks ("10.20.0.0/16")

@@ -26,11 +26,11 @@ from node.store import Transaction
 from node.tables import drafts
 from node.tables.drafts import Draft
 from node.tables.people import Person
+from node.web.settings import Web
 from node.web.writing import Typed, read_typed, request_of
 from protocol.errors import ForbiddenError, StoreError, ValijaError
 from protocol.messages.content import Author, FormalityKind
 
-UNDO_SECONDS: Final = 10
 _LONGEST_SLEEP_SECONDS: Final = 60
 
 
@@ -38,11 +38,16 @@ class Outgoing:
     """Sends drafts when their time has come; used on the loop's thread."""
 
     def __init__(
-        self, service: Service, register: Register, zone: str, now: Callable[[], float], log: FilteringBoundLogger
+        self,
+        service: Service,
+        register: Register,
+        settings: Web,
+        now: Callable[[], float],
+        log: FilteringBoundLogger,
     ) -> None:
         """Nothing is sent until `run`."""
-        self._service, self._register, self._zone, self._now, self._log = service, register, zone, now, log
-        self.undo_seconds = UNDO_SECONDS
+        self._service, self._register, self._now, self._log = service, register, now, log
+        self._zone, self.undo_seconds = settings.time_zone, settings.undo_seconds
         self._news = asyncio.Event()
 
     def judge(self, person: Person, typed: Typed, key: str) -> Asked:

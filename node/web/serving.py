@@ -31,7 +31,7 @@ async def assemble(
         register=register,
         doors=doors,
         accounts=Accounts(doors),
-        outgoing=Outgoing(service, register, settings.time_zone, now, log),
+        outgoing=Outgoing(service, register, settings, now, log),
         site=doors.site,
         member=service.writer.member,
         association=service.writer.association,

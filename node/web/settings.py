@@ -12,13 +12,14 @@ import msgspec
 from node.people.site import Site
 
 _MAX_MINUTES: Final = 24 * 60
+_MAX_UNDO_SECONDS: Final = 60
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The pages for people, at `host:port` (empty: none).
 
     Under which origin browsers know them, TLS files in PEM form, the address of a proxy that stands before them, the
-    time zone in which times are told, and how long a session lasts, idle and at most.
+    time zone in which times are told, how long a session lasts, idle and at most, and how long sending can be undone.
     """
 
     listen: str = ""
@@ -29,6 +30,7 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str = "UTC"
     idle_minutes: int = 60
     session_hours: int = 12
+    undo_seconds: int = 10
 
 
 def site(web: Web, port: int) -> Site:
@@ -52,6 +54,8 @@ def mistakes(web: Web, *, is_loopback: bool) -> list[str]:
         found.append("web.public_origin is missing: the name under which browsers reach these pages")
     if not 1 <= web.idle_minutes <= _MAX_MINUTES or not 1 <= web.session_hours <= 24:
         found.append("web.idle_minutes is from 1 to 1440, web.session_hours from 1 to 24")
+    if not 0 <= web.undo_seconds <= _MAX_UNDO_SECONDS:
+        found.append(f"web.undo_seconds is from 0 to {_MAX_UNDO_SECONDS}")
     return [mistake for mistake in found if mistake]
 
 

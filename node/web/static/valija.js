@@ -66,9 +66,19 @@ offer("passkey-add", async () => {
 const live = document.querySelector("[data-live]");
 const REGIONS = ["folders", "lines", "message"];
 
+// Who types here is not disturbed.
 function isBusy(region) {
-  const field = region.querySelector("textarea, input:not([type=hidden])");
-  return region.contains(document.activeElement) && document.activeElement !== region ? true : Boolean(field?.value);
+  const fields = [...region.querySelectorAll("textarea, input:not([type=hidden])")];
+  const isTyped = (field) => field.value !== field.defaultValue;
+  return region.querySelector("select:focus, textarea:focus, input:focus") !== null || fields.some(isTyped);
+}
+
+// Whatever else had the focus has it again afterwards.
+function replace(old, young) {
+  const stops = "a, button, [tabindex]";
+  const place = [...old.querySelectorAll(stops)].indexOf(document.activeElement);
+  old.replaceWith(young);
+  if (place >= 0) young.querySelectorAll(stops)[place]?.focus({ preventScroll: true });
 }
 
 async function refresh() {
@@ -79,7 +89,7 @@ async function refresh() {
   document.title = fresh.title;
   for (const id of REGIONS) {
     const [old, young] = [document.getElementById(id), fresh.getElementById(id)];
-    if (old && young && !isBusy(old)) old.replaceWith(young);
+    if (old && young && !isBusy(old)) replace(old, young);
   }
 }
 
