@@ -1,4 +1,4 @@
-"""What a hub does by itself: let envelopes expire when their time comes, and keep its checkpoint young.
+"""What a hub does by itself: let envelopes expire when their time comes, keep its checkpoint young, count minutes.
 
 Each chore sleeps until there is something to do.  A sleep is cut into hours, because the clock of the wall, by which
 things expire, may be set while we sleep by another.
@@ -7,6 +7,7 @@ things expire, may be set while we sleep by another.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from hub.rounds import Round
 from protocol.errors import DrainingError, ValijaError
 
 _HOUR: Final = 3_600.0
+_MINUTE: Final = 60.0
 _log: Final = structlog.get_logger("hub")
 
 
@@ -56,6 +58,16 @@ class Chores:
                 await self._changed.wait()
         except TimeoutError:
             return
+
+    async def sample(self, sessions: Callable[[], int]) -> None:
+        """Until cancelled: close each minute of the trend when it is over."""
+        while True:
+            await asyncio.sleep(_MINUTE - self._core.clock() % _MINUTE)
+            try:
+                queues = await self._core.queues()
+            except DrainingError:
+                return
+            self._core.trend.close_minute(self._core.now(), sessions(), sum(each.items for each in queues))
 
     async def refresh(self) -> None:
         """Until cancelled: sign the checkpoint anew when it is due."""

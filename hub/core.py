@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,11 +20,12 @@ from hub.config import HubConfig
 from hub.identity import CharterSigner, HubKeys
 from hub.log import Appended, Log
 from hub.metrics import Metrics
-from hub.relay import Relay
+from hub.relay import Mailbox, Relay
 from hub.rounds import Desk, Round
-from hub.store import Queue, Store, Transaction, transaction
+from hub.store import Queue, Rule, Store, Transaction, transaction
 from hub.tiles import TilePath
 from hub.totals import Totals
+from hub.trend import Trend
 from hub.writer import Writer
 from protocol.errors import ConfigError, ProofError, RolledBackError, WrongAssociationError
 from protocol.names import Incarnation, StatementId
@@ -80,7 +81,7 @@ class Core:
         if log is None:
             raise ConfigError(NOT_INSTALLED)
         self.config, self.clock, self.log = config, clock, log
-        self.metrics, self.totals, self.desk = Metrics(), Totals(), Desk()
+        self.metrics, self.totals, self.trend, self.desk = Metrics(), Totals(), Trend(), Desk()
         self.started_at = self.now()
         self.on_committed: Callable[[Round], None] = _nothing
         self.on_grown: Callable[[int], None] = _nothing
@@ -91,6 +92,7 @@ class Core:
         self._relay = Relay(Attestor(log.registry.association, keys.hub.key, self.certificate.id, fresh_salts))
         with transaction(store) as tx:
             self.incarnation = _incarnation(tx)
+            self._relay.rules = tx.rules()
             self.refresh_at = log.refresh(tx, self.now())
             self._checkpoint = tx.checkpoint() or b""
         self._fatal = fatal
@@ -118,12 +120,14 @@ class Core:
     def _committed(self, round_: Round, jobs: int) -> None:
         self.metrics.committed(round_.group.tally, jobs)
         self.totals.add(round_.group.tally, jobs)
+        self.trend.add(round_.group.tally)
         self.on_committed(round_)
 
     def refused(self, code: str) -> None:
         """Count a refusal that no round saw."""
         self.metrics.refuse(code)
         self.totals.refusals[code] += 1
+        self.trend.refused(code)
 
     # -- sessions
     def greet(self) -> HubSession:
@@ -221,6 +225,14 @@ class Core:
     async def queues(self) -> list[Queue]:
         """Every mailbox that holds something."""
         return await self.writer.run(lambda round_: round_.group.queues())
+
+    async def mailboxes(self, members: Sequence[str]) -> dict[str, Mailbox]:
+        """How the mailbox of each of these members stands."""
+        return await self.writer.run(lambda round_: {each: round_.group.mailbox(each) for each in members})
+
+    def follow(self, member: str, rule: Rule) -> None:
+        """Go by what was decided of this member's mailbox, durably; called on the writing thread."""
+        self._relay.rules[member] = rule
 
 
 def _incarnation(tx: Transaction) -> Incarnation:

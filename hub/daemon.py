@@ -158,7 +158,13 @@ class Daemon:
 
     def _running(self) -> list[Coroutine[Any, Any, None]]:
         beating = keep_alive(lambda: self.core.writer.run(lambda _round: None))
-        return [self._chores.expire(), self._chores.refresh(), self.hall.watch(), beating]
+        return [
+            self._chores.expire(),
+            self._chores.refresh(),
+            self._chores.sample(lambda: len(self.hall.sessions)),
+            self.hall.watch(),
+            beating,
+        ]
 
     def _tell_ready(self, ready: Callable[[Daemon], None] | None) -> None:
         host, port = self.address or ("", 0)

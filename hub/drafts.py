@@ -41,17 +41,28 @@ class DraftNotice:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened in a group, for the operator: slots accepted, recalled and expired, refusals by code, delays."""
+    """What happened in a group, for the operator: slots accepted, recalled and expired, refusals by code, delays.
+
+    `sent` counts the accepted slots by sender, `taken` the acknowledged ones by recipient.
+    """
 
     accepted: int = 0
     recalled: int = 0
     expired: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
     delivery_seconds: list[float] = field(default_factory=list)
+    sent: Counter[str] = field(default_factory=Counter)
+    taken: Counter[str] = field(default_factory=Counter)
 
     def copy(self) -> Tally:
         """An independent one."""
-        return replace(self, refusals=self.refusals.copy(), delivery_seconds=self.delivery_seconds.copy())
+        return replace(
+            self,
+            refusals=self.refusals.copy(),
+            delivery_seconds=self.delivery_seconds.copy(),
+            sent=self.sent.copy(),
+            taken=self.taken.copy(),
+        )
 
 
 @dataclass(slots=True)

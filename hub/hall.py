@@ -171,6 +171,9 @@ class Hall:
         self._desk.readers[session.member] = session
         self.last_seen[session.member] = self.now()
         _log.info("session_opened", member=session.member)
+        if self.is_draining:
+            # It was at the door when that was shut.
+            session.end(DrainingError())
 
     def leave(self, session: Session, closed: Closed | None) -> None:
         """See `hub.sessions.House`."""
@@ -229,8 +232,20 @@ class Hall:
         """Answer what was asked, say farewell, and return when all lines are closed; slow readers are cut off."""
         self.is_draining = True
         await self._writer.stop()
+        await self._dismiss()
+
+    def shut(self) -> None:
+        """Let nobody in from now on, and send away who is here once answered; the hub goes on, and may `open` again."""
+        self.is_draining = True
+        self._keep(self._dismiss())
+
+    def open(self) -> None:
+        """Let members in again."""
+        self.is_draining = False
+
+    async def _dismiss(self) -> None:
         if self._jobs:
-            await asyncio.wait(self._jobs, timeout=self.settings.drain_seconds)
+            await asyncio.wait(set(self._jobs), timeout=self.settings.drain_seconds)
         present = list(self.sessions.values())
         for session in present:
             session.end(DrainingError())

@@ -1,17 +1,15 @@
 """The store in memory: the same promises as the SQLite one but durability beyond the process.
 
-Each change puts its own undoing on a journal, so a savepoint is a length of it and a rollback walks it back.
 A store that is dropped while a transaction is open has forgotten it: `crash` says so.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
+from hub.memory_base import StoredEnvelope, Tables
+from hub.memory_operators import MemoryOperators
 from hub.store import (
     Acceptance,
     Account,
@@ -25,43 +23,13 @@ from hub.store import (
 from protocol.errors import ConflictError, StoreError
 from protocol.names import Incarnation
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-@dataclass(slots=True)
-class _Envelope:
-    record: EnvelopeRecord
-    submission: bytes
-    waiting: int = 0
-    content: tuple[bytes, bytes] | None = None
-    acceptances: dict[str, Acceptance] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Tables:
-    accounts: dict[str, Account] = field(default_factory=dict)
-    calendars: dict[str, bytes] = field(default_factory=dict)
-    envelopes: dict[int, _Envelope] = field(default_factory=dict)
-    refs: dict[bytes, int] = field(default_factory=dict)
-    submissions: dict[tuple[str, bytes], int] = field(default_factory=dict)
-    batches: dict[int, tuple[bytes, int]] = field(default_factory=dict)
-    items: dict[tuple[str, int], NewItem | NewNotice] = field(default_factory=dict)
-    entries: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
-    statements: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
-    checkpoint: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    incarnation: dict[str, Incarnation] = field(default_factory=dict)
-    numbers: dict[str, int] = field(default_factory=dict)
-    # Only an order over what `items` holds, so that a mailbox is read without sorting it.
-    places: dict[str, list[int]] = field(default_factory=dict)
-
 
 class MemoryStore:
     """A hub's memory that lives as long as this object; for tests, simulators and measurements."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._tables = _Tables()
+        self._tables = Tables()
         self._open: MemoryTransaction | None = None
 
     def begin(self) -> MemoryTransaction:
@@ -81,62 +49,8 @@ class MemoryStore:
         self.crash()
 
 
-class MemoryTransaction:
+class MemoryTransaction(MemoryOperators):
     """See `hub.store.Transaction`."""
-
-    def __init__(self, tables: _Tables) -> None:
-        """Work on `tables` until `commit` or `rollback`."""
-        self._tables = tables
-        self._journal: list[Callable[[], object]] = []
-        self._alive = True
-
-    @property
-    def alive(self) -> bool:
-        """Whether neither `commit` nor `rollback` was called."""
-        return self._alive
-
-    def commit(self) -> None:
-        """Keep everything; `StoreError` if it was undone already."""
-        if not self._alive:
-            raise StoreError("no transaction")
-        self._alive = False
-        self._journal.clear()
-
-    def rollback(self) -> None:
-        """Undo everything; nothing happens after `commit`."""
-        self._undo(0)
-        self._alive = False
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """Undo what the block did if it raises."""
-        mark = len(self._journal)
-        try:
-            yield
-        except BaseException:
-            self._undo(mark)
-            raise
-
-    def _undo(self, mark: int) -> None:
-        while len(self._journal) > mark:
-            self._journal.pop()()
-
-    def _put(self, table: MutableMapping[K, V], key: K, value: V) -> None:
-        if key in table:
-            old = table[key]
-            self._journal.append(lambda: table.__setitem__(key, old))
-        else:
-            self._journal.append(lambda: table.pop(key))
-        table[key] = value
-
-    def _drop(self, table: MutableMapping[K, V], key: K) -> None:
-        if key in table:
-            old = table.pop(key)
-            self._journal.append(lambda: table.__setitem__(key, old))
-
-    def _number(self, of: str) -> int:
-        self._put(self._tables.numbers, of, self._tables.numbers.get(of, 0) + 1)
-        return self._tables.numbers[of]
 
     # -- members
     def account(self, member: str) -> Account:
@@ -175,7 +89,7 @@ class MemoryTransaction:
         self._put(self._tables.refs, envelope_id, ref)
         self._put(self._tables.submissions, (sender, submission), ref)
         record = EnvelopeRecord(ref, envelope_id, sender, expires_at)
-        self._put(self._tables.envelopes, ref, _Envelope(record, submission))
+        self._put(self._tables.envelopes, ref, StoredEnvelope(record, submission))
         return ref
 
     def acceptance(self, ref: int, recipient: str) -> Acceptance | None:
@@ -210,7 +124,7 @@ class MemoryTransaction:
         if envelope.content is None:
             self._set_content(envelope, (core, ciphertext), 0)
 
-    def _set_content(self, envelope: _Envelope, content: tuple[bytes, bytes] | None, waiting: int) -> None:
+    def _set_content(self, envelope: StoredEnvelope, content: tuple[bytes, bytes] | None, waiting: int) -> None:
         old = (envelope.content, envelope.waiting)
 
         def restore() -> None:

@@ -41,9 +41,7 @@ class PrekeyBook:
 
         None of a calendar whose certificate is out of standing: whoever holds that key may hold the prekeys too.
         """
-        if member not in self._known:
-            self._known[member] = _read(tx.calendar(member))
-        known = self._known[member]
+        known = self._calendar(member, tx)
         if known is None:
             return {}
         try:
@@ -51,6 +49,16 @@ class PrekeyBook:
         except StandingError:
             return {}
         return known.hashes
+
+    def until(self, member: str, tx: Transaction) -> int | None:
+        """When (Unix seconds) the last epoch of the member's calendar ends; None without one."""
+        known = self._calendar(member, tx)
+        return None if known is None or not known.hashes else (max(known.hashes) + 1) * EPOCH_SECONDS
+
+    def _calendar(self, member: str, tx: Transaction) -> Known | None:
+        if member not in self._known:
+            self._known[member] = _read(tx.calendar(member))
+        return self._known[member]
 
     @staticmethod
     def refusal(slot: Slot, hashes: Mapping[int, bytes], now: int) -> str | None:

@@ -22,7 +22,7 @@ from hub.drafts import Draft, DraftNotice, Drafts, Tally
 from hub.intake import Sender, Terms, examine, read_submission_key, refusal_of_recipient, submission_key
 from hub.prekeys import PrekeyBook
 from hub.shares import NOTHING
-from hub.store import Acceptance, EnvelopeRecord, Freed, Queue, Transaction
+from hub.store import Acceptance, EnvelopeRecord, Freed, Queue, Rule, Transaction
 from protocol.errors import ConflictError, MailboxFullError, PeerError, ReplayError, StandingError
 from protocol.limits import MAX_ENVELOPES_PER_FRAME, MAX_FRAME_BYTES
 from protocol.messages.envelope import (
@@ -44,6 +44,7 @@ from protocol.trust.registry import Registry
 EXPIRE_AT_ONCE: Final = 64
 _DIGEST_BYTES: Final = 32
 _MS: Final = 1_000
+_NO_RULE: Final = Rule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,29 @@ class Result:
         return ResultItem(self.envelope_id, self.code, signed)
 
 
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """How one mailbox stands: what its slots take of what it may hold, and until when senders find prekeys.
+
+    `prekeys_until` is in Unix seconds, None without a calendar.
+    """
+
+    messages: int
+    waiting_bytes: int
+    max_messages: int
+    max_bytes: int
+    is_suspended: bool
+    prekeys_until: int | None
+
+
 class Relay:
-    """One hub's rules between groups: with what it attests, and the prekeys it has read."""
+    """One hub's rules between groups: with what it attests, the prekeys it has read, what operators decided."""
 
     def __init__(self, attestor: Attestor) -> None:
-        """The hub attests with `attestor`."""
+        """The hub attests with `attestor`, and nobody decided anything."""
         self.attestor = attestor
         self.prekeys = PrekeyBook()
+        self.rules: dict[str, Rule] = {}
 
     def group(self, tx: Transaction, registry: Registry, now: float) -> Group:
         """A group of jobs on `tx` at `now` (Unix seconds, with fraction); the registry does not change in it."""
@@ -193,13 +210,19 @@ class Group:
         return self._hashes[member]
 
     def _refusal_of_room(self, member: str, sender: str, size: int) -> str | None:
-        limits = self.registry.charter.limits
+        max_messages, max_bytes = self.quota(member)
         account = self._drafts.account(member, self.tx)
-        free_messages = limits.mailbox_messages - account.messages
-        free_bytes = limits.mailbox_bytes - account.waiting_bytes
+        free_messages = max_messages - account.messages
+        free_bytes = max_bytes - account.waiting_bytes
         share = account.shares.get(sender, NOTHING)
         has_room = free_messages > share.messages and free_bytes > share.size_bytes and free_bytes >= size
         return None if has_room else MailboxFullError.code
+
+    def quota(self, member: str) -> tuple[int, int]:
+        """How many messages and bytes the member's mailbox may hold: as the charter says, or an operator in its place."""
+        limits, rule = self.registry.charter.limits, self._relay.rules.get(member, _NO_RULE)
+        messages = limits.mailbox_messages if rule.max_messages is None else rule.max_messages
+        return messages, limits.mailbox_bytes if rule.max_bytes is None else rule.max_bytes
 
     def _accept(self, ref: int, sender: str, slot: Slot, slot_digest: bytes, size: int, promise: Promise) -> None:
         member = slot.recipient.member
@@ -208,6 +231,7 @@ class Group:
         self._drafts.put(member, account.with_slot(position, size, sender))
         self._drafts.slots[ref, member] = Draft(ref, sender, member, position, slot.raw, slot_digest, size, promise)
         self.tally.accepted += 1
+        self.tally.sent[sender] += 1
 
     def _promise(
         self,
@@ -226,8 +250,11 @@ class Group:
     def deliveries(self, member: str, after: int, room: Window) -> list[DeliverItem]:
         """The items after position `after` for which there is room, in order; from now on they count as handed over.
 
-        One item alone may be larger than the room, if nothing is under way.
+        One item alone may be larger than the room, if nothing is under way.  Nothing of a mailbox whose delivery is
+        suspended.
         """
+        if self._relay.rules.get(member, _NO_RULE).is_suspended:
+            return []
         account = self._drafts.account(member, self.tx)
         count = min(room.envelopes, MAX_ENVELOPES_PER_FRAME)
         found = self.tx.waiting(member, after, count, min(room.max_bytes, MAX_FRAME_BYTES))
@@ -252,6 +279,7 @@ class Group:
         freed = self.tx.remove_up_to(member, position)
         self._drafts.put(member, replace(account, acknowledged=position))
         self._drafts.release(member, freed, self.tx)
+        self.tally.taken[member] += len(freed.sizes)
         self.tally.delivery_seconds += [max(0.0, self.now - queued / _MS) for queued in freed.queued_at_ms]
 
     def welcome(self, member: str) -> tuple[int, Submission | None]:
@@ -324,6 +352,13 @@ class Group:
     def queues(self) -> list[Queue]:
         """Every mailbox that holds something, without what this group adds."""
         return self.tx.queues()
+
+    def mailbox(self, member: str) -> Mailbox:
+        """How this member's mailbox stands, without what this group adds."""
+        account, (max_messages, max_bytes) = self.tx.account(member), self.quota(member)
+        is_suspended = self._relay.rules.get(member, _NO_RULE).is_suspended
+        until = self._relay.prekeys.until(member, self.tx)
+        return Mailbox(account.messages, account.waiting_bytes, max_messages, max_bytes, is_suspended, until)
 
 
 def _attested(held: Draft | Acceptance) -> AttestationData:

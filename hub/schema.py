@@ -133,3 +133,33 @@ def shares(db: Database) -> None:
         found.setdefault(member, {})[sender] = Share(messages, size_bytes)
     for member, each in found.items():
         db.execute("UPDATE member SET shares = ? WHERE id = ?", (encode_shares(each), member))
+
+
+@migrations()
+def operators(db: Database) -> None:
+    """What operators decided of mailboxes, who they are, and the journal of what they did."""
+    db.execute("""
+        CREATE TABLE rule (
+            member TEXT PRIMARY KEY,
+            is_suspended INTEGER NOT NULL,
+            max_messages INTEGER,
+            max_bytes INTEGER
+        ) STRICT, WITHOUT ROWID""")
+    db.execute("""
+        CREATE TABLE operator (
+            login TEXT PRIMARY KEY,
+            role TEXT NOT NULL,
+            password TEXT NOT NULL,
+            totp TEXT NOT NULL,
+            totp_step INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""")
+    db.execute("""
+        CREATE TABLE journal (
+            number INTEGER PRIMARY KEY,
+            at INTEGER NOT NULL,
+            who TEXT NOT NULL,
+            act TEXT NOT NULL,
+            about TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            hash BLOB NOT NULL
+        ) STRICT""")

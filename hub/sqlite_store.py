@@ -13,6 +13,7 @@ from typing import Final
 
 from hub.schema import migrations
 from hub.sqlite_mailboxes import SqliteMailboxes
+from hub.sqlite_operators import SqliteOperators
 from hub.sqlite_records import SqliteRecords
 from keys.migrating import Connection, Migrated, Schema, bring_up_to_date, taken
 from protocol.errors import StoreError
@@ -96,5 +97,5 @@ class SqliteStore:
         self._connection.close()
 
 
-class SqliteTransaction(SqliteMailboxes, SqliteRecords):
+class SqliteTransaction(SqliteMailboxes, SqliteRecords, SqliteOperators):
     """Everything that `hub.store.Transaction` says."""

@@ -10,8 +10,10 @@ from rich.text import Text
 
 from hub.core import Core
 from hub.hall import Hall
+from hub.relay import Mailbox
 from hub.sqlite_store import SCHEMA
 from hub.store import Queue
+from hub.trend import Rate
 from keys.program import program_version
 from keys.times import show_time
 from protocol.errors import StandingError
@@ -22,6 +24,7 @@ Status = Mapping[str, Any]
 _MS: Final = 1_000
 _FULL: Final = 0.8
 _OLD_SECONDS: Final = 3_600
+_SILENT: Final = Rate()
 
 
 async def snapshot(core: Core, hall: Hall) -> dict[str, Any]:
@@ -30,7 +33,11 @@ async def snapshot(core: Core, hall: Hall) -> dict[str, Any]:
     now = core.now()
     with core.reading() as registry:
         charter, size = registry.charter, registry.size
-        members = [(record.name, _in_standing(registry, record.name, now)) for record in registry.members()]
+        members = [
+            (record.name, _in_standing(registry, record.name, now), _certified_until(registry, record.name, now))
+            for record in registry.members()
+        ]
+    mailboxes, rates = await core.mailboxes([name for name, *_ in members]), core.trend.rates()
     return {
         "association": charter.name,
         "version": program_version(),
@@ -44,10 +51,12 @@ async def snapshot(core: Core, hall: Hall) -> dict[str, Any]:
         "charter_expires_at": charter.expires_at,
         "incarnation": list(core.incarnation.value()),
         "members": [
-            {"member": name, "in_standing": stands, "quota_bytes": charter.limits.mailbox_bytes}
+            {"member": name, "in_standing": stands, "certificate_not_after": until}
             | _presence(hall, name, now)
             | _queued(queues.get(name), now)
-            for name, stands in members
+            | _allowed(mailboxes[name])
+            | _hourly(rates.get(name, _SILENT))
+            for name, stands, until in members
         ],
         "totals": core.totals.value(),
     }
@@ -79,6 +88,24 @@ def _queued(queue: Queue | None, now: int) -> dict[str, Any]:
         return {"queued": 0, "queued_bytes": 0, "oldest_seconds": 0}
     oldest_seconds = max(0, now - queue.oldest_queued_at_ms // _MS)
     return {"queued": queue.items, "queued_bytes": queue.waiting_bytes, "oldest_seconds": oldest_seconds}
+
+
+def _allowed(mailbox: Mailbox) -> dict[str, Any]:
+    return {
+        "messages": mailbox.messages,
+        "quota_messages": mailbox.max_messages,
+        "quota_bytes": mailbox.max_bytes,
+        "suspended": mailbox.is_suspended,
+        "prekeys_until": mailbox.prekeys_until,
+    }
+
+
+def _hourly(rate: Rate) -> dict[str, Any]:
+    return {"sent_last_hour": rate.sent, "taken_last_hour": rate.taken}
+
+
+def _certified_until(registry: Registry, member: str, now: int) -> int | None:
+    return max((each.not_after for each in registry.node_certificates(member, now)), default=None)
 
 
 def _in_standing(registry: Registry, member: str, now: int) -> bool:
@@ -133,6 +160,8 @@ def _seen(member: Mapping[str, Any]) -> str:
 def _note(member: Mapping[str, Any]) -> str:
     if not member["in_standing"]:
         return "not in standing"
+    if member["suspended"]:
+        return "delivery suspended"
     if member["queued_bytes"] >= _FULL * member["quota_bytes"]:
         return "mailbox nearly full"
     return "waits long" if member["oldest_seconds"] >= _OLD_SECONDS and member["queued"] else ""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hub.shares import Shares, with_slot, without_slots
+from keys.journal import Entry
 from protocol.names import Incarnation
 
 
@@ -141,6 +142,26 @@ class Queue:
     oldest_queued_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What operators decided of one mailbox: whether it is handed out, and limits in place of the charter's."""
+
+    is_suspended: bool = False
+    max_messages: int | None = None
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody who may use the console: the hash of their password, the key of their time codes, the last one used."""
+
+    login: str
+    role: str
+    password: str = field(repr=False)
+    totp: str = field(repr=False)
+    totp_step: int = 0
+
+
 class Transaction(Protocol):
     """Everything that the hub reads and writes, all of it undone unless `commit` returns.
 
@@ -172,6 +193,31 @@ class Transaction(Protocol):
 
     def put_calendar(self, member: str, calendar: bytes) -> None:
         """Replace the member's calendar."""
+
+    # -- operators
+    def rules(self) -> dict[str, Rule]:
+        """What operators decided, by member."""
+
+    def put_rule(self, member: str, rule: Rule) -> None:
+        """Replace what was decided of this member's mailbox; `Rule()` is as if nothing ever was."""
+
+    def operators(self) -> list[Operator]:
+        """Who may use the console, by login."""
+
+    def put_operator(self, operator: Operator) -> None:
+        """Keep this operator, in place of one with the same login."""
+
+    def drop_operator(self, login: str) -> bool:
+        """Forget the operator with this login; False if there was none."""
+
+    def journal_head(self) -> bytes:
+        """The hash of the newest entry of the journal, `keys.journal.START` if there is none."""
+
+    def add_to_journal(self, entry: Entry, hashed: bytes) -> None:
+        """Put `entry`, whose hash this is, behind all others; they are numbered from 1."""
+
+    def journal(self, before: int, limit: int) -> list[tuple[int, Entry, bytes]]:
+        """At most `limit` entries with numbers below `before`, the newest first, each with its hash."""
 
     # -- envelopes
     def submitted(self, sender: str, submission: bytes) -> EnvelopeRecord | None:

@@ -17,12 +17,15 @@ from hub.store import (
     Freed,
     NewItem,
     NewNotice,
+    Operator,
     Queue,
+    Rule,
     Store,
     StoredAttestation,
     Transaction,
     transaction,
 )
+from keys.journal import START, Entry, chain
 from protocol.errors import ConflictError, StoreError
 from protocol.names import Incarnation
 
@@ -470,3 +473,55 @@ def test_the_incarnation(tx: Transaction) -> None:
     tx.put_incarnation(Incarnation(1, 4))
     tx.put_incarnation(Incarnation(2, 0))
     assert tx.incarnation() == Incarnation(2, 0)
+
+
+# -- operators -----------------------------------------------------------------------------------------
+def test_what_was_decided_of_mailboxes(store: Store) -> None:
+    with transaction(store) as tx:
+        assert tx.rules() == {}
+        tx.put_rule("alba", Rule(is_suspended=True))
+        tx.put_rule("berta", Rule(max_messages=5, max_bytes=1 << 40))
+    with transaction(store) as tx:
+        assert tx.rules() == {"alba": Rule(is_suspended=True), "berta": Rule(False, 5, 1 << 40)}
+        tx.put_rule("alba", Rule())
+        tx.put_rule("carla", Rule())
+        tx.put_rule("berta", Rule(max_bytes=3))
+        assert tx.rules() == {"berta": Rule(max_bytes=3)}
+        with suppress(KeyError), tx.savepoint():
+            tx.put_rule("berta", Rule())
+            raise KeyError
+    with transaction(store) as tx:
+        assert tx.rules() == {"berta": Rule(max_bytes=3)}
+
+
+def test_operators_are_kept_by_login(store: Store) -> None:
+    ana, bea = Operator("ana", "operator", "hash", "KEY"), Operator("bea", "viewer", "other", "YEK", 7)
+    with transaction(store) as tx:
+        tx.put_operator(bea)
+        tx.put_operator(ana)
+        assert tx.operators() == [ana, bea]
+        tx.put_operator(Operator("ana", "operator", "hash", "KEY", 9))
+    with transaction(store) as tx:
+        assert [each.totp_step for each in tx.operators()] == [9, 7]
+        assert (tx.drop_operator("bea"), tx.drop_operator("bea")) == (True, False)
+        assert [each.login for each in tx.operators()] == ["ana"]
+    assert "hash" not in repr(ana)
+    assert "KEY" not in repr(ana)
+
+
+def test_the_journal_is_numbered_and_read_backwards(store: Store) -> None:
+    entries = [Entry(at, "ana", "act", "alba", f"no. {at}") for at in (1, 2, 3)]
+    hashes: list[bytes] = []
+    with transaction(store) as tx:
+        assert tx.journal_head() == START
+        for entry in entries:
+            hashes.append(chain(tx.journal_head(), entry))
+            tx.add_to_journal(entry, hashes[-1])
+            assert tx.journal_head() == hashes[-1]
+        with suppress(KeyError), tx.savepoint():
+            tx.add_to_journal(Entry(4, "ana", "act", ""), bytes(32))
+            raise KeyError
+    with transaction(store) as tx:
+        assert tx.journal(100, 2) == [(3, entries[2], hashes[2]), (2, entries[1], hashes[1])]
+        assert tx.journal(2, 100) == [(1, entries[0], hashes[0])]
+        assert tx.journal_head() == hashes[2]

@@ -183,9 +183,19 @@ async def test_status(hub: Running, web: aiohttp.ClientSession, admin: aiohttp.C
         assert members[ALBA]["session_since"] is not None
         assert members["br-mpf"]["queued"] == 1
         assert members["br-mpf"]["queued_bytes"] == item.size
-        assert members["co-fgn"] | {"quota_bytes": 0} == {
+        assert members["br-mpf"]["prekeys_until"] > time.time() + 10 * 86_400
+        assert members[ALBA]["certificate_not_after"] > time.time()
+        assert (members[ALBA]["sent_last_hour"], members["br-mpf"]["taken_last_hour"]) == (1, 0)
+        assert members["co-fgn"] | {"quota_bytes": 0, "certificate_not_after": 0} == {
             "member": "co-fgn",
             "in_standing": True,
+            "certificate_not_after": 0,
+            "messages": 0,
+            "prekeys_until": None,
+            "quota_messages": world.registry.charter.limits.mailbox_messages,
+            "sent_last_hour": 0,
+            "suspended": False,
+            "taken_last_hour": 0,
             "quota_bytes": 0,
             "session_since": None,
             "last_seen": None,

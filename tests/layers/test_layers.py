@@ -23,8 +23,8 @@ MAY_IMPORT = {
         *("protocol", "hub", "keys"),
         *(
             f"keys.{each}"
-            for each in "age backup backup_options cli_backup console files home kinds last_backup lock logs manifest migrating "
-            "notify papers program settings signer times vault".split()
+            for each in "age backup backup_options cli_backup console files home journal kinds last_backup lock logs manifest migrating "
+            "notify papers passwords program settings signer throttle times vault".split()
         ),
     },
     "node": {"protocol", "keys", "node"},
