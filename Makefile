@@ -13,6 +13,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 SOURCES := protocol keys hub node
 ASIDE := tests demo bench
+CLIENT := clients/python/valija_client
 PYTEST := $(PY) -m pytest -q
 # Two at a time, each file whole in one process.
 PARALLEL := -n 2 --dist loadfile
@@ -30,12 +31,12 @@ help: ## what there is to say
 
 setup: $(READY) ## the virtual environment alone
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml clients/python/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Valija needs Python 3.11 or newer on the PATH; or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once, about a minute) …" >&2
 	@{ $(PYTHON) -m venv $(VENV) && \
 	   $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
-	   $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; } >&2
+	   $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e clients/python ; } >&2
 	@touch $(READY)
 
 demo: $(READY) ## four services exchange requests through a relay that cannot read them (ONCE=1, FILES="a.txt b.txt")
@@ -51,7 +52,7 @@ lint: $(READY)
 	@$(PY) -m ruff format --check --quiet . || { echo "run: $(PY) -m ruff format ." >&2; exit 1; }
 
 types: $(READY)
-	@$(PY) -m mypy $(SOURCES) $(ASIDE)
+	@$(PY) -m mypy $(SOURCES) $(ASIDE) $(CLIENT)
 
 layers: $(READY)
 	@$(PYTEST) tests/layers

@@ -65,6 +65,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     # Before the first byte goes out: whoever sees the stream begin sees everything that happens afterwards.
     after = _place(shown) if shown else await service.feed.now()
     async with sse_response(request) as response, aclosing(service.feed.follow(after)) as batches:
+        if not shown:
+            # Who loses this stream before its first event can still ask for what came behind its beginning.
+            await response.write(f"id: {after}\n\n".encode())
         async for batch in batches:
             data = lines(batch, lambda each: each.is_for(caller, service.writer.desk))
             if data:

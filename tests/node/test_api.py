@@ -626,6 +626,15 @@ async def test_a_stream_tells_of_new_messages_to_their_desk_alone(scene: Scene) 
         assert [each["data"]["id"] for each in await events(exteriores, third)] == [first, third]
 
 
+async def test_a_stream_says_where_it_begins_so_that_nothing_is_lost_before_its_first_event(scene: Scene) -> None:
+    async with scene.systems[BR].get("/api/v1/events") as stream:
+        name, _, place = (await stream.content.readline()).decode().strip().partition(": ")
+        assert (name, await stream.content.readline()) == ("id", b"\n")
+    message_id = await sent(scene.systems[AR], "after a stream that told of nothing")
+    async with scene.systems[BR].get("/api/v1/events", headers={"Last-Event-ID": place}) as stream:
+        assert about(await events(stream, message_id), [message_id]) == [message_id]
+
+
 async def test_a_stream_is_taken_up_behind_the_last_event_seen(scene: Scene) -> None:
     async with scene.systems[BR].get("/api/v1/events") as stream:
         before = await sent(scene.systems[AR], "resume 0")

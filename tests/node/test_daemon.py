@@ -223,7 +223,7 @@ async def test_a_stream_ends_when_the_node_stops(association: Association) -> No
             stream = await client.get("http://node/api/v1/events")
             await eventually("a listener", lambda: running.service.feed._followers == 1)
         async with asyncio.timeout(10):
-            assert await stream.read() == b""
+            assert (await stream.read()).startswith(b"id: ")
 
 
 async def test_what_was_accepted_without_a_hub_goes_when_it_is_there(association: Association) -> None:
@@ -380,7 +380,8 @@ async def test_a_fault_in_telling_ends_the_streams_and_nothing_else(
                 async with client.post("/api/v1/messages", json={"to": [BR]}, headers=headers) as answer:
                     assert answer.status == 202
                 async with asyncio.timeout(10):
-                    assert await stream.read() == b""
+                    # Where it began, and no event.
+                    assert (await stream.read()).rstrip(b"\n").count(b"\n") == 0
         assert running.failure is None
         async with client.get("/api/v1/events?after=0-0") as stream:
             assert (await stream.content.readline()).startswith(b"id: ")
