@@ -18,7 +18,7 @@ from protocol.errors import ValijaError
 ROOT = Path(__file__).parents[2]
 LOCALE = ROOT / "node" / "locale"
 TRANSLATED = tuple(each for each in LANGUAGES if each != SOURCE)
-SPOKEN = ("node/web", "node/people", "node/i18n.py", "keys/passwords.py")
+SPOKEN = ("node/web", "node/people", "node/nudging/words.py", "node/i18n.py")
 KEYWORDS = {"N_": None, "say": None, "count": (1, 2), "_": None}
 
 Sentence = str | tuple[str, str]
