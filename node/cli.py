@@ -15,6 +15,7 @@ from keys.words import lines_of, plain
 from node import terminal
 from node.cli_backup import backup, restore
 from node.cli_desks import desk
+from node.cli_listen import listen
 from node.cli_messages import MESSAGES
 from node.cli_people import people
 from node.cli_webhooks import webhook
@@ -133,5 +134,5 @@ def show_doctor(ctx: click.Context, *, home: Home, deep: bool) -> None:
     ctx.exit(0 if healthy else _REFUSED)
 
 
-for command in (*MESSAGES, backup, restore, desk, people, webhook):
+for command in (*MESSAGES, listen, backup, restore, desk, people, webhook):
     main.add_command(command)

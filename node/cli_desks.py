@@ -66,7 +66,7 @@ def _until(_ctx: click.Context, _parameter: click.Parameter, value: str | None) 
 @click.option(
     "--scope",
     "scopes",
-    type=click.Choice(list(Scope)),
+    type=click.Choice([each.value for each in Scope]),
     multiple=True,
     help="What it is good for; by default everything.",
 )

@@ -17,13 +17,16 @@ SECONDS: Final = 60
 _REFUSED: Final = 400
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over the Unix socket at `path`; nothing takes longer than so many seconds."""
+
     def __init__(self, path: Path, seconds: float) -> None:
         super().__init__("node", timeout=seconds)
         self._path = path
         self._seconds = seconds
 
     def connect(self) -> None:
+        """Afterwards the daemon listens; `NotRunningError` if there is none."""
         self.sock = connected(self._path, self._seconds)
 
 
@@ -49,7 +52,7 @@ class NodeClient:
         return self._ask("DELETE", path, None, {})
 
     def _ask(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
-        connection = _UnixConnection(self._path, self._seconds)
+        connection = UnixConnection(self._path, self._seconds)
         try:
             connection.request(method, f"/api/v1/{path}", data, headers)
             response = connection.getresponse()
