@@ -18,6 +18,8 @@ import msgspec
 
 from keys import settings
 from keys.home import BaseHome, Keys, Log, TlsFiles, is_loopback, resolve
+from node.nudging import settings as nudging
+from node.nudging.settings import Mail, Nudges
 from node.web.settings import Web, mistakes
 from node.webhooks import settings as webhooks
 from node.webhooks.settings import Webhooks
@@ -70,6 +72,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     log: Log
     web: Web
     webhooks: Webhooks
+    nudges: Nudges
+    mail: Mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,7 @@ def _mistakes(config: NodeConfig) -> list[str]:
     if config.api.requests_per_second < 1 or config.api.request_burst < 1:
         found.append("api.requests_per_second and api.request_burst are at least 1")
     found += _web_mistakes(config.web) + webhooks.mistakes(config.webhooks)
+    found += nudging.mistakes(config.nudges, config.mail)
     return [mistake for mistake in found if mistake]
 
 
@@ -267,6 +272,35 @@ url = "{url}"
 # Where webhooks may lead although it is no public address, by plain http too: addresses, networks ("10.20.0.0/16")
 # and names ("cases.intranet.example").
 # allow = []
+
+[nudges]
+# Who is called while something urgent is unopened: mailto:turno@example.org or https://example.org/turno.  A call says
+# how many wait, at which desk and since when; never what, nor from whom.
+# duty = ""
+# Who is called when duty was and it is still unopened.
+# escalation = ""
+# es, pt-BR, pt-PT or en.
+# language = "es"
+# After how many minutes duty is called first, for an emergency sooner; then again; and escalation after that.
+# urgent_minutes = 30
+# emergency_minutes = 5
+# repeat_minutes = 30
+# escalate_minutes = 60
+# The file with the secret that signs calls over HTTPS: whsec_ and 32 random bytes in base64.
+# signing_secret_file = ""
+# What is otherwise at one desk stands in a section of its own: [nudges.desks.antidrogas], then duty = "…" and so on.
+
+[mail]
+# The server that takes mail from this node, and how it is secured: starttls, tls, or none on this machine alone.
+# host = ""
+# port = 587
+# security = "starttls"
+# From whom the mail is, and as whom to log in, if the server asks for it; the password stands in a file.
+# sender = ""
+# user = ""
+# password_file = ""
+# Authorities that may vouch for the server's certificate, in PEM form, in place of the system's.
+# ca_file = ""
 
 [keys]
 # The file that opens the keys.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.

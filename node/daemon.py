@@ -42,6 +42,7 @@ from node.founding import Custody, open_custody, read_anchor
 from node.hubline import HubLine, choose_proxy
 from node.indexing import Indexer
 from node.limiting import Buckets, Pace
+from node.nudging.settings import calls_anybody
 from node.rounds import Rounds
 from node.service import Service
 from node.sockets import unix_socket
@@ -54,6 +55,7 @@ from protocol.errors import StoreError, ValijaError
 from protocol.names import Party
 
 if TYPE_CHECKING:
+    from node.nudging.nudger import Nudger
     from node.web.parts import Parts
 
 DRAIN_SECONDS: Final = 10
@@ -74,6 +76,7 @@ class Daemon:
         self.address: tuple[str, int] | None = None
         self.web_address: tuple[str, int] | None = None
         self.pages: Parts | None = None
+        self.nudger: Nudger | None = None
         self.now = now
 
     def stop(self) -> None:
@@ -215,7 +218,8 @@ async def _assemble(
     uplink = Uplink(line, engine, rounds, store, custody.signer.key, now, log)
     desks = await read(Desks)
     writer = Writer(config.member.name, anchor.charter.name, config.member.desk)
-    service = Service(store, engine, rounds, uplink, feed, desks, writer, url, int(now()), now, reader)
+    begun = int(now())
+    service = Service(store, engine, rounds, uplink, feed, desks, writer, url, begun, now, reader, config.nudges)
     return service, rounds, line
 
 
@@ -272,6 +276,7 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     await web.SockSite(runner, unix_socket(home.socket)).start()
     parts.callback(home.socket.unlink, missing_ok=True)
     await _open_pages(home, config, daemon, parts)
+    await _begin_nudging(home, config, daemon, parts)
     address = settings.listen_address(config.api.listen)
     if address is None:
         return
@@ -305,6 +310,15 @@ async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: Asy
     parts.push_async_callback(_cancelled, sending)
     daemon.pages = pages
     daemon.log.info("web_listening", host=daemon.web_address[0], port=daemon.web_address[1], tls=context is not None)
+
+
+async def _begin_nudging(home: Home, config: NodeConfig, daemon: Daemon, parts: AsyncExitStack) -> None:
+    if not calls_anybody(config.nudges):
+        return
+    # As for the pages: a node that calls nobody need not hold what words it.
+    from node.nudging import serving  # noqa: PLC0415
+
+    daemon.nudger = await serving.begin(home, config, daemon.service, daemon.log, daemon.fail, parts)
 
 
 async def _keep_sending(pages: Parts, daemon: Daemon) -> None:

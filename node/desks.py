@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
+from node.people.roles import POWERS, Power, Role
 from node.scopes import ALL_SCOPES, Scope
 from node.store import Transaction
 from node.tables import desks as table
@@ -53,6 +54,11 @@ class Colleague:
 
 
 Caller: TypeAlias = Operator | AtDesk | Colleague
+
+
+def is_on_duty(caller: Caller) -> bool:
+    """Whether what the caller opens is opened for the desk: what an auditor reads still waits for somebody."""
+    return not isinstance(caller, Colleague) or Power.ACKNOWLEDGE in POWERS[Role(caller.author.role)]
 
 
 def desks_of(caller: Caller) -> tuple[str, ...] | None:

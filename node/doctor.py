@@ -243,7 +243,41 @@ def _messages(vitals: Vitals) -> Iterator[Row]:
         yield Row("fork", Level.PROBLEM, found, "forked_view", effect, "tell the stewards at once")
 
 
-_LOOKS: Final[tuple[Callable[[Vitals], Iterator[Row]], ...]] = (_hub, _standing, _registry, _prekeys, _messages)
+def _nudges(vitals: Vitals) -> Iterator[Row]:
+    nudges = vitals["nudges"]
+    for desk in nudges["unknown_desks"]:
+        found, remedy = f"[nudges.desks.{desk}] is about no desk", "correct the name, or valija-node desk add"
+        yield Row("nudges", Level.WARNING, found, "unknown_desk", "nobody is called by these settings", remedy)
+    for desk in nudges["desks"]:
+        yield _unopened(desk)
+    if not nudges["desks"]:
+        yield _ok("nudges", "nothing urgent is unopened" + ("" if nudges["calls"] else "; nobody would be called"))
+
+
+def _unopened(desk: Vitals) -> Row:
+    found = f"{desk['count']} urgent unopened at {desk['desk']} since {desk['since']}"
+    if not desk["calls"]:
+        remedy = "set [nudges] duty in node.toml"
+        return Row("nudges", Level.WARNING, found, "", "nobody is called", remedy)
+    if desk["failing_since"] is not None:
+        found += f"; calls fail since {desk['failing_since']}: {desk['outcome']}"
+        remedy = "check [mail] and [nudges] in node.toml, and whoever takes the call; tell the desk by telephone"
+        return Row("nudges", Level.PROBLEM, found, "", "whoever is on duty does not hear of it", remedy)
+    if desk["escalated"]:
+        found += f"; duty was called {desk['called']} times, then escalation"
+        return Row("nudges", Level.PROBLEM, found, "", "another service waits", "tell the desk by telephone")
+    called = f"; duty was called {desk['called']} times" if desk["called"] else "; duty is called in time"
+    return Row("nudges", Level.OK, found + called)
+
+
+_LOOKS: Final[tuple[Callable[[Vitals], Iterator[Row]], ...]] = (
+    _hub,
+    _standing,
+    _registry,
+    _prekeys,
+    _messages,
+    _nudges,
+)
 
 
 def _ok(name: str, found: str) -> Row:

@@ -20,7 +20,7 @@ from node.config import Home
 from node.engine import Engine
 from node.problems import known_codes
 from node.store import Transaction
-from node.tables import finding, inbox, webhooks
+from node.tables import finding, inbox, state, urgent, webhooks
 from node.uplink import Uplink
 from node.vitals import session
 from protocol.errors import StandingError, ValijaError
@@ -48,6 +48,7 @@ def measured(home: Home, engine: Engine, uplink: Uplink, tx: Transaction, now: i
         _prekeys(engine),
         _messages(tx, now),
         _webhooks(tx),
+        _nudges(tx, now),
         _files(home),
     )
     return [figure for room in rooms for figure in room]
@@ -145,6 +146,21 @@ def _webhooks(tx: Transaction) -> Iterator[Figure]:
     yield Figure("webhooks_disabled", "Webhooks to which nothing is sent any more", len(hooks) - len(enabled))
     waiting = sum(webhooks.waiting(tx, each.id) for each in enabled)
     yield Figure("webhook_notices_waiting", "Notices that no case system took yet", waiting)
+
+
+def _nudges(tx: Transaction, now: int) -> Iterator[Figure]:
+    waiting, known = urgent.waiting(tx, ""), urgent.nudging(tx)
+    yield Figure(
+        "urgent_unopened", "Urgent messages that nobody at their desk has opened", sum(w.count for w in waiting)
+    )
+    told = min((each.told_at for each in waiting if each.told_at is not None), default=None)
+    about = "How long ago duty was first called for the oldest urgent message that is still unopened; 0: none"
+    yield Figure("nudge_unanswered_seconds", about, 0 if told is None else max(0, now - told))
+    about = "Addresses of those on duty whose last call did not go through"
+    yield Figure("nudges_failing", about, sum(each.failing_since is not None for each in known))
+    sent, failed = (int(state.get(tx, name) or 0) for name in (state.NUDGES_SENT, state.NUDGES_FAILED))
+    yield Figure("nudges_sent", "Calls that went through", sent, only_grows=True)
+    yield Figure("nudges_failed", "Calls that did not go through", failed, only_grows=True)
 
 
 def _files(home: Home) -> Iterator[Figure]:

@@ -10,7 +10,7 @@ judged again when the mirror has grown or the peer's notice has come.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,6 +20,7 @@ from node.model import EventKind
 from node.numbering import Judged
 from node.tables import desks as table
 from node.tables import evidence, inbox, owed, peers, state
+from node.tables import urgent as unopened
 from node.tables.inbox import Aside, InLink
 from node.tables.peers import Peer
 from node.upkeep import RECEIPT_SECONDS, is_first
@@ -232,8 +233,21 @@ def _messages(ctx: Context, taken: _Taken) -> None:
         desks = [(desk, row) for row, each in to.items() for desk in named[each]]
         inbox.archive(ctx.tx, taken.peer.id, arrived, desks)
         state.event(ctx.tx, ctx.second, EventKind.RECEIVED, first, len(arrived))
+        _press(ctx, desks, {each.id: _urgency(bodies[each.place]) for each in arrived})
     urgent = any(body.content and body.content.urgency is not Urgency.ROUTINE for body in bodies)
     _owe_receipt(ctx, taken, judged, ctx.now if urgent else ctx.now + RECEIPT_SECONDS)
+
+
+def _press(ctx: Context, desks: Sequence[tuple[str, int]], urgencies: Mapping[int, Urgency]) -> None:
+    """Afterwards what is not routine waits to be opened at each of these (desk, row id)."""
+    pressing = [(desk, row) for desk, row in desks if urgencies[row] is not Urgency.ROUTINE]
+    if pressing:
+        is_emergency = {row: how is Urgency.EMERGENCY for row, how in urgencies.items()}
+        unopened.wait(ctx.tx, [(desk, row, is_emergency[row], ctx.second) for desk, row in pressing])
+
+
+def _urgency(body: OpenedBody) -> Urgency:
+    return body.content.urgency if body.content else Urgency.ROUTINE
 
 
 def _to(body: OpenedBody) -> tuple[str, ...]:

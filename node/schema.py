@@ -224,3 +224,21 @@ def webhooks(db: Database) -> None:
     """Where desks want to be told what happens, and what is still to be told there."""
     for statement in _WEBHOOKS:
         db.execute(statement)
+
+
+_URGENT: Final = (
+    """CREATE TABLE urgent (
+        desk TEXT NOT NULL, inbox INTEGER NOT NULL, emergency INTEGER NOT NULL, received_at INTEGER NOT NULL,
+        told_at INTEGER, escalated_at INTEGER, PRIMARY KEY (desk, inbox)) WITHOUT ROWID""",
+    """CREATE TABLE nudge (
+        desk TEXT NOT NULL, step TEXT NOT NULL, sent_at INTEGER, count INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER, failing_since INTEGER, outcome TEXT,
+        PRIMARY KEY (desk, step)) WITHOUT ROWID""",
+)
+
+
+@steps()
+def urgent(db: Database) -> None:
+    """What is urgent and unopened from now on, and who was called because of it."""
+    for statement in _URGENT:
+        db.execute(statement)

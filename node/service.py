@@ -23,13 +23,15 @@ from node.engine import Engine
 from node.event_views import Place
 from node.events import Feed
 from node.handling import check_forward
+from node.nudging.settings import Nudges
+from node.nudging.vitals import nudge_vitals
 from node.paging import gather
 from node.reach import resolve
 from node.rounds import Rounds
 from node.scopes import ALL_SCOPES, Scope
 from node.search import Box, Hit
 from node.store import Store, Transaction
-from node.tables import evidence, finding
+from node.tables import evidence, finding, urgent
 from node.tables.desks import Token
 from node.tables.finding import Arrival, Sent
 from node.uplink import Uplink
@@ -78,6 +80,7 @@ class Service:
     started_at: int
     now: Callable[[], float]
     reader: ThreadPoolExecutor = field(repr=False)
+    nudges: Nudges = field(default_factory=Nudges)
 
     @property
     def registry(self) -> Registry:
@@ -221,13 +224,17 @@ class Service:
         Raises `UsageError` where several senders used the id and none of them is named.
         """
 
-        def job(tx: Transaction) -> View:
+        def job(tx: Transaction) -> tuple[View, int | None]:
             found = self._find_intact(tx, message_id, caller, sender)
             if isinstance(found, Sent):
-                return api_views.sent_in_full(tx, self.registry, found, int(self.now()))
-            return api_views.arrival_in_full(tx, self.registry, found)
+                return api_views.sent_in_full(tx, self.registry, found, int(self.now())), None
+            waits = desks.is_on_duty(caller) and urgent.waits(tx, found.id)
+            return api_views.arrival_in_full(tx, self.registry, found), found.id if waits else None
 
-        return await self.read(job)
+        view, waiting = await self.read(job)
+        if waiting is not None:
+            await self.write(lambda tx: urgent.opened(tx, waiting, self.sees(caller)))
+        return view
 
     async def receipts(self, message_id: MessageId, caller: Caller) -> list[View]:
         """The newest signed receipt of each recipient, with its proof; `UnknownMessageError` for what is not its desk's own."""
@@ -348,7 +355,12 @@ class Service:
         found = await self.read(lambda tx: self._find_intact(tx, message_id, caller, sender))
         if isinstance(found, Sent):
             raise UnknownMessageError
-        await self.rounds.ask(lambda ctx: handover.hand_over(ctx, found.id, desk, actor, action, asked.note))
+
+        def work(ctx: Context) -> None:
+            handover.hand_over(ctx, found.id, desk, actor, action, asked.note)
+            urgent.opened(ctx.tx, found.id, self.sees(AtDesk(desk)))
+
+        await self.rounds.ask(work)
         return api_views.action_name(action)
 
     # -- the association -------------------------------------------------------------------------------
@@ -370,7 +382,12 @@ class Service:
             own = desks_of(caller) or ()
             return brief(self.engine, self.uplink) | {"desk": own[0] if len(own) == 1 else None}
         now = int(self.now())
-        return await self.write(lambda tx: vitals(self.engine, self.uplink, self.url, self.started_at, tx, now))
+
+        def job(tx: Transaction) -> View:
+            nudged = nudge_vitals(tx, self.nudges, self.desks.names, self.writer.desk)
+            return vitals(self.engine, self.uplink, self.url, self.started_at, tx, now) | {"nudges": nudged}
+
+        return await self.write(job)
 
     # -- desks -----------------------------------------------------------------------------------------
     async def listed_desks(self) -> list[tuple[str, int, list[Token]]]:

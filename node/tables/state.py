@@ -51,6 +51,10 @@ def meet_hub(tx: Transaction, met: Incarnation) -> None:
     put(tx, "cursor", 0)
 
 
+NUDGES_SENT: Final = "nudges_sent"
+NUDGES_FAILED: Final = "nudges_failed"
+
+
 # -- counters ----------------------------------------------------------------------------------------
 def cursor(tx: Transaction) -> int:
     """The highest mailbox position taken in, under `hub_incarnation`."""

@@ -11,6 +11,7 @@ from typing import Final
 
 SECRET_BYTES: Final = 32
 _PREFIX: Final = "whsec_"
+_LEAST_BYTES: Final = 24
 
 
 def draw_secret() -> bytes:
@@ -21,6 +22,14 @@ def draw_secret() -> bytes:
 def show_secret(secret: bytes) -> str:
     """The secret as the other side is given it."""
     return _PREFIX + base64.b64encode(secret).decode("ascii")
+
+
+def read_secret(shown: str) -> bytes:
+    """The secret that is shown so; `ValueError` for anything else."""
+    secret = base64.b64decode(shown.removeprefix(_PREFIX), validate=True)
+    if not shown.startswith(_PREFIX) or len(secret) < _LEAST_BYTES:
+        raise ValueError(_PREFIX)
+    return secret
 
 
 def headers(secrets_in_force: Sequence[bytes], notice_id: str, at: int, body: bytes) -> dict[str, str]:

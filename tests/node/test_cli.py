@@ -354,7 +354,10 @@ VITALS: dict[str, Any] = {
     "prekeys": {"held": 15, "days_ahead": 14, "overdue": 0},
     "messages": {"sent": 1, "received": 1, "under_way": 0, "waiting": 0, "held": 0, "held_for": {}, "quarantined": 0,
                  "forks": 0},
+    "nudges": {"calls": True, "unknown_desks": [], "desks": []},
 }  # fmt: skip
+WAITING: dict[str, Any] = {"desk": "central", "count": 1, "emergencies": 0, "since": "t", "calls": True, "called": 1,
+                           "escalated": False, "failing_since": None, "outcome": None}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -386,6 +389,10 @@ VITALS: dict[str, Any] = {
         ("messages", {"held_for": {"forked_view": 1}}, "forked_view", Level.PROBLEM),
         ("messages", {"quarantined": 1}, "unverifiable", Level.WARNING),
         ("messages", {"forks": 1}, "forked_view", Level.PROBLEM),
+        ("nudges", {"unknown_desks": ["otra"]}, "unknown_desk", Level.WARNING),
+        ("nudges", {"desks": [WAITING | {"calls": False}]}, "", Level.WARNING),
+        ("nudges", {"desks": [WAITING | {"failing_since": "t", "outcome": "status 500"}]}, "", Level.PROBLEM),
+        ("nudges", {"desks": [WAITING | {"escalated": True}]}, "", Level.PROBLEM),
     ],
 )
 def test_the_doctor_names_what_is_wrong(where: str, change: dict | None, code: str, level: Level) -> None:
@@ -397,3 +404,11 @@ def test_the_doctor_names_what_is_wrong(where: str, change: dict | None, code: s
     assert row.effect
     assert row.remedy
     assert doctor.is_healthy(doctor.judge(ill)) is (level is Level.WARNING)
+
+
+def test_what_waits_while_somebody_is_called_is_well() -> None:
+    rows = doctor.judge(VITALS | {"nudges": VITALS["nudges"] | {"desks": [WAITING]}})
+    assert {row.level for row in rows} == {Level.OK}
+    assert [row.found for row in rows if row.name == "nudges"] == [
+        "1 urgent unopened at central since t; duty was called 1 times"
+    ]
