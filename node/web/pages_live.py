@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
-from node.event_views import Rendered
+from node.event_views import Place, Rendered
 from node.tables import reading
 from node.web.guard import HEADERS
 from node.web.pages_mail import colleague, look_of, parts_of, read
@@ -28,15 +28,20 @@ def routes() -> list[web.RouteDef]:
 
 
 async def live(request: web.Request) -> web.StreamResponse:
-    """Server-sent events `news` {new, pressing}: how many messages are new, and whether an urgent one just came."""
+    """Server-sent events `news` {new, pressing}: how many messages are new, and whether an urgent one just came.
+
+    They begin behind the event that the page, or the last one that the browser heard, names.
+    """
     parts, visitor, look = parts_of(request), require(request), look_of(request)
     service, caller = parts.service, colleague(visitor)
+    named = request.headers.get("Last-Event-ID") or request.query.get("after")
+    after = Place.read(named) if named else await service.feed.now()
     async with sse_response(request, headers=HEADERS) as response:
         try:
             # Whoever asks again is judged again: a session that ended meanwhile is told nothing more.
             async with (
                 asyncio.timeout(LONGEST_SECONDS),
-                aclosing(service.feed.follow(await service.feed.now())) as batches,
+                aclosing(service.feed.follow(after)) as batches,
             ):
                 async for batch in batches:
                     seen = [each for each in batch if each.is_for(caller, service.writer.desk)]
@@ -44,17 +49,17 @@ async def live(request: web.Request) -> web.StreamResponse:
                         break
                     if seen:
                         new = await read(request, lambda tx: reading.unopened(tx, look.person, look.seen))
-                        await _tell(response, new, is_pressing=any(map(_is_pressing, seen)))
+                        await _tell(response, batch[-1].place, new, is_pressing=any(map(_is_pressing, seen)))
         except (TimeoutError, ConnectionResetError):
             # Its time is over, or the browser left: either asks again when it wants to.
             parts.log.debug("stream_ended")
     return response
 
 
-async def _tell(response: EventSourceResponse, new: int, *, is_pressing: bool) -> None:
+async def _tell(response: EventSourceResponse, place: Place, new: int, *, is_pressing: bool) -> None:
     told = msgspec.json.encode({"new": new, "pressing": is_pressing}).decode()
     async with asyncio.timeout(SLOW_SECONDS):
-        await response.send(told, event="news")
+        await response.send(told, id=str(place), event="news")
     # One look at the page costs more than many events: a burst is told once a second.
     await asyncio.sleep(AT_MOST_EVERY_SECONDS)
 

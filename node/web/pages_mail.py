@@ -10,6 +10,7 @@ from aiohttp import web
 from node.api_requests import AcknowledgeRequest, message_id_of
 from node.api_views import View
 from node.desks import Colleague
+from node.event_views import Place
 from node.people.acts import Act
 from node.people.register import Visitor
 from node.people.roles import Power
@@ -89,10 +90,8 @@ async def folder(request: web.Request) -> web.Response:
     """One folder, newest first."""
     look, chosen = look_of(request), Folder(request.match_info["folder"])
     before = _row(request.query.get("before", ""))
-    listed, new = await read(request, lambda tx: (folders.listed(tx, chosen, look, before), _new(tx, look)))
-    return page(
-        request, "mail.html", {"folder": chosen, "listed": listed, "new": new, "open": None, "words_sought": ""}
-    )
+    shown = await read(request, lambda tx: (folders.listed(tx, chosen, look, before), _standing(tx, look)))
+    return _mail(request, *shown, folder=chosen)
 
 
 async def search(request: web.Request) -> web.Response:
@@ -100,15 +99,19 @@ async def search(request: web.Request) -> web.Response:
     look, words = look_of(request), request.query.get("q", "").strip()
     if not words:
         return go("/inbox")
-    listed, new = await read(request, lambda tx: (folders.found(tx, look, words), _new(tx, look)))
+    shown = await read(request, lambda tx: (folders.found(tx, look, words), _standing(tx, look)))
     await parts_of(request).register.record(require(request), Act.SEARCHED, "")
-    return page(
-        request, "mail.html", {"folder": None, "listed": listed, "new": new, "open": None, "words_sought": words}
-    )
+    return _mail(request, *shown, words_sought=words)
 
 
-def _new(tx: Transaction, look: Look) -> int:
-    return reading.unopened(tx, look.person, look.seen)
+def _standing(tx: Transaction, look: Look) -> dict[str, object]:
+    """How much is new, and behind which event whatever comes is news to the page."""
+    return {"new": reading.unopened(tx, look.person, look.seen), "news_after": Place(finding.last_event(tx))}
+
+
+def _mail(request: web.Request, listed: Listed, standing: dict[str, object], **shown: object) -> web.Response:
+    values = {"folder": None, "open": None, "words_sought": "", "listed": listed}
+    return page(request, "mail.html", values | standing | shown)
 
 
 def _row(written: str) -> int:
@@ -130,14 +133,11 @@ async def message(request: web.Request) -> web.Response:
     line = await _open(request, look, message_id, sender)
     chosen = _beside(request.query.get("in", ""), line)
 
-    def job(tx: Transaction) -> tuple[Listed, int, list[Line]]:
-        return folders.listed(tx, chosen, look), _new(tx, look), folders.thread(tx, look, line)
+    def job(tx: Transaction) -> tuple[Listed, dict[str, object], list[Line]]:
+        return folders.listed(tx, chosen, look), _standing(tx, look), folders.thread(tx, look, line)
 
-    listed, new, thread = await read(request, job)
-    opened = _shown(view, line, thread)
-    return page(
-        request, "mail.html", {"folder": chosen, "listed": listed, "new": new, "open": opened, "words_sought": ""}
-    )
+    listed, standing, thread = await read(request, job)
+    return _mail(request, listed, standing, folder=chosen, open=_shown(view, line, thread))
 
 
 async def _open(request: web.Request, look: Look, message_id: MessageId, sender: str) -> Line:

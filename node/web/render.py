@@ -31,6 +31,7 @@ def _environment(language: str, zone: str) -> jinja2.Environment:
         loader=jinja2.PackageLoader("node.web"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=texts.visible,
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 from functools import cache
 from typing import Any, Final
+from unicodedata import category
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -16,6 +17,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 from markupsafe import Markup, escape
 
+from keys.words import plain
 from protocol.messages.content import BodyFormat, Text
 
 _SCHEMES: Final = ("https:", "http:", "mailto:", "tel:")
@@ -24,8 +26,18 @@ _SCHEMES: Final = ("https:", "http:", "mailto:", "tel:")
 def body(text: Text) -> Markup:
     """The text of a message, ready to stand in a page."""
     if text.format is BodyFormat.PLAIN:
-        return Markup('<p class="plain">{}</p>').format(text.text)
-    return Markup(_commonmark().render(text.text))  # noqa: S704 - HTML in it was escaped by the parser
+        return Markup('<p class="plain">{}</p>').format(visible(text.text))
+    return Markup(_commonmark().render(visible(text.text)))  # noqa: S704 - HTML in it was escaped by the parser
+
+
+def visible(value: Any) -> Any:
+    """A text with whatever would not be seen, or would turn its line round, written as its number; else the same.
+
+    Line ends, tabs and every kind of space stay.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(each if each in "\n\t" or category(each) == "Zs" else plain(each) for each in value)
 
 
 @cache

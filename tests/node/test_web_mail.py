@@ -204,6 +204,15 @@ async def test_news_come_by_themselves_to_whoever_may_know(town: Town) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await theirs.content.readuntil(b"data")
+    # What came between the page and its stream is told too.
+    begin = re.search(r'data-live="([^"]+)"', await text_of(luis, "/inbox"))
+    assert begin
+    await send(ana, subject="Entremedio")
+    await arrived(luis, "Entremedio")
+    async with luis.get(begin[1]) as mine, asyncio.timeout(30):
+        await mine.content.readuntil(b"event: news")
+    async with luis.get("/live", params={"after": "x"}) as refused:
+        assert refused.status == 400
 
 
 # -- walls -------------------------------------------------------------------------------------------------

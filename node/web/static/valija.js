@@ -104,11 +104,6 @@ if (live) {
     notify(JSON.parse(event.data));
     await refresh();
   });
-  let opened = false;
-  stream.addEventListener("open", () => {
-    if (opened) refresh();
-    opened = true;
-  });
   const ask = document.getElementById("notifications");
   if (ask && "Notification" in window && Notification.permission === "default") {
     ask.hidden = false;
