@@ -71,8 +71,9 @@ def test_duty_is_called_again_after_the_pause_and_ever_more_rarely() -> None:
 
 
 def test_what_comes_while_others_wait_goes_with_the_next_call_or_after_a_gap() -> None:
-    waiting = replace(NOTHING, told_at=600, untold_emergency=601)
-    assert due(waiting, 700, sent_at=600) == 600 + plan.GAP_SECONDS + 1
+    waiting = replace(NOTHING, told_at=600, untold_emergency=310)
+    assert due(waiting, 605, sent_at=600) == 600 + plan.GAP_SECONDS
+    assert due(replace(waiting, untold_emergency=700), 705, sent_at=600) == 700 + RULE.emergency_seconds
     assert due(replace(waiting, untold_emergency=None, untold_urgent=1_000), 1_000, sent_at=600) == 600 + 30 * MINUTE
 
 
