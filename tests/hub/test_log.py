@@ -268,4 +268,4 @@ class LogMachine(RuleBasedStateMachine):
 
 
 TestLogMachine = LogMachine.TestCase
-TestLogMachine.settings = settings(max_examples=15, stateful_step_count=15)
+TestLogMachine.settings = settings(max_examples=8, stateful_step_count=15)

@@ -345,6 +345,6 @@ class SqliteMachine(RelayMachine):
 
 
 TestOnMemory = MemoryMachine.TestCase
-TestOnMemory.settings = settings(max_examples=40, stateful_step_count=30)
+TestOnMemory.settings = settings(max_examples=15, stateful_step_count=30)
 TestOnSqlite = SqliteMachine.TestCase
-TestOnSqlite.settings = settings(max_examples=15, stateful_step_count=25)
+TestOnSqlite.settings = settings(max_examples=6, stateful_step_count=25)

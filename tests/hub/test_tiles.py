@@ -89,7 +89,7 @@ def test_other_spellings_are_none(path: str) -> None:
         TilePath.parse(path)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     st.text(max_size=70) | st.from_regex(r"[0-9a-z]{1,7}/(x?[0-9]{3}/){0,3}x?[0-9]{3}(\.p/[0-9]{1,4})?", fullmatch=True)
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from itertools import permutations
 from typing import Any
@@ -452,11 +451,3 @@ def test_a_statement_is_verified_once_however_often_it_is_asked(world: World, mo
     assert len(calls) == world.k
 
 
-def test_a_thousand_rosters_replay_without_waiting() -> None:
-    world = World(n_stewards=1, k=1, members=())
-    for version in range(1, 1001):
-        world.log(world.roster("rfai", ["ar-mpf"], version))
-    began = time.process_time()
-    mirror = world.mirror()
-    assert time.process_time() - began < 5
-    assert mirror.root == world.registry.root

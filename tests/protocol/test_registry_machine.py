@@ -247,4 +247,4 @@ class RegistryMachine(RuleBasedStateMachine):
 
 
 TestRegistryMachine = RegistryMachine.TestCase
-TestRegistryMachine.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestRegistryMachine.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)

@@ -270,4 +270,4 @@ class Talk(RuleBasedStateMachine):
 
 
 TestTalk = Talk.TestCase
-TestTalk.settings = settings(settings.get_profile("default"), max_examples=60, stateful_step_count=40)
+TestTalk.settings = settings(settings.get_profile("default"), max_examples=25, stateful_step_count=40)
