@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from hub import daemon, doctor, founding, status
+from hub import cli_steering, daemon, doctor, founding, status
 from hub.cli_backup import backup, restore
 from hub.client import Hub
 from hub.config import DEFAULT_PORT, Home, Tls
@@ -115,7 +115,8 @@ def install(*, folder: Path, files: tuple[Path, ...], restored: bool, at_once: b
 
 
 def _installed(done: Installed, folder: Path) -> list[str | Text]:
-    lines: list[str | Text] = [strong(f"The log has {done.size} entries, {done.added} of them new.")]
+    entries = "1 entry" if done.size == 1 else f"{done.size} entries"
+    lines: list[str | Text] = [strong(f"The log has {entries}, of which {done.added} new.")]
     if done.will_refill:
         return [*lines, f"It takes in what the nodes hold when it is started: valija-hub serve --home {folder}"]
     if done.incarnation is None:
@@ -228,5 +229,5 @@ def _lines(row: Row) -> list[Text | str]:
     return [head, f"{'':22}effect: {row.effect}", f"{'':22}remedy: {row.remedy}"]
 
 
-for command in (backup, restore):
+for command in (backup, restore, *cli_steering.COMMANDS):
     main.add_command(command)
