@@ -12,7 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 SOURCES := protocol keys hub node
-ASIDE := tests demo bench
+ASIDE := tests demo bench sandbox
 CLIENT := clients/python/valija_client
 PYTEST := $(PY) -m pytest -q
 # Two at a time, each file whole in one process.
@@ -24,7 +24,7 @@ COVER_REST ?= 95
 
 export ONCE FILES QUICK JSON MINUTES RATE EVERY SEED ONLY
 
-.PHONY: help setup demo test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench fuzz mutants soak lock clean
+.PHONY: help setup demo sandbox test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench fuzz mutants soak lock clean
 
 help: ## what there is to say
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -41,6 +41,9 @@ $(READY): requirements.lock pyproject.toml clients/python/pyproject.toml
 
 demo: $(READY) ## four services exchange requests through a relay that cannot read them (ONCE=1, FILES="a.txt b.txt")
 	@$(PY) -m demo
+
+sandbox: $(READY) ## a hub and members that answer, to develop a case system against (ONCE=1: one exchange)
+	@$(PY) -m sandbox
 
 test: $(READY) ## every test that needs Python alone
 	@$(PYTEST) $(PARALLEL)

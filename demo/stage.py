@@ -42,13 +42,19 @@ class Daemon:
     name: str
     argv: list[str]
     log: Path
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; its words go to the log file."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                self.argv,
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
 
     def running(self) -> bool:
@@ -119,10 +125,10 @@ class Stage:
                 shown.append(f"'{plain}'" if " " in plain else plain)
         return shown
 
-    def daemon(self, name: str, *argv: str | Path) -> Daemon:
-        """Start a server of ours and keep it to be stopped at the end."""
+    def daemon(self, name: str, *argv: str | Path, **environment: str) -> Daemon:
+        """Start a server of ours, these variables set, and keep it to be stopped at the end."""
         first, *rest = [str(part) for part in argv]
-        daemon = Daemon(name, [*program(first), *rest], self.folder / "logs" / f"{name}.log")
+        daemon = Daemon(name, [*program(first), *rest], self.folder / "logs" / f"{name}.log", environment)
         daemon.log.parent.mkdir(exist_ok=True)
         self.daemons.append(daemon)
         daemon.start()

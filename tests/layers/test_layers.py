@@ -45,7 +45,7 @@ RANDOM_CALLS = frozenset("urandom token_bytes .generate .generate_key .urandom .
 HIDING_CALLS = frozenset(
     "import_module __import__ exec_module run_module .import_module .__import__ .exec_module .run_module".split(),
 )
-ASIDE = frozenset(("tests", "demo", "bench"))
+ASIDE = frozenset(("tests", "demo", "bench", "sandbox"))
 DRAWS_RANDOMNESS = ("protocol.sealing", "protocol.signing")
 
 
