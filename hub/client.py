@@ -55,6 +55,10 @@ class Hub:
         answer = asyncio.run(self._ask("POST", "/log/statements", raw))
         return int(answer["index"]), int(answer["size"])
 
+    def post(self, path: str, body: Mapping[str, Any]) -> None:
+        """Have the hub do this; raises as `get` does."""
+        asyncio.run(self._ask("POST", path, msgspec.json.encode(body)))
+
     async def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
         try:

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from hub.board.settings import Console
+from hub.board.settings import mistakes as console_mistakes
 from keys import settings
 from keys.home import BaseHome, Keys, Log, TlsFiles, is_loopback, resolve
 from protocol.errors import ConfigError, MalformedError
@@ -82,6 +84,7 @@ class HubConfig(msgspec.Struct, frozen=True):
     sessions: Sessions
     restore: Restore
     operator: Operator
+    console: Console
     log: Log
 
 
@@ -134,6 +137,15 @@ def load_certificate(context: ssl.SSLContext, home: Home, config: HubConfig) -> 
     _tls_files(home, config).load_into(context)
 
 
+def console_tls(home: Home, config: HubConfig) -> TlsFiles | None:
+    """The console's certificate and key; None if it has none."""
+    console = config.console
+    if not console.tls_certificate:
+        return None
+    certificate, key = resolve(home, console.tls_certificate), resolve(home, console.tls_key)
+    return TlsFiles(certificate, key, "console.tls_certificate", "console.tls_key")
+
+
 def _tls_files(home: Home, config: HubConfig) -> TlsFiles:
     certificate, key = resolve(home, config.tls.certificate), resolve(home, config.tls.key)
     return TlsFiles(certificate, key, "tls.certificate", "tls.key")
@@ -149,6 +161,7 @@ def _mistakes(config: HubConfig) -> list[str]:
         found.append("tls.certificate and tls.key belong together")
     if not config.tls.certificate and not is_loopback(config.listen.host):
         found.append(f"listen.host {config.listen.host} can be reached from elsewhere: set tls.certificate and tls.key")
+    found += console_mistakes(config.console)
     if config.restore.quiet_seconds < 0:
         found.append("restore.quiet_seconds must be 0 or more")
     limits = msgspec.structs.asdict(config.sessions)
@@ -205,6 +218,18 @@ port = {port}
 # A second, plain address for /metrics, /livez and /readyz.  Port 0: none.  On loopback [listen] serves them too.
 # host = "127.0.0.1"
 # port = 0
+
+[console]
+# Pages for operators, with a login of their own (valija-hub operators add).  host:port such as 127.0.0.1:8442; empty: none.
+# listen = ""
+# Under which name browsers reach them; without it http(s)://localhost:PORT.  Needed for any address but loopback.
+# public_origin = ""
+# Files in PEM form; needed for any address but loopback.
+# tls_certificate = ""
+# tls_key = ""
+# When an idle session ends, and any.
+# idle_minutes = 30
+# session_hours = 12
 
 [log]
 # debug, info, warning or error.

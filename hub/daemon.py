@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -19,8 +20,10 @@ import structlog
 import uvloop
 
 from hub.allocator import map_large_buffers
+from hub.board.app import application, assemble
+from hub.board.settings import address, origin
 from hub.chores import Chores
-from hub.config import Home, HubConfig, load, load_certificate, tls_context
+from hub.config import Home, HubConfig, console_tls, load, load_certificate, tls_context
 from hub.core import NOT_INSTALLED, Core, load_log
 from hub.hall import Hall
 from hub.identity import HubKeys
@@ -30,6 +33,7 @@ from hub.refill_web import run as run_refill
 from hub.rounds import Round
 from hub.sites import Site, listener_at, serving, unix_listener
 from hub.sqlite_store import SqliteStore
+from hub.steering import Steering
 from hub.store import Store
 from hub.web import admin_app, operator_app, public_app
 from keys.home import is_loopback
@@ -119,7 +123,12 @@ class Daemon:
             clock=core.clock,
         )
         self.address: tuple[str, int] | None = None
+        self.console: str | None = None
+        """Under which origin browsers reach the console; None if it is not served."""
+        self.steering = Steering(core, self.hall)
         self._home, self._config, self._tls = home, config, tls
+        console = console_tls(home, config)
+        self._console_tls = None if console is None else console.context()
         self._chores = Chores(core)
         self._stopping = asyncio.Event()
         core.metrics.look_at(home.folder, home.database)
@@ -186,11 +195,15 @@ class Daemon:
                 loop.remove_signal_handler(number)
 
     def reload(self) -> None:
-        """Show a renewed TLS certificate to connections made from now on; a bad one changes nothing."""
-        if self._tls is None:
+        """Show renewed TLS certificates to connections made from now on; a bad one changes nothing."""
+        console = console_tls(self._home, self._config)
+        if self._tls is None and self._console_tls is None:
             return
         try:
-            load_certificate(self._tls, self._home, self._config)
+            if self._tls is not None:
+                load_certificate(self._tls, self._home, self._config)
+            if console is not None and self._console_tls is not None:
+                console.load_into(self._console_tls)
             _log.info("certificate_reloaded")
         except ConfigError as error:
             _log.error("certificate_not_reloaded", code=error.code, reason=error.detail)
@@ -203,9 +216,22 @@ class Daemon:
         figures = is_loopback(listen.host)
         sites = [
             Site(public_app(self.core, self.hall, figures=figures), public, self._tls),
-            Site(admin_app(self.core, self.hall), stack.enter_context(closing(unix_listener(self._home.socket)))),
+            Site(
+                admin_app(self.core, self.hall, self.steering),
+                stack.enter_context(closing(unix_listener(self._home.socket))),
+            ),
         ]
         if operator.port:
             private = stack.enter_context(closing(listener_at(operator.host, operator.port)))
             sites.append(Site(operator_app(self.core, self.hall), private))
+        if (where := address(self._config.console)) is not None:
+            sites.append(self._console(stack.enter_context(closing(listener_at(*where)))))
         return sites
+
+    def _console(self, listener: socket.socket) -> Site:
+        host, port = listener.getsockname()[:2]
+        settings, tls = self._config.console, self._console_tls
+        self.console = origin(settings, port)
+        parts = assemble(self._home, self.core, self.hall, self.steering, settings, self.console)
+        _log.info("console_listening", host=host, port=port, tls=tls is not None)
+        return Site(application(parts), listener, tls)

@@ -25,6 +25,7 @@ from hub.sqlite_check import altered, damage, looking
 from hub.sqlite_store import SCHEMA, store_version
 from hub.store import Transaction
 from keys.home import resolve
+from keys.journal import first_broken
 from keys.last_backup import overdue
 from keys.times import show_time
 from protocol.errors import ConfigError, HomeMissingError, NotRunningError, StoreError, ValijaError
@@ -47,6 +48,7 @@ _CLOCK_SECONDS: Final = 60
 _OLD_SECONDS: Final = 7 * DAY_SECONDS
 _CONNECT_SECONDS: Final = 3.0
 _NAMED: Final = 5
+_NEWEST: Final = (1 << 63) - 1
 
 
 class Level(StrEnum):
@@ -304,6 +306,23 @@ def _backup(visit: Visit) -> Iterator[Row]:
         yield ok("backup", found)
 
 
+def _journal(visit: Visit) -> Iterator[Row]:
+    """What the journal tells of operators follows entry by entry."""
+    path = visit.home.database
+    if not path.exists() or store_version(path) < len(SCHEMA.names):
+        return
+    with looking(path) as tx:
+        entries = tx.journal(_NEWEST, _NEWEST)[::-1]
+    broken = first_broken((entry, hashed) for _number, entry, hashed in entries)
+    gap = next((place for place, (number, *_rest) in enumerate(entries) if number != place + 1), None)
+    if broken is None and gap is None:
+        yield ok("journal", f"{len(entries)} entries of operators' acts, each bound to the one before it")
+        return
+    places = [each for each in (broken, gap) if each is not None]
+    yield Row("journal", Level.PROBLEM, f"entry {min(places) + 1} of the operators' journal was changed, or those before it",
+              "nobody can say from it what operators did", "compare with the lines operator_act of the hub's logs")  # fmt: skip
+
+
 def _disk(visit: Visit) -> Iterator[Row]:
     free = shutil.disk_usage(visit.home.folder).free
     found = f"{free / _GIB:.1f} GiB free"
@@ -346,4 +365,4 @@ def _queues(visit: Visit) -> Iterator[Row]:
         yield ok("mailboxes", f"{sum(each['queued'] for each in members)} items wait")
 
 
-_CHECKS: Final = (_keys, _tls, _version, _store, _log, _items, _runways, _backup, _disk, _running, _queues)
+_CHECKS: Final = (_keys, _tls, _version, _store, _log, _items, _runways, _journal, _backup, _disk, _running, _queues)

@@ -14,9 +14,12 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
+from hub import steering_web
 from hub.core import Core
 from hub.hall import Hall
+from hub.operators import Operators
 from hub.status import measure, snapshot
+from hub.steering import Steering
 from hub.tiles import TilePath
 from keys.home import is_loopback
 from protocol.errors import (
@@ -80,10 +83,11 @@ def operator_app(core: Core, hall: Hall) -> web.Application:
     return app
 
 
-def admin_app(core: Core, hall: Hall) -> web.Application:
+def admin_app(core: Core, hall: Hall, steering: Steering) -> web.Application:
     """What the commands of this hub's own home ask: everything but sessions."""
     app = _app(core, hall)
-    app.add_routes([*_LOG, *_HEALTH, *_FIGURES, web.get("/status", status)])
+    app[steering_web.STEERING], app[steering_web.OPERATORS] = steering, Operators(core)
+    app.add_routes([*_LOG, *_HEALTH, *_FIGURES, web.get("/status", status), *steering_web.routes()])
     return app
 
 

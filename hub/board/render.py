@@ -1,0 +1,121 @@
+"""Pages from templates; everything that is not ours is text, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+import jinja2
+from aiohttp import web
+
+from hub.board import assets
+from hub.board.doors import Visitor
+from hub.board.parts import PARTS
+from hub.status import age
+from keys.times import show_time
+from protocol.errors import (
+    ConflictError,
+    ForbiddenError,
+    LimitError,
+    LoginError,
+    StandingError,
+    StoreError,
+    TooManyError,
+    TransportError,
+    UnknownMemberError,
+    UsageError,
+    ValijaError,
+)
+from protocol.limits import KIB, MIB
+
+_VISITOR: Final = web.RequestKey("visitor", object)
+_GIB: Final = 1024 * MIB
+# The first class that fits decides.
+_STATUS: Final[tuple[tuple[type[ValijaError], int], ...]] = (
+    (LimitError, 413),
+    (LoginError, 401),
+    (ForbiddenError, 403),
+    (TooManyError, 429),
+    (UnknownMemberError, 404),
+    (StandingError, 403),
+    (ConflictError, 409),
+    (UsageError, 400),
+    (TransportError, 503),
+    (StoreError, 503),
+)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("hub.board"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"asset": assets.path_of}
+    environment.filters |= {"age": age, "size": size, "time": show_time, "delay": delay, "number": number}
+    return environment
+
+
+def size(size_bytes: int) -> str:
+    """So many bytes, in the unit that suits."""
+    for unit, each in (("GiB", _GIB), ("MiB", MIB), ("KiB", KIB)):
+        if size_bytes >= each:
+            return f"{size_bytes / each:.1f} {unit}"
+    return f"{size_bytes} B"
+
+
+def delay(seconds: float | None) -> str:
+    """A delay, in the unit that suits; a dash for none."""
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return f"{seconds * 1_000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else age(int(seconds))
+
+
+def number(value: float) -> str:
+    """A count or a rate, short."""
+    return f"{value:.0f}" if value == int(value) or value >= 10 else f"{value:.1f}"
+
+
+def visitor_of(request: web.Request) -> Visitor | None:
+    """Who asks, if they are logged in."""
+    visitor = request.get(_VISITOR)
+    return visitor if isinstance(visitor, Visitor) else None
+
+
+def set_visitor(request: web.Request, visitor: Visitor | None) -> None:
+    """Afterwards this is who asks."""
+    request[_VISITOR] = visitor
+
+
+def page(
+    request: web.Request, template: str, values: Mapping[str, Any] | None = None, status: int = 200
+) -> web.Response:
+    """The page that `template` makes of `values`."""
+    parts = request.config_dict[PARTS]
+    with parts.core.reading() as registry:
+        association = registry.charter.name
+    frame: dict[str, Any] = {
+        "visitor": visitor_of(request),
+        "association": association,
+        "path": request.path,
+        "now": parts.core.now(),
+        "draining": parts.hall.is_draining,
+    }
+    body = _environment().get_template(template).render(frame | dict(values or {}))
+    return web.Response(text=body, content_type="text/html", status=status)
+
+
+def status_of(error: ValijaError) -> int:
+    """With which status a page tells of `error`."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def mistake(request: web.Request, error: ValijaError, status: int | None = None) -> web.Response:
+    """The page that tells of `error`: what is wrong, what to do, and its code."""
+    return page(request, "error.html", {"sentence": str(error), "code": error.code}, status or status_of(error))
