@@ -60,7 +60,8 @@ def _operation(route: Route, schemas: _Schemas) -> View:
     good_for = "the operator's socket alone" if route.scope == OPERATORS else f"scope `{route.scope or 'any'}`"
     told: View = {
         "operationId": getattr(route.handler, "__name__", ""),
-        "summary": about.splitlines()[0].split("; ")[0].split(". ")[0],
+        "tags": [route.path.split("/")[1].split(":")[0]],
+        "summary": about.splitlines()[0].split("; ")[0].split(". ")[0].rstrip(".").replace("`", ""),
         "description": f"{about}\n\nNeeds: {good_for}.",
         "responses": _responses(route, schemas),
     }
