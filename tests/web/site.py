@@ -163,8 +163,8 @@ class Site:
     def start(self, member: str) -> None:
         """The member's node runs, with its pages."""
         listen = f"127.0.0.1:{self._ports[member]}"
-        given = self._given | {"VALIJA_NODE_WEB_LISTEN": listen}
-        self.house.daemons.node(self.house.association, member, **given)
+        place = {"VALIJA_NODE_WEB_LISTEN": listen, "VALIJA_NODE_WEB_PUBLIC_ORIGIN": self.origin(member)}
+        self.house.daemons.node(self.house.association, member, **self._given, **place)
 
     def origin(self, member: str) -> str:
         """Where the pages of a member's node are."""

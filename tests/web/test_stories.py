@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import threading
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.mail_sink import MailSink, mail_sink
+from tests.system.house import eventually
 from tests.web.site import Site, Visitor, fill, open_line, send, write
 
 AR, CO, BR = "ar-mpf", "co-fgn", "br-mpf"
@@ -17,10 +24,33 @@ pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(
-        tmp_path_factory.mktemp("web"), [AR, CO, BR], {"rfai": [AR, CO, BR]}, VALIJA_NODE_WEB_UNDO_SECONDS="1"
-    ) as made:
+def mails() -> Iterator[MailSink]:
+    """A mail server beside the browser, on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    stack = AsyncExitStack()
+    sink = asyncio.run_coroutine_threadsafe(stack.enter_async_context(mail_sink()), loop).result()
+    yield sink
+    asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, mails: MailSink) -> Iterator[Site]:
+    given = {
+        "WEB_UNDO_SECONDS": "1",
+        "MAIL_HOST": "127.0.0.1",
+        "MAIL_PORT": str(mails.port),
+        "MAIL_SECURITY": "none",
+        "MAIL_SENDER": "valija@example.org",
+        "NUDGES_DUTY": "mailto:turno@example.org",
+        "NUDGES_EMERGENCY_MINUTES": "0",
+    }
+    named = {f"VALIJA_NODE_{name}": value for name, value in given.items()}
+    with Site(tmp_path_factory.mktemp("web"), [AR, CO, BR], {"rfai": [AR, CO, BR]}, **named) as made:
         yield made
 
 
@@ -95,6 +125,34 @@ def test_a_request_is_answered_extended_and_executed(site: Site) -> None:
     with ana.page.expect_download() as download:
         ana.page.click("a[download]")
     assert Path(download.value.path()).stat().st_size > 3_309
+
+
+# -- an urgent alert to a network at night, with its nudge ------------------------------------------------
+def test_who_is_on_duty_at_night_is_called_and_learns_nothing_from_the_call(site: Site, mails: MailSink) -> None:
+    ana, luis = site.person(AR, "ana.alert", "Ana Alert"), site.person(CO, "luis.night", "Luis Noche")
+    luis.go("/inbox").click("form[action='/logout'] button")
+    write(ana, ["#rfai"], "Testigo en peligro", "Protección inmediata.", type="protection", urgency="emergency",
+          due="2031-12-01T12:00")  # fmt: skip
+    expect(ana.page.locator("#readers")).to_contain_text("Fiscalía co-fgn")
+    expect(ana.page.locator("#readers")).to_contain_text("Fiscalía br-mpf")
+    send(ana)
+
+    def of_colombia() -> list[EmailMessage]:
+        return [each for each in mails.mails if "co-fgn" in each.as_string()]
+
+    (mail,) = eventually("the nudge", of_colombia, 120)
+    told = mail.get_content()
+    assert mail["To"] == "turno@example.org"
+    assert not [each for each in ("Testigo", "peligro", "Protección", AR, "Ana") if each in mail.as_string()]
+    link = re.search(r"http://localhost:\d+/\S*", told)
+    assert link, told
+    luis.page.goto(link[0])
+    luis.page.click("#passkey-login")
+    luis.page.wait_for_url("**/inbox")
+    open_line(luis, "Testigo en peligro")
+    answered(luis, "acknowledged")
+    open_line(ana, "Testigo en peligro", "/sent")
+    shows_mark(ana, "acknowledged")
 
 
 # -- undone and taken back -------------------------------------------------------------------------------
