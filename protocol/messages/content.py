@@ -239,9 +239,12 @@ def from_json(data: bytes) -> Content:
     for what is not UTF-8 and JSON, does not fit the schema, or names a field twice: one reader would
     take the first and another the last.
     """
-    content = _read(data)
-    if _ENCODER.encode(content) != data:  # what our own encoder writes is flat, and has every field once
-        _check_shape(data)
+    try:
+        content = _read(data)
+        if _ENCODER.encode(content) != data:  # what our own encoder writes is flat, and has every field once
+            _check_shape(data)
+    except RecursionError:
+        raise LimitError(f"nested deeper than {MAX_DEPTH}") from None
     return content
 
 
@@ -250,8 +253,6 @@ def _read(data: bytes) -> Content:
         raise LimitError(f"a content of {len(data)} bytes, at most {MAX_CONTENT_BYTES}")
     try:
         return _DECODER.decode(data)
-    except RecursionError:
-        raise LimitError(f"nested deeper than {MAX_DEPTH}") from None
     except msgspec.ValidationError as error:
         raise MalformedError(_place(error)) from None
     except (msgspec.DecodeError, ValueError):
@@ -261,8 +262,6 @@ def _read(data: bytes) -> Content:
 def _check_shape(data: bytes) -> None:
     try:
         _check_depth(json.loads(data, object_pairs_hook=_fields_once, parse_int=str, parse_float=str))
-    except RecursionError:
-        raise LimitError(f"nested deeper than {MAX_DEPTH}") from None
     except ValueError:
         raise MalformedError("not UTF-8 and JSON") from None
 
