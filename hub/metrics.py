@@ -7,7 +7,7 @@ as it happens.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,7 @@ class Metrics:
             "valija_hub_member_session", "1 while this member in standing has a session", ["member"], registry=registry
         )
         self.draining = Gauge("valija_hub_draining", "1 while no session is let in any more", registry=registry)
-        self.quota = Gauge("valija_hub_mailbox_quota_bytes", "What a mailbox may hold", registry=registry)
+        self.quota = Gauge("valija_hub_mailbox_quota_bytes", "What a mailbox may hold", ["member"], registry=registry)
         self.certificate_end = Gauge(
             "valija_hub_certificate_end_seconds", "When the hub's certificate ends, in Unix seconds", registry=registry
         )
@@ -95,13 +95,15 @@ class Metrics:
         self.store_bytes.set_function(lambda: stored_bytes(database))
         self.last_backup.set_function(lambda: known.at if (known := last(home)) else 0)
 
-    def present(self, members: Collection[str], connected: Collection[str]) -> None:
-        """Afterwards `members` are shown, and no others, as who has a session or lacks one."""
-        for gone in self._standing.difference(members):
+    def present(self, quotas: Mapping[str, int], connected: Collection[str]) -> None:
+        """Afterwards the members of `quotas` are shown, and no others: who has a session, and what its mailbox may hold."""
+        for gone in self._standing.difference(quotas):
             self.session_open.remove(gone)
-        for member in members:
+            self.quota.remove(gone)
+        for member, most_bytes in quotas.items():
             self.session_open.labels(member).set(member in connected)
-        self._standing = set(members)
+            self.quota.labels(member).set(most_bytes)
+        self._standing = set(quotas)
 
     def render(self, queues: Iterable[Queue], now: float) -> bytes:
         """Everything, in the text format of Prometheus, the mailboxes standing as `queues` say at `now` (Unix seconds)."""

@@ -62,16 +62,16 @@ async def snapshot(core: Core, hall: Hall) -> dict[str, Any]:
     }
 
 
-def measure(core: Core, hall: Hall) -> None:
-    """Afterwards the hub's figures say who has a session, and until when its papers hold."""
+async def measure(core: Core, hall: Hall) -> None:
+    """Afterwards the hub's figures say who has a session, what each may keep here, and until when its papers hold."""
     now, figures = core.now(), core.metrics
     with core.reading() as registry:
         charter = registry.charter
         members = [each.name for each in registry.members() if _in_standing(registry, each.name, now)]
     figures.sessions.set(len(hall.sessions))
-    figures.present(members, hall.sessions.keys())
+    mailboxes = await core.mailboxes(members)
+    figures.present({member: each.max_bytes for member, each in mailboxes.items()}, hall.sessions.keys())
     figures.draining.set(hall.is_draining)
-    figures.quota.set(charter.limits.mailbox_bytes)
     figures.charter_end.set(charter.expires_at)
     figures.certificate_end.set(core.certificate.not_after)
 

@@ -214,7 +214,7 @@ async def metrics(request: web.Request) -> web.Response:
     """GET /metrics."""
     core, hall = request.app[CORE], request.app[HALL]
     queues = await core.queues()
-    measure(core, hall)
+    await measure(core, hall)
     return web.Response(body=core.metrics.render(queues, core.clock()), headers={"Content-Type": _PROMETHEUS})
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from hub.board.render import moment
 from hub.status import Status, age
-from keys.times import show_time
 from protocol.limits import DAY_SECONDS, MIB
 
 _FULL: Final = 0.8
@@ -40,8 +40,8 @@ def is_nearly_full(member: Status) -> bool:
     )
 
 
-def of_hub(told: Status, free_bytes: int) -> Iterator[str]:
-    """What needs a look at the hub itself."""
+def of_hub(told: Status, free_bytes: int, backup: str) -> Iterator[str]:
+    """What needs a look at the hub itself; `backup` says that one is overdue, empty if none is."""
     now = told["now"]
     if told["draining"]:
         yield "The hub is draining: no member is let in."
@@ -51,15 +51,17 @@ def of_hub(told: Status, free_bytes: int) -> Iterator[str]:
         yield f"Of the association: {text}."
     if free_bytes < _FEW_BYTES:
         yield "The disk is nearly full: the hub stops when it cannot write."
+    if backup:
+        yield f"Backup: {backup}."
 
 
 def _runway(what: str, until: int | None, now: int, least: int) -> Iterator[str]:
     if until is None:
         yield f"no {what}"
     elif until <= now:
-        yield f"{what} ended {show_time(until)}"
+        yield f"{what} ended {moment(until)}"
     elif until <= now + least:
-        yield f"{what} ends {show_time(until)}"
+        yield f"{what} ends {moment(until)}"
 
 
 def noted(member: Status, now: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hub.board.render import page
 from hub.board.requests import parts_of
 from hub.metrics import stored_bytes
 from hub.status import Status, snapshot
-from keys.last_backup import last
+from keys.last_backup import last, overdue
 from protocol import errors
 from protocol.errors import UnknownMemberError, ValijaError
 from protocol.names import show_id
@@ -44,12 +44,13 @@ async def overview(request: web.Request) -> web.Response:
     parts, told = parts_of(request), await _told(request)
     free = shutil.disk_usage(parts.home.folder).free
     kept = last(parts.home.folder)
+    found, is_overdue = overdue(parts.home.folder, told["now"])
     values = {
         "told": told,
         "free_bytes": free,
         "store_bytes": stored_bytes(parts.home.database),
         "last_backup": None if kept is None else kept.at,
-        "alarms": list(guidance.of_hub(told, free)),
+        "alarms": list(guidance.of_hub(told, free, found if is_overdue else "")),
         "noted": [each for each in _noted(told) if each["notes"]],
         "charts": charts.day(parts.core.trend.minutes, told["now"]),
         "width": charts.WIDTH,

@@ -31,6 +31,7 @@ from protocol.limits import KIB, MIB
 
 _VISITOR: Final = web.RequestKey("visitor", object)
 _GIB: Final = 1024 * MIB
+_RFC3339_CHARS: Final = len("2026-11-22T09:30:00Z")
 # The first class that fits decides.
 _STATUS: Final[tuple[tuple[type[ValijaError], int], ...]] = (
     (LimitError, 413),
@@ -56,8 +57,27 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"asset": assets.path_of}
-    environment.filters |= {"age": age, "size": size, "time": show_time, "delay": delay, "number": number}
+    environment.filters |= {
+        "age": age,
+        "size": size,
+        "time": moment,
+        "runway": runway,
+        "delay": delay,
+        "number": number,
+    }
     return environment
+
+
+def moment(at: int) -> str:
+    """A time in UTC, to the minute."""
+    written = show_time(at)
+    return f"{written[:10]} {written[11:16]}" if len(written) == _RFC3339_CHARS else written
+
+
+def runway(until: int, now: int) -> str:
+    """How long something still holds, and until when."""
+    left = f"{age(until - now)} left, " if until > now else "over, "
+    return f"{left}until {moment(until)}"
 
 
 def size(size_bytes: int) -> str:
