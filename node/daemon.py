@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
@@ -35,17 +36,19 @@ from node import config as settings
 from node.api_requests import Writer
 from node.archive import Archive
 from node.config import Home, NodeConfig
+from node.context import Context
 from node.desks import Desks
 from node.engine import Engine, Going
-from node.events import Feed
+from node.events import Feed, News
 from node.founding import Custody, open_custody, read_anchor
 from node.hubline import HubLine, choose_proxy
 from node.indexing import Indexer
 from node.limiting import Buckets, Pace
 from node.nudging.settings import calls_anybody
-from node.rounds import Rounds
+from node.rounds import Rounds, Turn
 from node.service import Service
 from node.sockets import unix_socket
+from node.store import Transaction
 from node.tls import client_context
 from node.uplink import Uplink
 from node.webhooks.book import Book
@@ -91,6 +94,24 @@ class Daemon:
             self.failure = error
             self.log.critical("failed", code=getattr(error, "code", ValijaError.code), kind=type(error).__name__)
         self.stopping.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The engine's rules; what a round brought is looked at before it ends, so that it is told as soon as it is durable."""
+
+    engine: Engine
+    feed: Feed
+
+    def context(self, tx: Transaction) -> Context:
+        """See `node.rounds.Rules`."""
+        return self.engine.context(tx)
+
+    def turn(self, ctx: Context) -> Turn:
+        """See `node.rounds.Rules`."""
+        turn, news = self.engine.turn(ctx), self.feed.look(ctx.tx)
+        more = turn.more or (news is not None and news.more)
+        return Turn((turn.outcome, news), turn.wake_at, more)
 
 
 # -- one life ------------------------------------------------------------------------------------------
@@ -201,20 +222,19 @@ async def _assemble(
     def read(job: Callable[[Any], Any]) -> Any:
         return asyncio.get_running_loop().run_in_executor(reader, store.read, job)
 
-    def read_fresh(job: Callable[[Any], Any]) -> Any:
-        # Behind the round that wrote it, where every page is still at hand and deciphered.
-        return asyncio.wrap_future(store.submit(job))
+    def wake() -> None:
+        rounds.wake()
 
-    feed = Feed(read, lambda: engine.mirror.registry, now, log, read_fresh)
+    feed = Feed(read, lambda: engine.mirror.registry, now, log, wake)
     indexer = Indexer(store)
     parts.push_async_callback(indexer.close)
 
-    def gone(going: Going) -> None:
-        uplink.go(going)
-        feed.notify()
+    def gone(done: tuple[Going, News | None]) -> None:
+        uplink.go(done[0])
+        feed.tell(done[1])
         indexer.notify()
 
-    rounds = Rounds(store, engine, now, gone, failed)
+    rounds = Rounds(store, _Rules(engine, feed), now, gone, failed)
     uplink = Uplink(line, engine, rounds, store, custody.signer.key, now, log)
     desks = await read(Desks)
     writer = Writer(config.member.name, anchor.charter.name, config.member.desk)

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from itertools import takewhile
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
@@ -18,7 +18,7 @@ from node.event_views import LAST_PART, Manifests, Place, Rendered, render
 from node.store import Transaction
 from node.tables import finding, state
 from node.tables.state import Event
-from protocol.errors import ValijaError
+from protocol.errors import StoreError
 from protocol.trust.registry import Registry
 
 T = TypeVar("T")
@@ -36,8 +36,18 @@ class Read(Protocol):
         ...
 
 
+class News(NamedTuple):
+    """What one look found behind row `after`: up to row `upto`, rendered; `more` if there is more, `is_lost` if it failed."""
+
+    after: int
+    upto: int
+    told: list[Rendered]
+    more: bool = False
+    is_lost: bool = False
+
+
 class Feed:
-    """The events of a running node; used on the loop's thread."""
+    """The events of a running node: `look` runs on the store's thread, everything else on the loop's."""
 
     def __init__(
         self,
@@ -45,36 +55,51 @@ class Feed:
         registry: Callable[[], Registry],
         now: Callable[[], float],
         log: FilteringBoundLogger,
-        fresh: Read | None = None,
+        wake: Callable[[], None],
     ) -> None:
-        """Nobody listens yet.  News are read by `fresh`, which sees at no cost what was written just now."""
+        """Nobody listens yet; `wake` asks for a round although nothing happens, and so for a look."""
         self._log = log
         # Streams of an older generation end: something could not be told to them, and they can ask for it again.
         self._generation = 0
-        self._read, self._registry, self._now = read, registry, now
-        self._fresh = fresh or read
+        self._read, self._registry, self._now, self._wake = read, registry, now, wake
         self._manifests = Manifests()
         self._kept: deque[Rendered] = deque(maxlen=KEPT)
         self._behind_row = self._upto_row = 0
         self._followers = 0
-        self._is_dirty = self._is_closed = False
-        self._pump: asyncio.Task[None] | None = None
+        self._is_closed = False
         self._news: asyncio.Future[None] | None = None
         self.watchers: list[Callable[[], None]] = []
 
-    def notify(self) -> None:
-        """Something may have happened; the watchers, who read for themselves, are told so."""
+    # -- a round ---------------------------------------------------------------------------------------
+    def look(self, tx: Transaction) -> News | None:
+        """What happened since the last look, read where every page that was written is still at hand; None if nothing."""
+        if not self._followers:
+            return None
+        after = self._upto_row
+        try:
+            rows, told = self._rendered(tx, after)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours in telling must not end the receiving
+            self._log.error("events_failed", kind=type(error).__name__)
+            return News(after, after, [], is_lost=True)
+        return News(after, rows[-1].id, told, more=len(rows) == ROWS_A_READ) if rows else None
+
+    def tell(self, news: News | None) -> None:
+        """What a look found is durable now; the watchers, who read for themselves, are told that a round is over."""
         for watcher in self.watchers:
             watcher()
-        self._is_dirty = True
-        if self._followers and self._pump is None and not self._is_closed:
-            self._pump = asyncio.create_task(self._read_news(), name="events")
+        # Who began to follow meanwhile began elsewhere, and has asked for a look of its own.
+        if news is None or news.after != self._upto_row:
+            return
+        self._generation += news.is_lost
+        self._keep(news.told)
+        self._upto_row = news.upto
+        self._pulse()
 
     async def close(self) -> None:
         """Afterwards every stream has ended."""
         self._is_closed = True
-        if self._pump is not None:
-            await asyncio.wait([self._pump])
         self._pulse()
 
     # -- streams ---------------------------------------------------------------------------------------
@@ -90,7 +115,7 @@ class Feed:
             self._behind_row = self._upto_row = newest
         self._followers += 1
         at, generation = after, self._generation
-        self.notify()
+        self._wake()
         try:
             while not self._is_closed and self._generation == generation:
                 at, batch = await self._next(at)
@@ -141,33 +166,7 @@ class Feed:
         rows = state.events(tx, after_row, ROWS_A_READ)
         return rows, render(tx, self._registry(), rows, int(self._now()), self._manifests)
 
-    # -- news ------------------------------------------------------------------------------------------
-    async def _read_news(self) -> None:
-        try:
-            while self._is_dirty and not self._is_closed:
-                self._is_dirty = False
-                await self._catch_up()
-        except ValijaError:
-            # A store that fails ends the process, and every stream with it.
-            self._is_closed = True
-        except Exception as error:  # noqa: BLE001 - a fault of ours in telling must not end the receiving
-            self._log.error("events_failed", kind=type(error).__name__)
-            self._generation += 1
-        finally:
-            self._pump = None
-            self._pulse()
-
-    async def _catch_up(self) -> None:
-        more = True
-        while more:
-            rows, told = await self._fresh(lambda tx: self._rendered(tx, self._upto_row))
-            more = len(rows) == ROWS_A_READ
-            if rows:
-                self._keep(told)
-                self._upto_row = rows[-1].id
-            if told:
-                self._pulse()
-
+    # -- what was told ---------------------------------------------------------------------------------
     def _keep(self, told: list[Rendered]) -> None:
         for each in told:
             if len(self._kept) == KEPT:

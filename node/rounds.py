@@ -149,12 +149,13 @@ class Rounds:
             self._break(asked, error if isinstance(error, Exception) else StoreError())
             return
         done = future.result()
-        for each, answer, refusal in done.answers:
-            _tell(each.answer, answer, refusal)
+        # What goes to others is on its way before whoever asked here goes on.
         if done.turn is not None:
+            self._on_turn(done.turn.outcome)
             self._set_timer(done.turn.wake_at)
             self._is_due = self._is_due or done.turn.more
-            self._on_turn(done.turn.outcome)
+        for each, answer, refusal in done.answers:
+            _tell(each.answer, answer, refusal)
         if self._waiting or self._is_due:
             self._plan()
 

@@ -71,7 +71,7 @@ class NodeScene:
             now=lambda: self.lab.now,
             **made,
         )
-        feed = Feed(service.read, lambda: service.registry, service.now, cast("Any", faults))
+        feed = Feed(service.read, lambda: service.registry, service.now, cast("Any", faults), lambda: None)
         object.__setattr__(service, "feed", feed)
         return service
 
