@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from itertools import chain
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgpack
 import msgspec
@@ -24,9 +24,7 @@ K = TypeVar("K", bound=IntEnum)
 
 VERSION: Final = 0
 
-_DECODED_TYPES: Final = frozenset({type(None), bool, int, bytes, str, list})
-_ENCODED_TYPES: Final = _DECODED_TYPES | {tuple}
-_ARRAYS: Final = frozenset({list, tuple})
+_SCALARS: Final = frozenset({type(None), bool, bytes, str})
 _SHORT_ARRAY_ITEMS: Final = 64
 # Of the two libraries this one writes faster, and the other can bound what it reads.
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -39,7 +37,7 @@ def encode(value: Value) -> bytes:
     surrogates, an array of more than `MAX_ARRAY_ITEMS`, or arrays nested deeper than `MAX_DEPTH`.
     """
     try:
-        _check(value, _ENCODED_TYPES)
+        _check(value)
         return _ENCODER.encode(value)
     except (MalformedError, LimitError) as error:
         raise UsageError(error.detail) from None
@@ -57,7 +55,7 @@ def decode(data: bytes, max_bytes: int) -> Value:
     if len(data) > max_bytes:
         raise LimitError(f"{len(data)} bytes, at most {max_bytes}")
     value = _unpack(data)
-    _check(value, _DECODED_TYPES)
+    _check(value)
     if _ENCODER.encode(value) != data:
         raise NonCanonicalError
     return value
@@ -105,21 +103,24 @@ def _check_announced(data: bytes) -> None:
         raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items")
 
 
-def _check(value: Value, allowed: frozenset[type]) -> None:
-    # One depth at a time, so that each test runs in C over all of its items: a walk of item by item
-    # takes seconds on a frame of a million small arrays.
-    items: Sequence[Value] = (value,)
+def _check(value: Value) -> None:
+    # One depth at a time and not one array at a time: a frame may hold a million small ones.
+    items: Sequence[Any] = (value,)
     for _depth in range(MAX_DEPTH + 1):
-        kinds = set(map(type, items))
-        if not kinds <= allowed:
-            raise MalformedError("a type that does not travel")
-        if int in kinds and min([item for item in items if type(item) is int]) < 0:
-            raise MalformedError("a negative integer")
-        if kinds.isdisjoint(_ARRAYS):
+        arrays: list[Sequence[Any]] = []
+        for item in items:
+            kind = type(item)
+            if kind is int:
+                if item < 0:
+                    raise MalformedError("a negative integer")
+            elif kind is list or kind is tuple:
+                if len(item) > MAX_ARRAY_ITEMS:
+                    raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items")
+                arrays.append(item)
+            elif kind not in _SCALARS:
+                raise MalformedError("a type that does not travel")
+        if not arrays:
             return
-        arrays = [item for item in items if type(item) is list or type(item) is tuple]
-        if max(map(len, arrays)) > MAX_ARRAY_ITEMS:
-            raise LimitError(f"an array of more than {MAX_ARRAY_ITEMS} items")
         # Most values are one array of scalars, or of one more: it is its own next depth.
         items = arrays[0] if len(arrays) == 1 else list(chain.from_iterable(arrays))
     raise LimitError(f"arrays nested deeper than {MAX_DEPTH}")
