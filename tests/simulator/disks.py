@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from hub import memory_store as hub_memory
+from hub.memory_base import Tables
 from keys.prekeys import PrekeyStore, _Held
 from node.archive import MAX_GROUP, Archive, _Task
 from node.memory_store import MemoryStore as NodeMemory
@@ -189,16 +190,16 @@ class NodeStore(Archive):
 class HubDisk:
     """The hub's disk."""
 
-    def __init__(self, tables: hub_memory._Tables) -> None:
+    def __init__(self, tables: Tables) -> None:
         """It holds a copy of these tables."""
         self.tables = _copied(tables)
         self.fate = Fate()
 
-    def backup(self) -> hub_memory._Tables:
+    def backup(self) -> Tables:
         """A copy of what is durable."""
         return _copied(self.tables)
 
-    def restore(self, backup: hub_memory._Tables) -> None:
+    def restore(self, backup: Tables) -> None:
         """Go back to this backup, with the log as it is now: members hold copies of it, and it never rolls back."""
         now = self.tables
         self.tables = _copied(backup)
@@ -206,7 +207,7 @@ class HubDisk:
             setattr(self.tables, name, getattr(now, name))
 
     @staticmethod
-    def hold(tables: hub_memory._Tables) -> hub_memory.MemoryStore:
+    def hold(tables: Tables) -> hub_memory.MemoryStore:
         """A store on these tables, whose commits are good."""
         store = hub_memory.MemoryStore()
         store._tables = tables
@@ -217,12 +218,12 @@ class HubDisk:
         return HubStore(self)
 
 
-def _copied(tables: hub_memory._Tables) -> hub_memory._Tables:
+def _copied(tables: Tables) -> Tables:
     # Rows are values, but for envelopes, which count who waits, and places, which are lists.
     copied = {each.name: dict(getattr(tables, each.name)) for each in fields(tables)}
     copied["envelopes"] = {ref: copy.deepcopy(each) for ref, each in tables.envelopes.items()}
     copied["places"] = {member: list(places) for member, places in tables.places.items()}
-    return hub_memory._Tables(**copied)
+    return Tables(**copied)
 
 
 class HubStore(hub_memory.MemoryStore):
@@ -245,7 +246,7 @@ class HubStore(hub_memory.MemoryStore):
 
 
 class _HubTransaction(hub_memory.MemoryTransaction):
-    def __init__(self, tables: hub_memory._Tables, fate: Fate) -> None:
+    def __init__(self, tables: Tables, fate: Fate) -> None:
         super().__init__(tables)
         self._fate = fate
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from hub.memory_store import _Envelope, _Tables
+from hub.memory_base import StoredEnvelope, Tables
 from hub.store import NewItem
 from tests.simulator.disks import Commit
 from tests.simulator.network import Weather
@@ -261,7 +261,7 @@ def _hub_restored(strike: Strike) -> None:
 def _hub_emptied(strike: Strike) -> None:
     hub = strike.town.hub
     hub.kill(silently=strike.chance.random() < 0.5)
-    hub.restore(_Tables())
+    hub.restore(Tables())
     strike.after(strike.chance.uniform(0.1, 20), hub.start_again)
 
 
@@ -295,7 +295,7 @@ def _dropped(strike: Strike) -> None:
 def _tampered(strike: Strike) -> None:
     if found := _item(strike):
         (member, position), each = found
-        envelope: _Envelope = strike.town.hub.disk.tables.envelopes[each.ref]
+        envelope: StoredEnvelope = strike.town.hub.disk.tables.envelopes[each.ref]
         if envelope.content is not None:
             core, ciphertext = envelope.content
             envelope.content = (core, ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]))

@@ -7,6 +7,7 @@ from functools import cache
 
 from hub import memory_store as hub_memory
 from hub.log import Log
+from hub.memory_base import Tables
 from hub.store import transaction
 from keys.prekeys import _Held
 from node.founding import Anchor
@@ -25,7 +26,7 @@ NETWORK = "rfai"
 class Disks:
     """What the disks of a town hold."""
 
-    hub: hub_memory._Tables
+    hub: Tables
     archives: dict[str, MemoryStore]
     prekeys: dict[str, dict[bytes, _Held]]
 
@@ -72,7 +73,7 @@ def papers(members: tuple[str, ...], mailbox_messages: int, *, cheap: bool) -> P
     return Papers(members, world, keys, Anchor(signed, signed.statement), disks, signers)
 
 
-def _hub_disk(world: World, keys: Keys) -> hub_memory._Tables:
+def _hub_disk(world: World, keys: Keys) -> Tables:
     store = hub_memory.MemoryStore()
     log = Log(world.association, keys.log(_charter(world.statements[0])))
     for entry, signed in zip(world.entries, world.statements, strict=True):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hub.memory_store import _Tables
+from hub.memory_base import Tables
 from hub.store import NewItem
 from tests.simulator.disks import Commit
 from tests.simulator.judge import BrokenError
@@ -106,7 +106,7 @@ class Stage:
         """The hub is replaced by one that remembers nothing but the log and the calendars."""
         before = self.hub.disk.tables
         self.hub.kill()
-        self.hub.restore(_Tables(calendars=dict(before.calendars)))
+        self.hub.restore(Tables(calendars=dict(before.calendars)))
         self.hub.start_again()
 
     # -- a hub that lies ---------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from hub.memory_store import MemoryTransaction, _Tables
+from hub.memory_base import Tables
+from hub.memory_store import MemoryTransaction
 from hub.relay import Group
 from node import (
     acceptance,
@@ -265,7 +266,7 @@ def caller_resubmits(at: Stage) -> None:
     at.write()
     at.run(1)
     at.hub.kill()
-    at.hub.restore(_Tables(calendars=dict(at.hub.disk.tables.calendars)))
+    at.hub.restore(Tables(calendars=dict(at.hub.disk.tables.calendars)))
     at.restore(at.s, backup)
     at.hub.start()
     at.on(at.r)

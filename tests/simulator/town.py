@@ -18,8 +18,8 @@ from typing import Any
 from unittest import mock
 
 from hub import chores, core, hall
-from hub import memory_store as hub_memory
 from hub.config import Sessions
+from hub.memory_base import Tables
 from hub.rounds import Round
 from hub.store import transaction
 from keys.prekeys import _Held
@@ -278,7 +278,7 @@ class Town:
         self.trace = Trace(self.loop.time, show)
         self.weathers = {member: Weather() for member in shared.members}
         self.backups: dict[str, Backup] = {}
-        self.hub_backup: hub_memory._Tables | None = None
+        self.hub_backup: Tables | None = None
         self.has_lied = False
         self.wires: list[Wire] = []
         self._lines = 0
