@@ -22,7 +22,7 @@ from hub.attesting import Promise
 from hub.memory_store import MemoryStore
 from hub.relay import Group, Result
 from hub.sqlite_store import SqliteStore
-from hub.store import Store, transaction
+from hub.store import Rule, Store, transaction
 from protocol.messages.envelope import AttestationData
 from protocol.names import EnvelopeId
 from protocol.session.items import SubmitItem, Window
@@ -61,6 +61,7 @@ class Model:
     accepted: dict[tuple[EnvelopeId, str], int] = field(default_factory=dict)
     attested: dict[tuple[EnvelopeId, str], bytes] = field(default_factory=dict)
     remembered: dict[EnvelopeId, Sent] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
 
     def shares(self, member: str) -> dict[str, int]:
         slots = [envelope_id for envelope_id, slot in self.mailboxes[member].values() if slot is not None]
@@ -73,7 +74,8 @@ class Model:
         """Who has as much in a mailbox as is free in it gets no more."""
         slots = [envelope_id for envelope_id, slot in self.mailboxes[member].values() if slot is not None]
         held = sum(self.remembered[each].sender == sender for each in slots)
-        return MOST - len(slots) > held
+        most = self.rules.get(member, Rule()).max_messages or MOST
+        return most - len(slots) > held
 
     def put(self, member: str, envelope_id: EnvelopeId, slot: bytes | None) -> int:
         self.last[member] += 1
@@ -181,6 +183,8 @@ class RelayMachine(RuleBasedStateMachine):
         after = max(self.model.acknowledged[member], self.model.handed[member] - behind)
         items = self.house.run(lambda group: group.deliveries(member, after, Window(count, 1 << 30)))
         waiting = [position for position in sorted(self.model.mailboxes[member]) if position > after]
+        if self.model.rules.get(member, Rule()).is_suspended:
+            waiting = []
         assert [item.position for item in items] == waiting[:count]
         assert all(item.position > self.model.acknowledged[member] for item in items)
         if items:
@@ -247,6 +251,14 @@ class RelayMachine(RuleBasedStateMachine):
         self.highest[sender] = self.house.counter
         return multiple(*sent)
 
+    # -- what operators do
+    @rule(member=st.sampled_from(MEMBERS), is_suspended=st.booleans(), max_messages=st.sampled_from([None, 1, MOST, 9]))
+    def decide(self, member: str, is_suspended: bool, max_messages: int | None) -> None:
+        """Durable, and in force from the next group on."""
+        decided = Rule(is_suspended, max_messages)
+        self.house.run(lambda group: group.tx.put_rule(member, decided))
+        self.house.relay.rules[member] = self.model.rules[member] = decided
+
     # -- what befalls the hub
     @rule(what=st.sampled_from(["submit", "acknowledge", "expire", "deliver"]), member=st.sampled_from(MEMBERS))
     def crash_before_the_commit(self, what: str, member: str) -> None:
@@ -268,6 +280,8 @@ class RelayMachine(RuleBasedStateMachine):
         self.reopen()
         self.house.store = self.store
         self.house.restart()
+        with transaction(self.store) as tx:
+            self.house.relay.rules = tx.rules()
 
     def reopen(self) -> None:
         raise NotImplementedError

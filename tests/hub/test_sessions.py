@@ -482,6 +482,21 @@ class Gated(SqliteStore):
         return super().begin()
 
 
+async def test_who_is_at_the_door_when_it_is_shut(hub: Running, world: World) -> None:
+    registry = await mirror(hub.url, world)
+    async with line(hub.url) as socket:
+        # The hub waits for this one's hello: it was let in to the door, and the door is shut meanwhile.
+        await until(lambda: hub.daemon.hall.door.strangers == 1)
+        hub.daemon.hall.shut()
+        late = HubClient(world, ALBA, socket, machine(world, ALBA, registry))
+        with pytest.raises(Ended) as end:
+            await late.open(int(time.time()))
+        assert end.value.code == "draining"
+    hub.daemon.hall.open()
+    async with connected(hub.url, world, ALBA) as alba:
+        assert alba.welcome is not None
+
+
 async def test_a_drain_waits_for_the_commit_under_way(tmp_path: Path, world: World) -> None:
     async with (
         running(make_home(tmp_path / "hub", world), store=Gated) as hub,
