@@ -91,11 +91,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ValijaError as error:
-            _refuse(ctx, error.code, str(error), REFUSED)
+            _refuse(ctx, error.code, str(error) if wants_json(ctx) else self.sentence(error), REFUSED)
         except click.UsageError as error:
             if not wants_json(ctx):
                 raise
             _refuse(ctx, UsageError.code, error.format_message(), NOT_UNDERSTOOD)
+
+    def sentence(self, error: ValijaError) -> str:
+        """What a person is told of this refusal: what is wrong and what to do."""
+        return str(error)
 
 
 def _refuse(ctx: click.Context, code: str, message: str, status: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from keys.console import FILE, Commands
+from keys.console import FILE
 from keys.words import lines_of, plain
 from node import terminal
 from node.cli_backup import backup, restore
@@ -22,12 +22,15 @@ from node.cli_webhooks import webhook
 from node.client import NodeClient
 from node.config import Home
 from node.console import answer, home_option, json_option, strong, with_client
+from node.fields import label
+from node.speaking import Spoken, language_option, say
 
 _REFUSED: Final = 1
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Spoken, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="valija")
+@language_option
 def main() -> None:
     """Exchange sealed and signed messages with the other members of an association.
 
@@ -88,14 +91,16 @@ def show_status(client: NodeClient) -> None:
 
 def _readable(told: Mapping[str, Any]) -> dict[str, Any]:
     """The same, flat enough for aligned lines; nothing that others wrote keeps its control characters."""
-    return {name: _plain(value) for name, value in told.items()}
+    return {label(name): _plain(value) for name, value in told.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name.replace("_seconds", ""): _plain(each) for name, each in value.items()}
+        return {label(name): _plain(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_line(each) for each in value]
+    if isinstance(value, bool):
+        return say("yes") if value else say("no")
     return plain(str(value)) if value is not None else None
 
 
@@ -111,13 +116,13 @@ def networks(client: NodeClient) -> None:
     lines: list[str | Text] = []
     for each in rosters:
         lines += [strong(f"{each['network']}  {terminal.title(each)}"), *map(terminal.reader_line, each["members"])]
-    lines += [strong("Members"), *(_member(each) for each in members)]
-    answer({"networks": rosters, "members": members}, lines if members else ["The registry is still empty."])
+    lines += [strong(say("Members")), *(_member(each) for each in members)]
+    answer({"networks": rosters, "members": members}, lines if members else [say("The registry is still empty.")])
 
 
 def _member(told: Mapping[str, Any]) -> str:
-    note = "  (this node)" if told["is_this_node"] else "" if told["in_standing"] else "  (not in standing)"
-    return terminal.reader_line(dict(told)) + note
+    note = say("(this node)") if told["is_this_node"] else "" if told["in_standing"] else say("(not in standing)")
+    return f"{terminal.reader_line(dict(told))}  {note}".rstrip()
 
 
 @main.command("doctor")

@@ -13,12 +13,13 @@ from keys.backup_options import identity_options, readers_options
 from keys.console import FILE, now
 from node.config import Home
 from node.console import answer, home_option, json_option, strong
+from node.speaking import command, say
 
 if TYPE_CHECKING:
     from keys.manifest import Manifest
 
 
-@click.command()
+@command()
 @click.argument("out", type=FILE)
 @home_option
 @readers_options
@@ -42,15 +43,33 @@ def backup(
 
 def _made(home: Home, out: Path, manifest: Manifest, key_file: Path | None) -> list[str | Text]:
     lines: list[str | Text] = [
-        strong(f"Backup of {manifest.name} in {out}: {len(manifest.files)} files, {manifest.total_bytes} bytes."),
-        *([f"  {key_file} opens it, with your passphrase: keep both, in different places."] if key_file else []),
+        strong(
+            say(
+                "Backup of %(name)s in %(file)s: %(files)d files, %(bytes)d bytes.",
+                name=manifest.name,
+                file=out,
+                files=len(manifest.files),
+                bytes=manifest.total_bytes,
+            )
+        ),
+        *(
+            [_indented(say("%(file)s opens it, with your passphrase: keep both, in different places.", file=key_file))]
+            if key_file
+            else []
+        ),
     ]
     if not any(each.name == home.secret.name for each in manifest.files):
-        lines.append("  The secret that opens the keys is kept elsewhere and not in it: keep a copy of that too.")
-    return [*lines, f"  Try it: valija-node restore {out} --home NEW --dry-run"]
+        lines.append(
+            _indented(say("The secret that opens the keys is kept elsewhere and not in it: keep a copy of that too."))
+        )
+    return [*lines, _indented(say("Try it: %(command)s", command=f"valija-node restore {out} --home NEW --dry-run"))]
 
 
-@click.command()
+def _indented(line: str) -> str:
+    return f"  {line}"
+
+
+@command()
 @click.argument("file", type=FILE)
 @home_option
 @identity_options
@@ -68,25 +87,36 @@ def restore(*, file: Path, home: Home, identity: Path | None, passphrase_file: P
     identities = identities_of(file, identity, passphrase_file)
     if dry_run:
         manifest = room.verify(file, identities)
-        answer({"restored": False, **facts_of(manifest)}, [strong(f"{file} is whole: {_says(manifest)}.")])
+        answer(
+            {"restored": False, **facts_of(manifest)},
+            [strong(say("%(file)s is whole: %(what)s.", file=file, what=_says(manifest)))],
+        )
         return
     manifest = room.put_back(file, home, identities, os.environ, now())
     answer({"restored": True, "home": str(home.folder), **facts_of(manifest)}, _next_steps(home, manifest))
 
 
 def _says(manifest: Manifest) -> str:
-    return f"the node of {manifest.name} at {manifest.created_at}, {manifest.total_bytes} bytes"
+    facts = {"name": manifest.name, "when": manifest.created_at, "bytes": manifest.total_bytes}
+    return say("the node of %(name)s at %(when)s, %(bytes)d bytes", **facts)
 
 
 def _next_steps(home: Home, manifest: Manifest) -> list[str | Text]:
     return [
-        strong(f"Put back into {home.folder}: {_says(manifest)}."),
+        strong(say("Put back into %(home)s: %(what)s.", home=home.folder, what=_says(manifest))),
         "",
-        "Next:",
-        "  1. Make sure that the node that this one replaces does not run and never will again.",
+        say("Next:"),
+        f"  1. {say('Make sure that the node that this one replaces does not run and never will again.')}",
         f"  2. valija-node serve --home {home.folder}",
-        "     It begins a new incarnation; its peers send again what they know that it lacks.",
-        f"  3. Have every caller hand in again what it handed in after {manifest.created_at}, with the same",
-        "     idempotency keys: nothing is sent twice.  What nobody hands in again is lost.",
+        f"     {say('It begins a new incarnation; its peers send again what they know that it lacks.')}",
+        f"  3. {_hand_in_again(manifest)}",
         f"  4. valija-node doctor --home {home.folder}",
     ]
+
+
+def _hand_in_again(manifest: Manifest) -> str:
+    return say(
+        "Have every caller hand in again what it handed in after %(when)s, with the same idempotency keys: nothing is"
+        " sent twice.  What nobody hands in again is lost.",
+        when=manifest.created_at,
+    )

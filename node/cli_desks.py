@@ -12,13 +12,14 @@ from node import terminal
 from node.client import NodeClient, segment
 from node.console import answer, strong, with_client
 from node.scopes import Scope
+from node.speaking import N_, Spoken, say
 
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})([dh])")
 _SPANS: Final = {"d": timedelta(days=1), "h": timedelta(hours=1)}
-_KEEP: Final = "Keep it where only that system reads it: it is shown this once, and `desk revoke` ends it."
+_KEEP: Final = N_("Keep it where only that system reads it: it is shown this once, and `desk revoke` ends it.")
 
 
-@click.group()
+@click.group(cls=Spoken)
 def desk() -> None:
     """Desks of this member, and the tokens of their systems."""
 
@@ -28,7 +29,7 @@ def desk() -> None:
 @with_client
 def add(client: NodeClient, name: str) -> None:
     """Make the desk NAME."""
-    answer(client.post("desks", {"name": name}), [f"Made the desk {terminal.plain(name)}."])
+    answer(client.post("desks", {"name": name}), [say("Made the desk %(name)s.", name=terminal.plain(name))])
 
 
 @desk.command("list")
@@ -44,8 +45,8 @@ def _lines(told: dict[str, Any]) -> list[Any]:
 
 
 def _token(told: dict[str, Any]) -> str:
-    ends = f"until {told['expires_at']}" if told["expires_at"] else "in force"
-    state = f"revoked {told['revoked_at']}" if told["revoked_at"] else ends
+    ends = say("until %(when)s", when=told["expires_at"]) if told["expires_at"] else say("in force")
+    state = say("revoked %(when)s", when=told["revoked_at"]) if told["revoked_at"] else ends
     scopes = ",".join(told["scopes"])
     return f"  {told['handle']}  {told['created_at']}  {state}  {scopes}  {terminal.plain(told['label'])}".rstrip()
 
@@ -56,7 +57,7 @@ def _until(_ctx: click.Context, _parameter: click.Parameter, value: str | None) 
         return None
     found = _SPAN.fullmatch(value)
     if found is None:
-        raise click.BadParameter("a number of days or hours, such as 90d or 12h")
+        raise click.BadParameter(say("a number of days or hours, such as 90d or 12h"))
     return (datetime.now(UTC) + int(found[1]) * _SPANS[found[2]]).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -78,7 +79,8 @@ def make_token(client: NodeClient, name: str, *, label: str, scopes: tuple[str, 
     """Make a token for the desk NAME, and show it this once."""
     wanted = list(scopes or Scope)
     made = client.post("tokens", {"desk": name, "label": label, "scopes": wanted, "expires_at": expires})
-    answer(made, [made["token"], f"The token {made['handle']} of the desk {made['desk']}.  {_KEEP}"])
+    named = say("The token %(handle)s of the desk %(desk)s.", handle=made["handle"], desk=made["desk"])
+    answer(made, [made["token"], f"{named}  {say(_KEEP)}"])
 
 
 @desk.command("revoke")
@@ -87,4 +89,5 @@ def make_token(client: NodeClient, name: str, *, label: str, scopes: tuple[str, 
 def revoke(client: NodeClient, handle: str) -> None:
     """End the token whose HANDLE `desk list` shows."""
     ended = client.delete(f"tokens/{segment(handle)}")
-    answer(ended, [f"The token {ended['handle']} of the desk {ended['desk']} is not valid any more."])
+    named = {"handle": ended["handle"], "desk": ended["desk"]}
+    answer(ended, [say("The token %(handle)s of the desk %(desk)s is not valid any more.", **named)])

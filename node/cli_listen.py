@@ -10,6 +10,7 @@ import click
 from node.config import Home
 from node.console import home_option, json_option
 from node.listening import listen as heard_at
+from node.speaking import command, say
 
 TYPES: Final = ("message", "delivery", "handover")
 
@@ -17,11 +18,11 @@ TYPES: Final = ("message", "delivery", "handover")
 def _types(_ctx: click.Context, _parameter: click.Parameter, value: str) -> frozenset[str]:
     chosen = frozenset(each.strip() for each in value.split(","))
     if not chosen <= frozenset(TYPES):
-        raise click.BadParameter(f"some of {','.join(TYPES)}")
+        raise click.BadParameter(say("some of %(these)s", these=",".join(TYPES)))
     return chosen
 
 
-@click.command()
+@command()
 @click.option(
     "--after", default=None, help="A cursor, the `id` of an event: what came behind it; 0-0 for all there is."
 )
@@ -42,7 +43,7 @@ def listen(*, home: Home, after: str | None, types: frozenset[str]) -> None:
                 # ASCII alone: what others wrote moves no cursor of a terminal.
                 click.echo(json.dumps(line))
             elif not heard.data and not is_told:
-                click.echo(f"Listening behind {heard.cursor}; Ctrl-C ends it.", err=True)
+                click.echo(say("Listening behind %(cursor)s; Ctrl-C ends it.", cursor=heard.cursor), err=True)
                 is_told = True
     except KeyboardInterrupt:
         return

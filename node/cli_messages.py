@@ -15,6 +15,7 @@ from keys.times import read_time, show_time
 from node import terminal
 from node.client import NodeClient, segment
 from node.console import answer, author, strong, with_client
+from node.speaking import command, say
 from protocol.errors import UsageError
 from protocol.limits import MAX_CONTENT_BYTES
 from protocol.messages.content import EuropolCode, MessageType, SourceGrade, Tlp, Urgency
@@ -33,11 +34,11 @@ def _read_body(path: Path) -> str:
         data = sys.stdin.buffer.read(MAX_CONTENT_BYTES + 1) if str(path) == "-" else _read_file(path)
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise UsageError("the body is not UTF-8 text") from None
+        raise UsageError(say("the body is not UTF-8 text")) from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     if len(data) > MAX_CONTENT_BYTES:
-        raise UsageError(f"a body of over {MAX_CONTENT_BYTES} bytes")
+        raise UsageError(say("a body of over %(most)d bytes", most=MAX_CONTENT_BYTES))
     return text
 
 
@@ -57,7 +58,10 @@ def handling_of(codes: tuple[str, ...]) -> dict[str, Any] | None:
         elif len(code) == 2 and code[0] in set(SourceGrade) and code[1] in "1234":
             found |= {"source": code[0], "information": int(code[1])}
         else:
-            raise UsageError(f"{code} is no handling code: {', '.join((*Tlp, *EuropolCode))}, or a grade such as B2")
+            known = ", ".join((*Tlp, *EuropolCode))
+            raise UsageError(
+                say("%(code)s is no handling code: %(known)s, or a grade such as B2", code=code, known=known)
+            )
     return found or None
 
 
@@ -68,7 +72,7 @@ def _due(written: str | None) -> str | None:
 _FROM: Final = click.option("--from", "sender", help="The sender, where messages of several have this ID.")
 
 
-def _writing(command: Any) -> Any:
+def _writing(written: Any) -> Any:
     options = (
         click.option("--body", type=_BODY, default="-", show_default=True, help="File with the text; - reads it here."),
         click.option(
@@ -82,22 +86,22 @@ def _writing(command: Any) -> Any:
         click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing."),
     )
     for option in reversed(options):
-        command = option(command)
-    return command
+        written = option(written)
+    return written
 
 
 def _send(client: NodeClient, request: dict[str, Any], key: str | None, *, dry_run: bool) -> None:
     request = {name: value for name, value in request.items() if value is not None} | {"author": author()}
     if dry_run:
         shown = json.dumps(request | {"body": f"({len(request['body'])} characters)"}, ensure_ascii=False)
-        answer({"dry_run": True, "request": request}, ["Would send:", terminal.plain(shown)])
+        answer({"dry_run": True, "request": request}, [say("Would send:"), terminal.plain(shown)])
         return
     sent = client.post("messages", request, key or secrets.token_hex(_KEY_BYTES))
-    said = "Accepted; it goes by itself." if sent["fresh"] else "This key was used before, for this same message."
-    answer(sent, [strong(f"{said}  {sent['id']}"), *terminal.readers(sent["readers"])])
+    fresh, again = say("Accepted; it goes by itself."), say("This key was used before, for this same message.")
+    answer(sent, [strong(f"{fresh if sent['fresh'] else again}  {sent['id']}"), *terminal.readers(sent["readers"])])
 
 
-@click.command()
+@command()
 @click.option("--to", multiple=True, required=True, help="member, member/desk or '#network'; once for each.")
 @click.option("--type", "kind", type=click.Choice(_TYPES), default="message", show_default=True)
 @click.option("--subject", default="", help="One line.")
@@ -133,7 +137,7 @@ def send(
     _send(client, request, key, dry_run=dry_run)
 
 
-@click.command()
+@command()
 @click.argument("message_id", metavar="ID")
 @click.option("--all", "everybody", is_flag=True, help="Answer everybody who could read it, not the sender alone.")
 @click.option("--type", "kind", type=click.Choice(_TYPES), help="Default: a response to a request, else the same.")
@@ -200,7 +204,7 @@ def _prefixed(prefix: str, subject: str) -> str:
     return subject if subject.lower().startswith(f"{prefix.lower()}:") else f"{prefix}: {subject}"[:300]
 
 
-@click.command()
+@command()
 @click.argument("message_id", metavar="ID")
 @click.option("--to", multiple=True, required=True, help="member, member/desk or '#network'; once for each.")
 @click.option("--comment", default="", help="Your words above the message.")
@@ -241,7 +245,7 @@ def forward(
 
 
 # -- what is read ----------------------------------------------------------------------------------------
-@click.command()
+@command()
 @click.option("--desk", help="Of this desk alone.")
 @click.option("--limit", type=click.IntRange(1, 500), default=LISTED, show_default=True)
 @click.option("--after", help="A cursor: only what came behind it, oldest first.")
@@ -250,10 +254,10 @@ def inbox(client: NodeClient, *, desk: str | None, limit: int, after: str | None
     """List what was received, the newest last."""
     found = _listed(client, "messages", desk, limit, after)
     lines = [terminal.inbox_line(each) for each in found["items"]]
-    answer(found, lines or ["Nothing has arrived yet.  `valija-node status` tells whether the hub is reached."])
+    answer(found, lines or [say("Nothing has arrived yet.  `valija-node status` tells whether the hub is reached.")])
 
 
-@click.command()
+@command()
 @click.option("--desk", help="Of this desk alone.")
 @click.option("--limit", type=click.IntRange(1, 500), default=LISTED, show_default=True)
 @click.option("--after", help="A cursor: only what was sent behind it, oldest first.")
@@ -262,7 +266,7 @@ def outbox(client: NodeClient, *, desk: str | None, limit: int, after: str | Non
     """List what was sent and where it stands, the newest last."""
     found = _listed(client, "outbox", desk, limit, after)
     lines = [terminal.outbox_line(each) for each in found["items"]]
-    answer(found, lines or ["Nothing was sent yet.  `valija-node send --to … --subject …` writes a message."])
+    answer(found, lines or [say("Nothing was sent yet.  `valija-node send --to … --subject …` writes a message.")])
 
 
 def _listed(client: NodeClient, path: str, desk: str | None, limit: int, after: str | None) -> Any:
@@ -273,7 +277,7 @@ def _listed(client: NodeClient, path: str, desk: str | None, limit: int, after: 
     return found | {"items": items, "next": items[-1]["cursor"] if items else None}
 
 
-@click.command()
+@command()
 @click.argument("message_id", metavar="ID")
 @_FROM
 @with_client
@@ -283,7 +287,7 @@ def show(client: NodeClient, message_id: str, sender: str | None) -> None:
     answer(found, terminal.message(found))
 
 
-@click.command()
+@command()
 @click.argument("message_id", metavar="ID")
 @_FROM
 @with_client
@@ -293,28 +297,28 @@ def thread(client: NodeClient, message_id: str, sender: str | None) -> None:
     answer(found, [terminal.either_line(each) for each in found["items"]])
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--limit", type=click.IntRange(1, 500), default=LISTED, show_default=True)
 @with_client
 def search(client: NodeClient, words: tuple[str, ...], *, limit: int) -> None:
     """Find messages by words of subject and text, or by part of a case reference."""
     found = client.get("search", q=" ".join(words), limit=limit)
-    answer(found, [terminal.either_line(each) for each in found["items"]] or ["Nothing found."])
+    answer(found, [terminal.either_line(each) for each in found["items"]] or [say("Nothing found.")])
 
 
 # -- what is done ----------------------------------------------------------------------------------------
-@click.command()
+@command()
 @click.argument("message_id", metavar="ID")
 @with_client
 def withdraw(client: NodeClient, message_id: str) -> None:
     """Take the message ID back wherever it is not delivered yet."""
     found = client.post(f"messages/{segment(message_id)}/withdraw")
     told = [line for each in found["deliveries"] for line in terminal.delivery(each)]
-    answer(found, [strong(f"Being taken back where it can be: {found['id']}"), *told])
+    answer(found, [strong(say("Being taken back where it can be: %(id)s", id=found["id"])), *told])
 
 
-@click.command()
+@command()
 @click.argument("message_id", metavar="ID")
 @click.option("--action", type=click.Choice(_ACTIONS), default="acknowledged", show_default=True)
 @click.option("--note", default="", help="A few words to the sender.")
@@ -325,7 +329,10 @@ def ack(client: NodeClient, message_id: str, *, action: str, note: str, desk: st
     """Tell the sender of the message ID, by a signed receipt, that you have it in hand."""
     body = {"action": action, "note": note, "author": author()} | ({"desk": desk} if desk else {})
     done = client.post(f"messages/{segment(message_id)}/acknowledge", body, **_of(sender))
-    answer(done, [f"The sender will be told: {done['action']}."])
+    answer(
+        done,
+        [say("The sender will be told: %(action)s.", action=say(terminal.ACTIONS.get(done["action"], done["action"])))],
+    )
 
 
 MESSAGES: Final = (send, inbox, show, reply, forward, thread, outbox, withdraw, ack, search)

@@ -10,15 +10,22 @@ import click
 from node import terminal
 from node.client import NodeClient, segment
 from node.console import answer, strong, with_client
+from node.speaking import N_, Spoken, say
 
-ROLES: Final = ("prosecutor", "clerk", "auditor", "administrator")
-_GIVE: Final = (
+_ROLES: Final = {
+    "prosecutor": N_("prosecutor"),
+    "clerk": N_("clerk"),
+    "auditor": N_("auditor"),
+    "administrator": N_("administrator"),
+}
+ROLES: Final = tuple(_ROLES)
+_GIVE: Final = N_(
     "Give this address to the person yourself.  It works once, for three days, and is shown this once: whoever opens "
     "it first becomes this person here."
 )
 
 
-@click.group()
+@click.group(cls=Spoken)
 def people() -> None:
     """People who open this node's pages in a browser."""
 
@@ -43,13 +50,13 @@ def list_people(client: NodeClient) -> None:
     """List everybody."""
     found = client.get("people")
     lines = [_line(each) for each in found["people"]]
-    answer(found, lines or ['Nobody yet.  Begin with: people add LOGIN --name "…" --role administrator'])
+    answer(found, lines or [say('Nobody yet.  Begin with: people add LOGIN --name "…" --role administrator')])
 
 
 def _line(told: dict[str, Any]) -> Any:
-    state = f"shut out {told['disabled_at']}" if told["disabled_at"] else "active"
-    desks = ", ".join(told["desks"]) or "no desk"
-    return strong(f"{told['login']}  {terminal.plain(told['name'])}  {told['role']}  {desks}  {state}")
+    state = say("shut out %(when)s", when=told["disabled_at"]) if told["disabled_at"] else say("active")
+    desks, role = ", ".join(told["desks"]) or say("no desk"), say(_ROLES.get(told["role"], told["role"]))
+    return strong(f"{told['login']}  {terminal.plain(told['name'])}  {role}  {desks}  {state}")
 
 
 @people.command("invite")
@@ -74,8 +81,10 @@ def enable(client: NodeClient, login: str) -> None:
 def disable(client: NodeClient, login: str) -> None:
     """Log LOGIN out everywhere, and let nobody in so any more."""
     told = client.post(f"people/{segment(login)}/disable")
-    answer(told, [f"{terminal.plain(told['login'])} is shut out; `people enable` lets them in again."])
+    answer(
+        told, [say("%(login)s is shut out; `people enable` lets them in again.", login=terminal.plain(told["login"]))]
+    )
 
 
 def _invited(told: dict[str, Any]) -> None:
-    answer(told, [told["invitation"], _GIVE])
+    answer(told, [told["invitation"], say(_GIVE)])

@@ -9,11 +9,12 @@ import click
 from node import terminal
 from node.client import NodeClient, segment
 from node.console import answer, strong, with_client
+from node.speaking import N_, Spoken, count, say
 
-_KEEP = "Give it to that system alone: it is shown this once, and `webhook rotate` makes another."
+_KEEP = N_("Give it to that system alone: it is shown this once, and `webhook rotate` makes another.")
 
 
-@click.group()
+@click.group(cls=Spoken)
 def webhook() -> None:
     """Webhooks of desks: their systems are told what happens, by the Standard Webhooks specification."""
 
@@ -25,7 +26,8 @@ def webhook() -> None:
 def add(client: NodeClient, url: str, *, desk: str | None) -> None:
     """Tell URL what happens from now on."""
     made = client.post("webhooks", {"url": url, "desk": desk})
-    answer(made, [made["secret"], f"The secret of the webhook {made['name']} of the desk {made['desk']}.  {_KEEP}"])
+    named = say("The secret of the webhook %(name)s of the desk %(desk)s.", name=made["name"], desk=made["desk"])
+    answer(made, [made["secret"], f"{named}  {say(_KEEP)}"])
 
 
 @webhook.command("list")
@@ -42,8 +44,8 @@ def _head(told: dict[str, Any]) -> str:
 
 def _state(told: dict[str, Any]) -> str:
     if told["disabled_at"]:
-        return f"disabled {told['disabled_at']}: {told['disabled_why']}"
-    return f"failing since {told['failing_since']}" if told["failing_since"] else "in force"
+        return say("disabled %(when)s: %(why)s", when=told["disabled_at"], why=told["disabled_why"])
+    return say("failing since %(when)s", when=told["failing_since"]) if told["failing_since"] else say("in force")
 
 
 def _act(name: str, about: str) -> None:
@@ -55,9 +57,9 @@ def _act(name: str, about: str) -> None:
         answer(told, [f"{_head(told)}: {_state(told)}"])
 
 
-_act("disable", "Send nothing to the webhook NAME any more.")
-_act("enable", "Go on telling the webhook NAME, from where it stood.")
-_act("test", "Send the webhook NAME a notice that tells of nothing; `webhook log` says what became of it.")
+_act("disable", N_("Send nothing to the webhook NAME any more."))
+_act("enable", N_("Go on telling the webhook NAME, from where it stood."))
+_act("test", N_("Send the webhook NAME a notice that tells of nothing; `webhook log` says what became of it."))
 
 
 @webhook.command("rotate")
@@ -66,7 +68,8 @@ _act("test", "Send the webhook NAME a notice that tells of nothing; `webhook log
 def rotate(client: NodeClient, name: str) -> None:
     """Give the webhook NAME a fresh secret; for a day the old one signs too."""
     made = client.post(f"webhooks/{segment(name)}/rotate")
-    answer(made, [made["secret"], f"The new secret of the webhook {made['name']}.  {_KEEP}"])
+    named = say("The new secret of the webhook %(name)s.", name=made["name"])
+    answer(made, [made["secret"], f"{named}  {say(_KEEP)}"])
 
 
 @webhook.command("log")
@@ -81,10 +84,10 @@ def log(client: NodeClient, name: str, *, after: str | None, limit: int) -> None
 
 
 def _notice(told: dict[str, Any]) -> str:
-    fate = f"again at {told['next_at']}" if told["next_at"] else "done"
-    status = told["status"] or "-"
-    outcome = told["outcome"] or "waiting"
-    return f"{told['number']}  {told['type']}  {told['event']}  {told['attempts']} times, {status} {outcome}, {fate}"
+    fate = say("again at %(when)s", when=told["next_at"]) if told["next_at"] else say("done")
+    outcome = f"{told['status'] or '-'} {told['outcome'] or say('waiting')}"
+    times = count("%(num)d time", "%(num)d times", told["attempts"])
+    return f"{told['number']}  {told['type']}  {told['event']}  {times}, {outcome}, {fate}"
 
 
 @webhook.command("redeliver")
@@ -94,4 +97,4 @@ def _notice(told: dict[str, Any]) -> str:
 def redeliver(client: NodeClient, name: str, number: int) -> None:
     """Send the webhook NAME the notice NUMBER of its log once more."""
     told = client.post(f"webhooks/{segment(name)}/notices/{number}/redeliver")
-    answer(told, [f"The notice {number} goes to {told['name']} once more."])
+    answer(told, [say("The notice %(number)d goes to %(name)s once more.", number=number, name=told["name"])])

@@ -17,6 +17,7 @@ import click
 from keys.console import answer, json_option, strong, wants_json
 from node.client import NodeClient
 from node.config import DEFAULT_HOME, HOME_VARIABLE, Home
+from node.speaking import language_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,12 +25,12 @@ __all__ = ["answer", "author", "client_of", "home_option", "json_option", "stron
 
 
 def home_option(command: F) -> F:
-    """Let a command be told which home it is about; it is given a `Home`."""
+    """Let a command be told which home it is about, of which it is given a `Home`, and which language it speaks."""
 
     def convert(_ctx: click.Context, _parameter: click.Parameter, value: Path) -> Home:
         return Home(value.expanduser().absolute())
 
-    return click.option(
+    home = click.option(
         "--home",
         type=click.Path(file_okay=False, path_type=Path),
         envvar=HOME_VARIABLE,
@@ -37,7 +38,8 @@ def home_option(command: F) -> F:
         show_default=True,
         callback=convert,
         help="Folder of this node.",
-    )(command)
+    )
+    return home(language_option(command))  # type: ignore[no-any-return]
 
 
 def with_client(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-from keys.last_backup import overdue
+from keys.last_backup import last, overdue
 from keys.migrating import taken
 from node import archive, archive_check
 from node import config as settings
 from node.client import NodeClient
 from node.config import Home, NodeConfig
 from node.founding import open_custody
+from node.problems import error_of
 from node.schema import steps
+from node.speaking import N_, Told, told, told_error
 from protocol.errors import NewerHomeError, NotRunningError, StoreError, ValijaError
 from protocol.limits import CLOCK_TELL_SECONDS, MIB
 
@@ -31,6 +33,27 @@ _CHARTER_DAYS: Final = 90
 _PREKEY_DAYS: Final = 3
 _SECONDS: Final = 5.0
 
+_NAMES: Final = {
+    "home": N_("home"),
+    "disk": N_("disk"),
+    "keys": N_("keys"),
+    "archive": N_("archive"),
+    "backup": N_("backup"),
+    "daemon": N_("daemon"),
+    "hub": N_("hub"),
+    "clock": N_("clock"),
+    "certificate": N_("certificate"),
+    "registry": N_("registry"),
+    "charter": N_("charter"),
+    "witnesses": N_("witnesses"),
+    "prekeys": N_("prekeys"),
+    "messages": N_("messages"),
+    "held": N_("held"),
+    "set aside": N_("set aside"),
+    "quarantine": N_("quarantine"),
+    "fork": N_("fork"),
+    "nudges": N_("nudges"),
+}
 Vitals: TypeAlias = Mapping[str, Any]
 
 
@@ -53,9 +76,14 @@ class Row:
     effect: str = ""
     remedy: str = ""
 
+    @property
+    def title(self) -> Told:
+        """What was looked at, for a person."""
+        return told(_NAMES[self.name])
+
     def value(self) -> dict[str, str]:
         """What a program reads."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        return {name: str(getattr(self, name)) for name in ("name", "level", "found", "code", "effect", "remedy")}
 
 
 def is_healthy(rows: list[Row]) -> bool:
@@ -69,16 +97,24 @@ def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -
     `deep`: a large archive is read through too, however long it takes.
     """
     config = settings.load(home, environment)
-    rows = [_ok("home", f"{home.folder}, the node of {config.member.name}"), _disk(home)]
+    rows = [
+        _ok("home", told("%(home)s, the node of %(member)s", home=home.folder, member=config.member.name)),
+        _disk(home),
+    ]
     rows += [*_keys(home, config, environment, deep=deep), _backup(home)]
     try:
         vitals = NodeClient(home.socket, _SECONDS).get("status")
     except NotRunningError as error:
-        effect = "nothing is sent or received, and no command works"
+        effect = told("nothing is sent or received, and no command works")
         return [*rows, _problem("daemon", error, effect, f"valija-node serve --home {home.folder}")]
     except ValijaError as error:
-        return [*rows, _problem("daemon", error, "the daemon answers, but not what it should", "look at its log")]
-    return [*rows, _ok("daemon", f"process {vitals['pid']}, since {vitals['started_at']}"), *judge(vitals)]
+        effect = told("the daemon answers, but not what it should")
+        return [*rows, _problem("daemon", error, effect, told("look at its log"))]
+    return [
+        *rows,
+        _ok("daemon", told("process %(pid)s, since %(when)s", pid=vitals["pid"], when=vitals["started_at"])),
+        *judge(vitals),
+    ]
 
 
 def judge(vitals: Vitals) -> list[Row]:
@@ -89,19 +125,21 @@ def judge(vitals: Vitals) -> list[Row]:
 # -- the home ------------------------------------------------------------------------------------------
 def _disk(home: Home) -> Row:
     free = shutil.disk_usage(home.folder).free
-    found = f"{free // MIB} MiB free"
+    found = told("%(free)d MiB free", free=free // MIB)
     if free >= _FEW_BYTES:
         return _ok("disk", found)
     level = Level.WARNING if free >= _NO_BYTES else Level.PROBLEM
-    return Row("disk", level, found, "store", "the daemon ends when it cannot write", "make room, or enlarge the disk")
+    effect, remedy = told("the daemon ends when it cannot write"), told("make room, or enlarge the disk")
+    return Row("disk", level, found, "store", effect, remedy)
 
 
 def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str], *, deep: bool) -> list[Row]:
     try:
         custody = open_custody(home, config, environment)
     except ValijaError as error:
-        return [_problem("keys", error, "the daemon cannot start", "put back the secret file, or name it in [keys]")]
-    return [_ok("keys", "the secret opens them"), _archive(home, custody.archive_key, deep=deep)]
+        remedy = told("put back the secret file, or name it in [keys]")
+        return [_problem("keys", error, told("the daemon cannot start"), remedy)]
+    return [_ok("keys", told("the secret opens them")), _archive(home, custody.archive_key, deep=deep)]
 
 
 def _archive(home: Home, key: bytes, *, deep: bool) -> Row:
@@ -113,161 +151,188 @@ def _archive(home: Home, key: bytes, *, deep: bool) -> Row:
             if is_read:
                 fault = archive_check.damage(connection)
     except ValijaError as error:
-        return _problem("archive", error, "the daemon cannot start", "valija-node restore the newest backup")
+        remedy = told("valija-node restore the newest backup")
+        return _problem("archive", error, told("the daemon cannot start"), remedy)
     if version > known:
-        newer = NewerHomeError(f"version {version}, this program knows up to {known}")
-        return _problem("archive", newer, "the daemon cannot start", "install the newer program again")
+        newer = NewerHomeError(
+            told("version %(version)d, this program knows up to %(known)d", version=version, known=known)
+        )
+        return _problem("archive", newer, told("the daemon cannot start"), told("install the newer program again"))
     if fault is not None:
-        effect = "what stands there cannot be read, and the daemon ends when it comes to it"
-        remedy = (
+        effect = told("what stands there cannot be read, and the daemon ends when it comes to it")
+        remedy = told(
             "check this machine's disk, then valija-node restore the newest backup: peers send again what is missing"
         )
         return _problem("archive", StoreError(fault), effect, remedy)
-    later = f", brought to {known} at the next start" if version < known else ""
-    return _ok("archive", f"version {version}{later}, " + ("intact" if is_read else "not read through; say --deep"))
+    read = told("intact") if is_read else told("not read through; say --deep")
+    if version < known:
+        facts = {"version": version, "known": known, "read": read}
+        return _ok("archive", told("version %(version)d, brought to %(known)d at the next start, %(read)s", **facts))
+    return _ok("archive", told("version %(version)d, %(read)s", version=version, read=read))
 
 
 def _backup(home: Home) -> Row:
-    found, is_overdue = overdue(home.folder, int(time.time()))
+    (shown, is_overdue), known = overdue(home.folder, int(time.time())), last(home.folder)
+    found = told("none was made yet") if known is None else shown
     if not is_overdue:
         return _ok("backup", found)
-    effect = "if this disk dies, what was received is sent again, and what was sent since then is lost"
-    return Row("backup", Level.WARNING, found, "", effect, "valija-node backup FILE, to another machine, every day")
+    effect = told("if this disk dies, what was received is sent again, and what was sent since then is lost")
+    remedy = told("valija-node backup FILE, to another machine, every day")
+    return Row("backup", Level.WARNING, found, "", effect, remedy)
 
 
 # -- what the daemon tells -----------------------------------------------------------------------------
 _HUB_REMEDIES: Final = {
-    "hub_gone": "check this machine's network and [hub] url; ask the hub's operator",
-    "proxy_refused": "check [hub] proxy: its address, its user and that it allows CONNECT to the hub",
-    "tls_inspected": "ask for access without inspection, or name the inspector's authority in [hub] ca_file",
-    "wrong_hub": "check [hub] url; if it is right, tell the stewards at once",
-    "clock_skew": "correct the clock of this machine",
-    "not_in_standing": "have this node's public key certified, and the certificate published",
-    "unknown_member": "ask the stewards whether this member is admitted, under this very name",
-    "fenced": "look for a second node of this member; if there is none, tell the stewards",
-    "bad_log": "tell the stewards at once",
-    "stale": "the hub shows an older state than before: ask its operator what was restored",
+    "hub_gone": N_("check this machine's network and [hub] url; ask the hub's operator"),
+    "proxy_refused": N_("check [hub] proxy: its address, its user and that it allows CONNECT to the hub"),
+    "tls_inspected": N_("ask for access without inspection, or name the inspector's authority in [hub] ca_file"),
+    "wrong_hub": N_("check [hub] url; if it is right, tell the stewards at once"),
+    "clock_skew": N_("correct the clock of this machine"),
+    "not_in_standing": N_("have this node's public key certified, and the certificate published"),
+    "unknown_member": N_("ask the stewards whether this member is admitted, under this very name"),
+    "fenced": N_("look for a second node of this member; if there is none, tell the stewards"),
+    "bad_log": N_("tell the stewards at once"),
+    "stale": N_("the hub shows an older state than before: ask its operator what was restored"),
 }
 
 
 def _hub(vitals: Vitals) -> Iterator[Row]:
     hub = vitals["hub"]
     if hub["phase"] == "connected":
-        yield _ok("hub", f"connected to {hub['url']} since {hub['since']}")
+        yield _ok("hub", told("connected to %(url)s since %(when)s", url=hub["url"], when=hub["since"]))
     elif hub["error"] is None:
-        yield Row("hub", Level.WARNING, f"connecting to {hub['url']}", "", "messages wait", "wait a minute")
+        found = told("connecting to %(url)s", url=hub["url"])
+        yield Row("hub", Level.WARNING, found, "", told("messages wait"), told("wait a minute"))
     else:
         code = hub["error"]["code"]
-        remedy = _HUB_REMEDIES.get(code, "look at the daemon's log")
-        found = f"{hub['url']}: {hub['error']['message']}"
-        yield Row("hub", Level.PROBLEM, found, code, "messages are kept here and go when the hub is reached", remedy)
+        remedy = told(_HUB_REMEDIES.get(code, N_("look at the daemon's log")))
+        found = told(_NAMED, name=hub["url"], what=_of_code(code, hub["error"]["message"]))
+        effect = told("messages are kept here and go when the hub is reached")
+        yield Row("hub", Level.PROBLEM, found, code, effect, remedy)
     ahead = hub["clock_ahead_seconds"]
     if ahead is not None and abs(ahead) > CLOCK_TELL_SECONDS:
-        found = f"the hub's clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
-        yield Row("clock", Level.WARNING, found, "clock_skew", "over an hour nothing is sent", "correct the clock")
+        seconds = abs(ahead)
+        before = told("the hub's clock is %(seconds)d s ahead of this machine's", seconds=seconds)
+        behind = told("the hub's clock is %(seconds)d s behind this machine's", seconds=seconds)
+        effect, remedy = told("over an hour nothing is sent"), told("correct the clock")
+        yield Row("clock", Level.WARNING, before if ahead > 0 else behind, "clock_skew", effect, remedy)
 
 
 def _standing(vitals: Vitals) -> Iterator[Row]:
     certificate = vitals["certificate"]
     if certificate is None:
-        remedy = "valija-keys certify node with the file node-key.txt, then publish the certificate"
-        yield Row("certificate", Level.PROBLEM, "this node has none", "not_in_standing", "it cannot send", remedy)
+        found, effect = told("this node has none"), told("it cannot send")
+        remedy = told("valija-keys certify node with the file node-key.txt, then publish the certificate")
+        yield Row("certificate", Level.PROBLEM, found, "not_in_standing", effect, remedy)
     elif not certificate["in_standing"]:
-        remedy = "have the key certified anew, and ask the stewards if it was revoked"
-        yield Row("certificate", Level.PROBLEM, "it is not in standing", "not_in_standing", "nothing is sent", remedy)
+        found, effect = told("it is not in standing"), told("nothing is sent")
+        remedy = told("have the key certified anew, and ask the stewards if it was revoked")
+        yield Row("certificate", Level.PROBLEM, found, "not_in_standing", effect, remedy)
     elif certificate["days_left"] < _CERTIFICATE_DAYS:
-        found = f"it ends in {certificate['days_left']} days"
-        yield Row("certificate", Level.WARNING, found, "", "then nothing is sent", "have the key certified anew")
+        found = told("it ends in %(days)d days", days=certificate["days_left"])
+        effect, remedy = told("then nothing is sent"), told("have the key certified anew")
+        yield Row("certificate", Level.WARNING, found, "", effect, remedy)
     else:
-        yield _ok("certificate", f"valid until {certificate['valid_until']}")
+        yield _ok("certificate", told("valid until %(when)s", when=certificate["valid_until"]))
 
 
 def _registry(vitals: Vitals) -> Iterator[Row]:
     association, registry = vitals["association"], vitals["registry"]
     if association is None:
-        yield Row("registry", Level.PROBLEM, "empty", "", "nobody can be written to", "wait until the hub is reached")
+        effect, remedy = told("nobody can be written to"), told("wait until the hub is reached")
+        yield Row("registry", Level.PROBLEM, told("empty"), "", effect, remedy)
         return
     if association["charter_days_left"] < _CHARTER_DAYS:
         level = Level.PROBLEM if association["charter_days_left"] < 0 else Level.WARNING
-        found = f"the charter ends or ended at {association['charter_expires_at']}"
-        effect = "then nothing can be changed, and 90 days later nothing is sent"
-        yield Row("charter", level, found, "charter_expired", effect, "ask the stewards for the next charter")
+        found = told("the charter ends or ended at %(when)s", when=association["charter_expires_at"])
+        effect = told("then nothing can be changed, and 90 days later nothing is sent")
+        remedy = told("ask the stewards for the next charter")
+        yield Row("charter", level, found, "charter_expired", effect, remedy)
     if not association["is_witnessed"]:
-        effect = "the hub's word alone says how new the registry is"
-        remedy = "the stewards may name witnesses in the next charter"
-        yield Row("witnesses", Level.WARNING, "unwitnessed: the charter names none", "unwitnessed", effect, remedy)
+        effect = told("the hub's word alone says how new the registry is")
+        remedy = told("the stewards may name witnesses in the next charter")
+        found = told("unwitnessed: the charter names none")
+        yield Row("witnesses", Level.WARNING, found, "unwitnessed", effect, remedy)
     age, alarm, stop = (registry[f"{name}_seconds"] for name in ("age", "alarm_after", "stop_after"))
     if age is None or age > alarm:
         level = Level.PROBLEM if age is None or age > stop else Level.WARNING
-        effect = f"at {stop // 3600} hours nothing is sent any more"
-        yield Row("registry", level, f"{(age or 0) // 3600} hours old", "stale_view", effect, "check the hub's line")
+        effect = told("at %(hours)d hours nothing is sent any more", hours=stop // 3600)
+        found, remedy = told("%(hours)d hours old", hours=(age or 0) // 3600), told("check the hub's line")
+        yield Row("registry", level, found, "stale_view", effect, remedy)
     else:
-        yield _ok("registry", f"{registry['size']} entries, {age} s old")
+        yield _ok("registry", told("%(size)d entries, %(age)d s old", size=registry["size"], age=age))
 
 
 def _prekeys(vitals: Vitals) -> Iterator[Row]:
     prekeys = vitals["prekeys"]
-    found = f"{prekeys['held']} held, for {prekeys['days_ahead']} days ahead"
+    found = told("%(held)d held, for %(days)d days ahead", held=prekeys["held"], days=prekeys["days_ahead"])
     if prekeys["days_ahead"] < _PREKEY_DAYS:
-        remedy = "they are made by themselves once the hub is reached; check the disk"
-        yield Row("prekeys", Level.WARNING, found, "no_prekey", "then nobody can seal to this node", remedy)
+        remedy = told("they are made by themselves once the hub is reached; check the disk")
+        effect = told("then nobody can seal to this node")
+        yield Row("prekeys", Level.WARNING, found, "no_prekey", effect, remedy)
     elif prekeys["overdue"]:
-        effect = "messages of those days stay readable to a thief of this machine"
-        remedy = "correct the clock; they are destroyed when hub and machine agree on the time"
-        yield Row("prekeys", Level.WARNING, f"{prekeys['overdue']} should be gone", "", effect, remedy)
+        effect = told("messages of those days stay readable to a thief of this machine")
+        remedy = told("correct the clock; they are destroyed when hub and machine agree on the time")
+        yield Row("prekeys", Level.WARNING, told("%(num)d should be gone", num=prekeys["overdue"]), "", effect, remedy)
     else:
         yield _ok("prekeys", found)
 
 
 def _messages(vitals: Vitals) -> Iterator[Row]:
     counts = vitals["messages"]
-    found = f"{counts['sent']} sent, {counts['received']} received, {counts['under_way']} under way"
-    yield _ok("messages", found)
+    facts = {name: counts[name] for name in ("sent", "received", "under_way")}
+    yield _ok("messages", told("%(sent)d sent, %(received)d received, %(under_way)d under way", **facts))
     waiting = counts["waiting"] + counts["held"]
     if waiting:
-        effect = "they go by themselves as soon as they can"
-        yield Row("held", Level.WARNING, f"{waiting} deliveries wait", "held", effect, "valija-node outbox says why")
+        effect, remedy = told("they go by themselves as soon as they can"), told("valija-node outbox says why")
+        found = told("%(num)d deliveries wait", num=waiting)
+        yield Row("held", Level.WARNING, found, "held", effect, remedy)
     for code, count in counts["held_for"].items():
         level = Level.PROBLEM if code == "forked_view" else Level.WARNING
-        effect = "they are shown as soon as they can be judged"
-        yield Row(
-            "set aside", level, f"{count} received envelopes wait", code, effect, "if it stays so, ask the stewards"
-        )
+        effect, remedy = told("they are shown as soon as they can be judged"), told("if it stays so, ask the stewards")
+        yield Row("set aside", level, told("%(num)d received envelopes wait", num=count), code, effect, remedy)
     if counts["quarantined"]:
-        effect = "their senders were told; nothing of them is shown"
-        found = f"{counts['quarantined']} received envelopes were refused"
-        yield Row("quarantine", Level.WARNING, found, "unverifiable", effect, "ask the senders' operators")
+        effect, remedy = told("their senders were told; nothing of them is shown"), told("ask the senders' operators")
+        found = told("%(num)d received envelopes were refused", num=counts["quarantined"])
+        yield Row("quarantine", Level.WARNING, found, "unverifiable", effect, remedy)
     if counts["forks"]:
-        effect = "somebody is shown another registry than others"
-        found = f"{counts['forks']} checkpoints contradict this mirror"
-        yield Row("fork", Level.PROBLEM, found, "forked_view", effect, "tell the stewards at once")
+        effect, remedy = told("somebody is shown another registry than others"), told("tell the stewards at once")
+        found = told("%(num)d checkpoints contradict this mirror", num=counts["forks"])
+        yield Row("fork", Level.PROBLEM, found, "forked_view", effect, remedy)
 
 
 def _nudges(vitals: Vitals) -> Iterator[Row]:
     nudges = vitals["nudges"]
     for desk in nudges["unknown_desks"]:
-        found, remedy = f"[nudges.desks.{desk}] is about no desk", "correct the name, or valija-node desk add"
-        yield Row("nudges", Level.WARNING, found, "unknown_desk", "nobody is called by these settings", remedy)
+        found = told("[nudges.desks.%(desk)s] is about no desk", desk=desk)
+        effect, remedy = told("nobody is called by these settings"), told("correct the name, or valija-node desk add")
+        yield Row("nudges", Level.WARNING, found, "unknown_desk", effect, remedy)
     for desk in nudges["desks"]:
         yield _unopened(desk)
     if not nudges["desks"]:
-        yield _ok("nudges", "nothing urgent is unopened" + ("" if nudges["calls"] else "; nobody would be called"))
+        quiet, idle = told("nothing urgent is unopened"), told("nothing urgent is unopened; nobody would be called")
+        yield _ok("nudges", quiet if nudges["calls"] else idle)
 
 
 def _unopened(desk: Vitals) -> Row:
-    found = f"{desk['count']} urgent unopened at {desk['desk']} since {desk['since']}"
+    facts = {"count": desk["count"], "desk": desk["desk"], "since": desk["since"]}
+    found = told("%(count)d urgent unopened at %(desk)s since %(since)s", **facts)
     if not desk["calls"]:
-        remedy = "set [nudges] duty in node.toml"
-        return Row("nudges", Level.WARNING, found, "", "nobody is called", remedy)
+        remedy = told("set [nudges] duty in node.toml")
+        return Row("nudges", Level.WARNING, found, "", told("nobody is called"), remedy)
     if desk["failing_since"] is not None:
-        found += f"; calls fail since {desk['failing_since']}: {desk['outcome']}"
-        remedy = "check [mail] and [nudges] in node.toml, and whoever takes the call; tell the desk by telephone"
-        return Row("nudges", Level.PROBLEM, found, "", "whoever is on duty does not hear of it", remedy)
+        why = {"when": desk["failing_since"], "why": desk["outcome"]}
+        found = told("%(found)s; calls fail since %(when)s: %(why)s", found=found, **why)
+        remedy = told("check [mail] and [nudges] in node.toml, and whoever takes the call; tell the desk by telephone")
+        return Row("nudges", Level.PROBLEM, found, "", told("whoever is on duty does not hear of it"), remedy)
+    called = {"found": found, "called": desk["called"]}
     if desk["escalated"]:
-        found += f"; duty was called {desk['called']} times, then escalation"
-        return Row("nudges", Level.PROBLEM, found, "", "another service waits", "tell the desk by telephone")
-    called = f"; duty was called {desk['called']} times" if desk["called"] else "; duty is called in time"
-    return Row("nudges", Level.OK, found + called)
+        found = told("%(found)s; duty was called %(called)d times, then escalation", **called)
+        remedy = told("tell the desk by telephone")
+        return Row("nudges", Level.PROBLEM, found, "", told("another service waits"), remedy)
+    if not desk["called"]:
+        return Row("nudges", Level.OK, told("%(found)s; duty is called in time", found=found))
+    return Row("nudges", Level.OK, told("%(found)s; duty was called %(called)d times", **called))
 
 
 _LOOKS: Final[tuple[Callable[[Vitals], Iterator[Row]], ...]] = (
@@ -280,9 +345,21 @@ _LOOKS: Final[tuple[Callable[[Vitals], Iterator[Row]], ...]] = (
 )
 
 
+_NAMED: Final = "%(name)s: %(what)s"
+
+
 def _ok(name: str, found: str) -> Row:
     return Row(name, Level.OK, found)
 
 
 def _problem(name: str, error: ValijaError, effect: str, remedy: str) -> Row:
-    return Row(name, Level.PROBLEM, str(error), error.code, effect, remedy)
+    return Row(name, Level.PROBLEM, told_error(error), error.code, effect, remedy)
+
+
+def _of_code(code: str, message: str) -> Told:
+    """What a running node said of an error: its own sentence, and whatever stands behind it."""
+    error = error_of(code, "")
+    sentence = str(error)
+    if error.code != code or not message.startswith(sentence):
+        return told(message)
+    return told_error(type(error)(message.removeprefix(sentence).strip().removeprefix("(").removesuffix(")")))

@@ -15,13 +15,15 @@ from rich.text import Text
 from keys.console import now
 from keys.kinds import hex_groups, spoken
 from keys.papers import read_statement
-from keys.words import plain
+from keys.words import lines_of, plain
 from node import config, daemon, doctor, founding
 from node.config import Home
 from node.console import strong
 from node.doctor import Level, Row
 from node.founding import Founded
 from node.hubline import HubLine
+from node.speaking import N_, say
+from node.speaking import spoken as said
 from protocol.names import show_id
 
 Told: TypeAlias = tuple[dict[str, Any], list[str | Text]]
@@ -51,25 +53,30 @@ def init(home: Home, member: str, charter: Path, url: str, ca_file: str) -> Told
 
 
 def _next_steps(made: Founded, member: str) -> list[str | Text]:
-    home, signed = made.home, made.anchor.signed
+    home, signed, name = made.home, made.anchor.signed, plain(made.anchor.charter.name)
+    key = home.public.name
     return [
-        strong(f"Made the home of the node of {member} in {home.folder}."),
-        f"  settings    {home.config}",
-        f"  node key    {hex_groups(made.public.fingerprint)}",
-        f"  first desk  {config.FIRST_DESK}",
+        strong(say("Made the home of the node of %(member)s in %(home)s.", member=member, home=home.folder)),
+        *lines_of(
+            {
+                say("settings"): str(home.config),
+                say("node key"): hex_groups(made.public.fingerprint),
+                say("first desk"): config.FIRST_DESK,
+            }
+        ),
         "",
-        strong(f"Compare the charter of {plain(made.anchor.charter.name)} with another member, by telephone:"),
+        strong(say("Compare the charter of %(name)s with another member, by telephone:", name=name)),
         f"  {hex_groups(signed.id)}",
         f"  {spoken(signed.id)}",
         "",
-        "Next:",
-        f"  1. Whoever keeps the root key of {member} certifies {home.public.name}, on another machine:",
-        f"       valija-keys certify node {member} --node-key {home.public.name} --root-key {member} --charter …",
-        "  2. Admission and certificate go into the hub's log:",
+        say("Next:"),
+        f"  1. {say('Whoever keeps the root key of %(member)s certifies %(key)s, on another machine:', member=member, key=key)}",
+        f"       valija-keys certify node {member} --node-key {key} --root-key {member} --charter …",
+        f"  2. {say('Admission and certificate go into the log of the hub:')}",
         f"       valija-node publish --home {home.folder} ADMISSION CERTIFICATE",
-        "  3. Start the node:",
+        f"  3. {say('Start the node, and look at it:')}",
         f"       valija-node serve --home {home.folder}",
-        f"     and look at it: valija-node doctor --home {home.folder}",
+        f"       valija-node doctor --home {home.folder}",
     ]
 
 
@@ -85,7 +92,9 @@ def publish(home: Home, files: tuple[Path, ...]) -> Told:
         {"statement": show_id("stm", paper.id), "type": paper.statement.type.name.lower(), "index": index}
         for paper, index in zip(papers, leaves, strict=True)
     ]
-    return {"logged": logged}, [f"  entry {each['index']:<6} {each['type']:<12} {each['statement']}" for each in logged]
+    return {"logged": logged}, [
+        f"  {say('entry')} {each['index']:<6} {each['type']:<12} {each['statement']}" for each in logged
+    ]
 
 
 async def _publish(line: HubLine, raws: list[bytes]) -> list[int]:
@@ -102,12 +111,15 @@ def examine(home: Home, *, deep: bool = False) -> tuple[bool, Told]:
     return healthy, (told, [line for row in rows for line in _lines(row)])
 
 
+_LEVELS: Final = {Level.OK: N_("ok"), Level.WARNING: N_("warning"), Level.PROBLEM: N_("problem")}
 _STYLES: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 
 
 def _lines(row: Row) -> list[Text | str]:
-    head = Text.assemble((f"{row.level:<8}", _STYLES[row.level]), f" {row.name:<12} {plain(row.found)}")
+    level, name = say(_LEVELS[row.level]), said(row.title)
+    head = Text.assemble((f"{level:<8}", _STYLES[row.level]), f" {name:<12} {plain(said(row.found))}")
     if row.level is Level.OK:
         return [head]
     code = f" [{row.code}]" if row.code else ""
-    return [head, f"{'':22}effect: {row.effect}{code}", f"{'':22}remedy: {row.remedy}"]
+    effect, remedy = say("effect: %(what)s", what=said(row.effect)), say("remedy: %(what)s", what=said(row.remedy))
+    return [head, f"{'':22}{effect}{code}", f"{'':22}{remedy}"]

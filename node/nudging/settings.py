@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from keys.home import is_loopback
+from node.languages import Language
 from protocol.errors import MalformedError
 from protocol.names import check_name
 
-Language: TypeAlias = Literal["es", "pt-BR", "pt-PT", "en"]
 Security: TypeAlias = Literal["starttls", "tls", "none"]
 MAILTO: Final = "mailto:"
 MINUTE: Final = 60

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+import click
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
+from node.cli import main
 from node.i18n import LANGUAGES, SOURCE
 from protocol.errors import ValijaError
 
 ROOT = Path(__file__).parents[2]
 LOCALE = ROOT / "node" / "locale"
 TRANSLATED = tuple(each for each in LANGUAGES if each != SOURCE)
-SPOKEN = ("node/web", "node/people", "node/nudging/words.py", "node/i18n.py")
-KEYWORDS = {"N_": None, "say": None, "count": (1, 2), "_": None}
+SPOKEN = ("node/web", "node/people", "node/nudging/words.py", "node/i18n.py", "node/speaking.py", "node/cli*.py",
+          "node/terminal.py", "node/fields.py", "node/housekeeping.py", "node/doctor.py")  # fmt: skip
+REFUSING = (*SPOKEN, "node/api_requests.py", "node/api_people.py", "node/desks.py", "node/paging.py", "node/search.py",
+            "node/service.py", "node/handling.py")  # fmt: skip
+KEYWORDS = {"N_": None, "say": None, "told": None, "count": (1, 2), "_": None}
 
 Sentence = str | tuple[str, str]
 
 
 def sentences() -> set[Sentence]:
     """All sentences; a pair where there is one for one thing and one for many."""
-    return {*_of_templates(), *_of_source(), *_of_refusals()}
+    return {*_of_templates(), *_of_source(), *_of_refusals(), *_of_help(main)}
 
 
 def _of_templates() -> Iterator[Sentence]:
@@ -41,7 +47,7 @@ def _of_templates() -> Iterator[Sentence]:
 
 
 def _of_source() -> Iterator[Sentence]:
-    for path in _modules():
+    for path in _modules(SPOKEN):
         with path.open("rb") as source:
             for _line, message, _comments, _context in extract("python", source, KEYWORDS):
                 yield (message[0], message[1]) if isinstance(message, tuple) else message
@@ -49,7 +55,7 @@ def _of_source() -> Iterator[Sentence]:
 
 def _of_refusals() -> Iterator[Sentence]:
     yield from (_sentence(kind) for kind in _kinds(ValijaError) if kind.__module__ == ValijaError.__module__)
-    for path in _modules():
+    for path in _modules(REFUSING):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
                 for argument in node.args[:1]:
@@ -57,10 +63,19 @@ def _of_refusals() -> Iterator[Sentence]:
                         yield argument.value
 
 
-def _modules() -> Iterator[Path]:
-    for name in SPOKEN:
-        path = ROOT / name
-        yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
+def _modules(names: tuple[str, ...]) -> Iterator[Path]:
+    for name in names:
+        for path in sorted(ROOT.glob(name)):
+            yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def _of_help(command: click.Command) -> Iterator[str]:
+    """What a command says of itself and of its options, and each command below it."""
+    yield inspect.cleandoc(command.help or "")
+    yield from (each.help for each in command.params if isinstance(each, click.Option) and each.help)
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            yield from _of_help(each)
 
 
 def _kinds(kind: type[ValijaError]) -> Iterator[type[ValijaError]]:
@@ -83,7 +98,10 @@ def update(language: str) -> None:
     """Afterwards the catalogue holds every sentence, what was translated kept, and no other."""
     old = catalogue(language)
     fresh = Catalog(
-        locale=language.replace("-", "_"), charset="utf-8", header_comment="# Sentences of Valija's pages.", fuzzy=False
+        locale=language.replace("-", "_"),
+        charset="utf-8",
+        header_comment="# Sentences of Valija's pages, calls and commands.",
+        fuzzy=False,
     )
     for each in sorted(sentences(), key=lambda one: one if isinstance(one, str) else one[0]):
         known = old.get(each[0] if isinstance(each, tuple) else each)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Message
 
 from node.i18n import LANGUAGES, negotiate, speech
-from tests.languages.sentences import TRANSLATED, catalogue, sentences
+from tests.languages.sentences import ROOT, TRANSLATED, catalogue, sentences
 
 FILLED = re.compile(r"%\((\w+)\)[sd]")
 
@@ -74,3 +76,39 @@ def test_times_countries_and_lists_are_told_as_they_are_written_there(language: 
         language, f"a, b {'y' if language == 'es' else 'e'} c"
     )
     assert told.ago(at - 7_200, at) in {"hace 2 horas", "há 2 horas", "2 hours ago"}
+
+
+# -- commands --------------------------------------------------------------------------------------------
+SPEAKING = ("cli*.py", "terminal.py", "housekeeping.py", "doctor.py", "speaking.py", "console.py")
+MARKED = {"say", "told", "N_", "count", "option", "argument"}
+WORDS = re.compile(r"[a-z]{2,}[,;:]? [a-z]{2,}")
+NAMES = {"set aside", "bold red"}
+COMMAND = re.compile(r"[\s\d.]*valija-(node|keys) ")
+
+
+def is_sentence(text: str) -> bool:
+    return WORDS.search(text) is not None and COMMAND.match(text) is None and text not in NAMES
+
+
+def unmarked(path: Path) -> Iterator[str]:
+    """Sentences of a module that are neither marked for translation nor documentation."""
+
+    def look(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in MARKED:
+            # What is filled in may hold another sentence.
+            yield from (each for word in node.keywords if word.arg != "help" for each in look(word.value))
+            return
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            return
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_sentence(node.value):
+            yield f"{path.name}:{node.lineno}: {node.value}"
+        for child in ast.iter_child_nodes(node):
+            yield from look(child)
+
+    yield from look(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_no_command_says_a_sentence_that_nobody_can_translate() -> None:
+    paths = sorted(path for name in SPEAKING for path in (ROOT / "node").glob(name))
+    assert len(paths) > 8
+    assert [each for path in paths for each in unmarked(path)] == []

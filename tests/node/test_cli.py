@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from node import doctor, terminal
+from node import doctor, fields, terminal
 from node.cli import main
 from node.cli_messages import handling_of
 from node.doctor import Level
+from node.speaking import Told
 from protocol.errors import UsageError
 from tests.support.association import Association, found
 from tests.support.processes import ROOT, Daemons, command
@@ -42,7 +43,7 @@ class Done:
 def valija(*words: str | Path, text: str | bytes = "", **environment: str) -> Done:
     """Run the command inside this process."""
     outside = {name: None for name in os.environ if name.startswith("VALIJA_")}
-    given = outside | {"COLUMNS": "200"} | environment
+    given = outside | {"COLUMNS": "200", "LC_ALL": "C.UTF-8"} | environment
     done = CliRunner().invoke(main, [str(each) for each in words], input=text, env=given)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -212,6 +213,39 @@ def test_search_networks_status_and_doctor(scene: Scene) -> None:
     assert (told.status, told.told["healthy"]) == (0, True)
     assert [row["code"] for row in told.told["rows"] if row["level"] == "warning"] != []
     assert "unwitnessed" in scene.ar("doctor").out
+
+
+def test_a_person_is_spoken_to_in_their_language_and_a_program_in_none(scene: Scene) -> None:
+    message_id = scene.send("--subject", "Idiomas", "--urgency", "urgent")
+    scene.arrived(message_id)
+    for language, asunto, remedy in (("es", "urgencia", "remedio:"), ("pt-BR", "urgência", "remédio:")):
+        shown = scene.br("show", message_id, "--language", language).out
+        assert asunto in shown
+        assert "URGENTE" in shown
+        assert remedy in scene.br("doctor", "--language", language).out
+    spanish = scene.ar("outbox", "--language", "es")
+    assert spanish.status == 0
+    refused = scene.ar("show", "msg_aaaa", "--language", "es")
+    assert (refused.status, refused.err) == (
+        1,
+        "No hay aquí un mensaje con ese identificador; revíselo con `valija-node inbox` u `outbox`. [unknown_message]\n",
+    )
+    for words in (["doctor"], ["show", "msg_aaaa"], ["send", "--to", BR, "--handling", "XX"], ["status"]):
+        plain, other = scene.ar(*words, "--json"), scene.ar(*words, "--json", "--language", "es")
+        assert (plain.status, set(plain.told)) == (other.status, set(other.told))
+        assert plain.told.get("error") == other.told.get("error")
+        assert plain.told.get("rows", [{}])[0] == other.told.get("rows", [{}])[0]
+
+
+def test_every_name_in_a_status_can_be_translated(scene: Scene) -> None:
+    def names(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            for name, each in value.items():
+                yield fields.shown(name)
+                yield from names(each)
+
+    assert set(names(scene.ar("status", "--json").told)) - fields.FIELDS == set()
+    assert "este nodo" in scene.ar("networks", "--language", "es").out
 
 
 def test_desks_and_tokens(scene: Scene) -> None:
@@ -400,6 +434,7 @@ def test_the_doctor_names_what_is_wrong(where: str, change: dict | None, code: s
     assert {row.level for row in healthy} == {Level.OK}
     ill = VITALS | {where: None if change is None else VITALS[where] | change}
     (row,) = [row for row in doctor.judge(ill) if row.level is not Level.OK]
+    assert all(isinstance(part, Told) for part in (row.found, row.effect, row.remedy, row.title))
     assert (row.code, row.level) == (code, level)
     assert row.effect
     assert row.remedy

@@ -26,10 +26,11 @@ from node.config import Home
 from node.daemon import Daemon
 from node.desks import AtDesk, Colleague
 from node.i18n import LANGUAGES, speech
+from node.languages import Language
 from node.model import DAY
 from node.nudging import mail, plan, words
 from node.nudging.mail import NotToldError, Post, compose
-from node.nudging.settings import Language, Mail, Rule, is_address, rule
+from node.nudging.settings import Mail, Rule, is_address, rule
 from node.nudging.words import Call
 from node.people.roles import Role
 from node.tables import state
@@ -521,7 +522,7 @@ async def test_what_fails_is_tried_again_told_to_the_operator_and_escalated(
     issuer: trustme.CA, authority: Path, tmp_path: Path
 ) -> None:
     async with house(tmp_path, issuer, authority) as place, place.here() as here:
-        place.sink.refusal = "451 not now"
+        place.sink.refusal, place.pager.status = "451 not now", 503
         await place.write("one", "emergency")
         await waits(here, 1)
         await after(place, here, 2)
@@ -533,12 +534,16 @@ async def test_what_fails_is_tried_again_told_to_the_operator_and_escalated(
         assert (await page(place))["valija_node_nudges_failed_total"] == 1
         for minutes in (1, 2, 4, 4):
             await after(place, here, minutes)
-        assert (await page(place))["valija_node_nudges_failed_total"] == 5
+        assert (await page(place))["valija_node_nudges_failed_total"] == 6
         assert {each.code for each in await here.service.read(state.alarms)} >= {"nudge_failed"}
-        # Duty could not be called: escalation is, all the same.
+        # Duty could not be called: escalation is, all the same, and again where it fails.
         assert len(place.pager.told) == 1
+        assert (await page(place))["valija_node_nudges_failing"] == 2
+        place.pager.status = 200
         place.sink.refusal = ""
         await after(place, here, 6)
+        assert len(place.pager.told) == 2
+        assert place.pager.told[0][0]["webhook-id"] == place.pager.told[1][0]["webhook-id"]
         assert len(place.sink.raw) == 1
         assert (await page(place))["valija_node_nudges_failing"] == 0
 

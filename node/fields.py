@@ -1,0 +1,76 @@
+"""The names of what `status` shows, for the catalogue and for readers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from node.speaking import N_, say
+
+FIELDS: Final = frozenset(
+    {
+        N_("member"),
+        N_("version"),
+        N_("schema"),
+        N_("pid"),
+        N_("now"),
+        N_("started at"),
+        N_("session"),
+        N_("association"),
+        N_("name"),
+        N_("id"),
+        N_("charter version"),
+        N_("charter fingerprint"),
+        N_("charter expires at"),
+        N_("charter days left"),
+        N_("is witnessed"),
+        N_("hub"),
+        N_("url"),
+        N_("phase"),
+        N_("since"),
+        N_("failures"),
+        N_("error"),
+        N_("code"),
+        N_("message"),
+        N_("clock ahead"),
+        N_("registry"),
+        N_("size"),
+        N_("root"),
+        N_("age"),
+        N_("alarm after"),
+        N_("stop after"),
+        N_("certificate"),
+        N_("valid until"),
+        N_("days left"),
+        N_("in standing"),
+        N_("incarnation"),
+        N_("prekeys"),
+        N_("held"),
+        N_("days ahead"),
+        N_("overdue"),
+        N_("messages"),
+        N_("received"),
+        N_("sent"),
+        N_("under way"),
+        N_("waiting"),
+        N_("held here"),
+        N_("quarantined"),
+        N_("forks"),
+        N_("held for"),
+        N_("alarms"),
+        N_("nudges"),
+        N_("calls"),
+        N_("unknown desks"),
+        N_("desks"),
+    }
+)
+"""Every name that a status of this program has, as it is shown in English."""
+
+
+def label(name: str) -> str:
+    """What a reader is shown for this name of a status."""
+    return say(shown(name))
+
+
+def shown(name: str) -> str:
+    """The same in English."""
+    return name.removesuffix("_seconds").replace("_", " ")
