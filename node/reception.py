@@ -233,17 +233,17 @@ def _messages(ctx: Context, taken: _Taken) -> None:
         desks = [(desk, row) for row, each in to.items() for desk in named[each]]
         inbox.archive(ctx.tx, taken.peer.id, arrived, desks)
         state.event(ctx.tx, ctx.second, EventKind.RECEIVED, first, len(arrived))
+    urgent = any(_urgency(body) is not Urgency.ROUTINE for body in bodies)
+    if urgent and arrived:
         _press(ctx, desks, {each.id: _urgency(bodies[each.place]) for each in arrived})
-    urgent = any(body.content and body.content.urgency is not Urgency.ROUTINE for body in bodies)
     _owe_receipt(ctx, taken, judged, ctx.now if urgent else ctx.now + RECEIPT_SECONDS)
 
 
 def _press(ctx: Context, desks: Sequence[tuple[str, int]], urgencies: Mapping[int, Urgency]) -> None:
     """Afterwards what is not routine waits to be opened at each of these (desk, row id)."""
     pressing = [(desk, row) for desk, row in desks if urgencies[row] is not Urgency.ROUTINE]
-    if pressing:
-        is_emergency = {row: how is Urgency.EMERGENCY for row, how in urgencies.items()}
-        unopened.wait(ctx.tx, [(desk, row, is_emergency[row], ctx.second) for desk, row in pressing])
+    is_emergency = {row: how is Urgency.EMERGENCY for row, how in urgencies.items()}
+    unopened.wait(ctx.tx, [(desk, row, is_emergency[row], ctx.second) for desk, row in pressing])
 
 
 def _urgency(body: OpenedBody) -> Urgency:

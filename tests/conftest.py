@@ -11,4 +11,7 @@ settings.register_profile("default", deadline=None, max_examples=40, suppress_he
 # Branch coverage must not depend on luck, nor take an hour where tracing is slow.
 settings.register_profile("coverage", settings.get_profile("default"), derandomize=True, max_examples=25)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2_000)
+# Commands speak English here, whatever the developer's own machine does.
+os.environ["LC_ALL"] = "C.UTF-8"
+
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

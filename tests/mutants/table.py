@@ -8,6 +8,7 @@ from tests.mutants.hub_rules import HUB
 from tests.mutants.hub_steering import STEERED
 from tests.mutants.keys_rules import KEYS
 from tests.mutants.mutant import Mutant
+from tests.mutants.node_nudging import NUDGING
 from tests.mutants.node_receiving import RECEIVING
 from tests.mutants.node_sending import SENDING_RULES
 from tests.mutants.node_trusting import NODE_TRUST
@@ -23,4 +24,5 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *RECEIVING,
     *SENDING_RULES,
     *NODE_TRUST,
+    *NUDGING,
 )
