@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import uvloop
 
-from bench import backlog, crowd, growth, mesh, works
+from bench import backlog, crowd, growth, mesh, serving, works
 from bench.figures import Run
 from bench.house import House
 from bench.members import MEMBERS, RECIPIENT, SENDER
@@ -25,6 +25,7 @@ class Size:
     works: tuple[str, ...]
     one_to_one: int
     latency: int
+    api: int
     backlog: int
     fan_out: int
     mesh: int
@@ -40,6 +41,7 @@ Apart = Callable[[Path, Size], Coroutine[Any, Any, list[Run]]]
 PAIRS: Final[Mapping[str, Work]] = {
     "one_to_one": lambda house, size: works.one_to_one(house, SENDER, RECIPIENT, size.one_to_one),
     "latency": lambda house, size: works.latency(house, SENDER, RECIPIENT, size.latency),
+    "api": lambda house, size: serving.api(house, SENDER, RECIPIENT, size.api),
     "backlog": lambda house, size: backlog.backlog(house, SENDER, RECIPIENT, size.backlog),
 }
 CROWDS: Final[Mapping[str, Work]] = {
@@ -60,8 +62,10 @@ async def _growth(folder: Path, size: Size) -> list[Run]:
 ALONE: Final[Mapping[str, Apart]] = {"sessions_500": _sessions, "growth": _growth}
 WORKS: Final = (*PAIRS, *CROWDS, *ALONE)
 
-FULL: Final = Size(WORKS, 60_000, 1_200, 20_000, 4_000, 44_000, 500, (1_000, 100_000, 1_000_000), 900)
-QUICK: Final = Size(("one_to_one", "latency", "fan_out_21"), 8_000, 100, 4_000, 256, 2_200, 500, (1_000, 20_000), 300)
+FULL: Final = Size(WORKS, 60_000, 1_200, 30, 20_000, 4_000, 44_000, 500, (1_000, 100_000, 1_000_000), 900)
+QUICK: Final = Size(
+    ("one_to_one", "latency", "fan_out_21"), 8_000, 100, 10, 4_000, 256, 2_200, 500, (1_000, 20_000), 300
+)
 
 
 def measure(folder: Path, size: Size, chosen: Sequence[str]) -> list[Run]:

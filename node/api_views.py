@@ -130,8 +130,13 @@ def arrival_in_full(tx: Transaction, registry: Registry, found: Arrival) -> View
 
 
 # -- sent --------------------------------------------------------------------------------------------
-def sent(tx: Transaction, found: Sent, now: int) -> View:
-    """A sent message as lists show it, with where it stands with each recipient."""
+def all_sent(tx: Transaction, found: Sequence[Sent], now: int) -> list[View]:
+    """Sent messages as lists show them, with where each stands with each recipient."""
+    told = status.deliveries_of(tx, found, now)
+    return [_sent(each) | {"deliveries": [_delivery(one) for one in told[each.id]]} for each in found]
+
+
+def _sent(found: Sent) -> View:
     return {
         "id": show_message_id(found.message_id),
         "direction": "sent",
@@ -139,15 +144,14 @@ def sent(tx: Transaction, found: Sent, now: int) -> View:
         "desk": found.desk,
         "accepted_at": show_time(found.accepted_at),
         "expires_at": show_time(found.expires_at),
-        "deliveries": deliveries(tx, found.message_id, now),
         "content": msgspec.Raw(found.content),
     }
 
 
 def sent_in_full(tx: Transaction, registry: Registry, found: Sent, now: int) -> View:
     """The same, with everybody who can read it and what their desks answered."""
-    told = status.deliveries(tx, found.message_id, now)
-    return sent(tx, found, now) | {
+    told = status.deliveries_of(tx, [found], now)[found.id]
+    return _sent(found) | {
         "readers": readers(registry, status.readers(tx, found.message_id)),
         "deliveries": [_delivery(each) | _proof(tx, each) for each in told],
     }

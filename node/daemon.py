@@ -17,10 +17,9 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 from aiohttp import web
@@ -45,6 +44,7 @@ from node.hubline import HubLine, choose_proxy
 from node.indexing import Indexer
 from node.limiting import Buckets, Pace
 from node.nudging.settings import calls_anybody
+from node.reading import Reading
 from node.rounds import Rounds, Turn
 from node.service import Service
 from node.sockets import unix_socket
@@ -214,13 +214,10 @@ async def _assemble(
     party = Party(anchor.association, config.member.name)
     engine = Engine(party, custody.signer.key, anchor, custody.prekeys(home, party), now)
     await asyncio.wrap_future(store.submit(engine.load))
-    reader = ThreadPoolExecutor(1, "reader")
-    parts.callback(reader.shutdown)
+    read = Reading(store)
+    parts.callback(read.close)
     url = config.hub.url or anchor.charter.hub.url
     line = hub_line(home, config, url, environment)
-
-    def read(job: Callable[[Any], Any]) -> Any:
-        return asyncio.get_running_loop().run_in_executor(reader, store.read, job)
 
     def wake() -> None:
         rounds.wake()
@@ -239,7 +236,7 @@ async def _assemble(
     desks = await read(Desks)
     writer = Writer(config.member.name, anchor.charter.name, config.member.desk)
     begun = int(now())
-    service = Service(store, engine, rounds, uplink, feed, desks, writer, url, begun, now, reader, config.nudges)
+    service = Service(store, engine, rounds, uplink, feed, desks, writer, url, begun, now, read, config.nudges)
     return service, rounds, line
 
 

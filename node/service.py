@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -27,6 +26,7 @@ from node.nudging.settings import Nudges
 from node.nudging.vitals import nudge_vitals
 from node.paging import gather
 from node.reach import resolve
+from node.reading import Reading
 from node.rounds import Rounds
 from node.scopes import ALL_SCOPES, Scope
 from node.search import Box, Hit
@@ -79,7 +79,7 @@ class Service:
     url: str
     started_at: int
     now: Callable[[], float]
-    reader: ThreadPoolExecutor = field(repr=False)
+    reader: Reading = field(repr=False)
     nudges: Nudges = field(default_factory=Nudges)
 
     @property
@@ -89,7 +89,7 @@ class Service:
 
     async def read(self, job: Callable[[Transaction], T]) -> T:
         """What `job` gives on a view of what is durable, beside the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.reader, self.store.read, job)
+        return await self.reader(job)
 
     async def write(self, job: Callable[[Transaction], T]) -> T:
         """What `job` gives, once its writes are durable; it needs nothing of the rules."""
@@ -155,11 +155,13 @@ class Service:
         return (*own, "") if own is not None and self.writer.desk in own else own
 
     async def identify(self, shown: str, caller: Caller) -> MessageId:
-        """The id of the one message that the caller sees and that begins as `shown`.
+        """The id of the one message that the caller sees and that begins as `shown`; a whole id is given back unlooked at.
 
         Raises `UnknownMessageError`, and `UsageError` if there are several.
         """
         low, high = id_range(shown)
+        if low == high:
+            return MessageId(low)
         return await self.read(lambda tx: self._identify(tx, low, high, caller))
 
     def _identify(self, tx: Transaction, low: bytes, high: bytes, caller: Caller) -> MessageId:
@@ -279,7 +281,7 @@ class Service:
                 return finding.sent(tx, low, high, count, chosen, newest_first=down)
 
             found, more = gather(page, read)
-            return api_views.page([api_views.sent(tx, each, now) for each in found], more=more)
+            return api_views.page(api_views.all_sent(tx, found, now), more=more)
 
         return await self.read(job)
 
@@ -324,7 +326,7 @@ class Service:
         items: list[View] = []
         for hit in hits:
             if hit.box is Box.OUTBOX:
-                items += [api_views.sent(tx, each, int(self.now())) for each in finding.sent_by_row(tx, [hit.row])]
+                items += api_views.all_sent(tx, finding.sent_by_row(tx, [hit.row]), int(self.now()))
             else:
                 found = finding.arrivals(tx, hit.row - 1, hit.row + 1, 1, None)
                 items += [api_views.arrival(self.registry, each) for each in found]

@@ -8,16 +8,18 @@ then the delivery has its former state and says `closing`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from functools import cache, partial
+from typing import Final, Protocol
 
 from node.model import DAY, LinkState
 from node.reach import read_audience
 from node.store import Transaction
 from node.tables import evidence, inbox, links, outbox, peers
 from node.tables.links import LinkRow, NumberRow
-from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
+from node.tables.outbox import EVERYBODY, WITHDRAWN
 from protocol.batch import BatchSignature, LeafProof
 from protocol.errors import UnknownMessageError
 from protocol.messages.envelope import Attestation
@@ -86,22 +88,50 @@ def deliveries(tx: Transaction, message_id: MessageId, now: int) -> list[Deliver
     message = outbox.find(tx, message_id)
     if message is None:
         raise UnknownMessageError
-    found: dict[int, Delivery] = {}
-    for peer, reason, _at in outbox.ends_of(tx, message.id):
-        found[peer] = Delivery(_party(tx, peer), _VOIDED[reason])
+    return deliveries_of(tx, [message], now)[message.id]
+
+
+class _Own(Protocol):
+    """A message of ours: its row id, and when its author wants it no more."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def expires_at(self) -> int: ...
+
+
+def deliveries_of(tx: Transaction, messages: Sequence[_Own], now: int) -> dict[int, list[Delivery]]:
+    """Where each of these messages of ours stands with each recipient, by party; the key is its row id."""
+    rows = [message.id for message in messages]
+    found: dict[int, dict[int, Delivery]] = {row: {} for row in rows}
+    party = cache(partial(_party, tx))
+    for message, peer, reason in outbox.ends_of(tx, rows):
+        found[message][peer] = Delivery(party(peer), _VOIDED[reason])
+    carried = links.of_messages(tx, rows)
+    numbers = links.numbers_of(tx, [*{link.id for _message, link, _place in carried}])
     # The newest link to a peer counts: an older one was superseded.
-    for link, place in links.of_message(tx, message.id):
-        found[link.peer] = _linked(tx, link, place, now)
-    for peer, why in outbox.waits_of(tx, message.id):
-        found[peer] = _waiting(tx, peer, why)
+    for message, link, place in carried:
+        found[message][link.peer] = _linked(tx, party(link.peer), link, place, numbers.get((link.id, place)), now)
+    for message, peer, why in outbox.waits_of(tx, rows):
+        found[message][peer] = _waiting(party(peer), why)
+    handed: dict[tuple[int, int], list[outbox.Handover]] = {}
+    for message, each in outbox.handovers(tx, rows):
+        handed.setdefault((message, each.peer), []).append(each)
+    return {each.id: _told(each, found[each.id], handed, now) for each in messages}
+
+
+def _told(
+    message: _Own,
+    found: dict[int, Delivery],
+    handed: Mapping[tuple[int, int], list[outbox.Handover]],
+    now: int,
+) -> list[Delivery]:
     if found.keys() - {EVERYBODY}:
         found.pop(EVERYBODY, None)
     if not found:
         return [_unplaced(message, now)]
-    handed: dict[int, list[outbox.Handover]] = {}
-    for each in outbox.handovers(tx, message.id):
-        handed.setdefault(each.peer, []).append(each)
-    told = [_acknowledged(delivery, handed.get(peer, [])) for peer, delivery in found.items()]
+    told = [_acknowledged(delivery, handed.get((message.id, peer), [])) for peer, delivery in found.items()]
     return sorted(told, key=lambda each: (each.party is not None, each.party))
 
 
@@ -109,18 +139,19 @@ def _party(tx: Transaction, peer: int) -> Party | None:
     return None if peer == EVERYBODY else peers.find(tx, peer).party
 
 
-def _unplaced(message: Written, now: int) -> Delivery:
+def _unplaced(message: _Own, now: int) -> Delivery:
     return Delivery(None, State.EXPIRED if message.expires_at <= now else State.QUEUED)
 
 
-def _waiting(tx: Transaction, peer: int, reason: str) -> Delivery:
+def _waiting(party: Party | None, reason: str) -> Delivery:
     if reason == WITHDRAWN:
-        return Delivery(_party(tx, peer), State.HELD, closing=VoidReason.WITHDRAWN)
-    return Delivery(_party(tx, peer), State.HELD, reason)
+        return Delivery(party, State.HELD, closing=VoidReason.WITHDRAWN)
+    return Delivery(party, State.HELD, reason)
 
 
-def _linked(tx: Transaction, link: LinkRow, place: int, now: int) -> Delivery:
-    party, number = _party(tx, link.peer), links.numbers(tx, link.id).get(place)
+def _linked(
+    tx: Transaction, party: Party | None, link: LinkRow, place: int, number: NumberRow | None, now: int
+) -> Delivery:
     state, receipt = (number.state, _receipt(number)) if number else (link.state, _receipt(link))
     if link.kind is Kind.VOID and state is not LinkState.DELIVERED:
         number = NumberRow(link.id, place, state, VoidReason.WITHDRAWN, None, *(receipt or (None, None)))

@@ -47,6 +47,11 @@ class Transaction(Protocol):
         ...
 
 
+def holes(values: Sequence[object]) -> str:
+    """As many question marks as there are values, for an IN."""
+    return ", ".join("?" * len(values))
+
+
 class Store(Protocol):
     """Keeps rows; a job is a function of a transaction."""
 

@@ -73,7 +73,7 @@ def _was_restored(ctx: Context) -> bool:
 
 
 def _withdraw_unplaced(ctx: Context, message: Written) -> bool:
-    if any(peer == EVERYBODY for peer, _reason, _at in outbox.ends_of(ctx.tx, message.id)):
+    if any(peer == EVERYBODY for _message, peer, _reason in outbox.ends_of(ctx.tx, [message.id])):
         return True
     outbox.end(ctx.tx, EVERYBODY, message.id, VoidReason.WITHDRAWN, ctx.second)
     if _was_restored(ctx):
@@ -84,16 +84,16 @@ def _withdraw_unplaced(ctx: Context, message: Written) -> bool:
 
 
 def _withdraw_waiting(ctx: Context, message: Written) -> bool:
-    waits = outbox.waits_of(ctx.tx, message.id)
+    waits = outbox.waits_of(ctx.tx, [message.id])
     restored = _was_restored(ctx)
-    for peer, reason in waits:
+    for _message, peer, reason in waits:
         if reason != WITHDRAWN and not restored:
             outbox.no_longer_waiting(ctx.tx, peer, [message.id])
             outbox.end(ctx.tx, peer, message.id, VoidReason.WITHDRAWN, ctx.second)
         elif reason != WITHDRAWN:
             outbox.mark_withdrawn(ctx.tx, peer, message.id)
-    ended = outbox.ends_of(ctx.tx, message.id)
-    return bool(waits) or any(reason is VoidReason.WITHDRAWN for _peer, reason, _at in ended)
+    ended = outbox.ends_of(ctx.tx, [message.id])
+    return bool(waits) or any(reason is VoidReason.WITHDRAWN for _message, _peer, reason in ended)
 
 
 def _withdraw_numbered(ctx: Context, message: Written) -> tuple[list[Recalling], bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from node.model import LinkState, pack, unpack
-from node.store import Row, Transaction
+from node.store import Row, Transaction, holes
 from protocol.messages.envelope import Core
 from protocol.messages.message import Kind, Link
 from protocol.messages.receipts import VoidReason
@@ -51,6 +51,7 @@ _COLUMNS: Final = (
     "id, peer, incarnation, first_seq, count, kind, manifest, raw, leaf, proof, batch, signed_at, state, envelope, "
     "relayed, hold, wake_at, first_attestation, reseal_day, reseals, receipt, receipt_place"
 )
+_OF_LINK: Final = ", ".join(f"l.{name.strip()}" for name in _COLUMNS.split(","))
 _SELECT: Final = f"SELECT {_COLUMNS} FROM link "  # noqa: S608 - fixed column names
 _OPEN: Final = int(LinkState.OPEN)
 
@@ -132,13 +133,24 @@ def of_peer(tx: Transaction, peer: int, kinds: Sequence[Kind]) -> list[LinkRow]:
 
 def of_message(tx: Transaction, message: int) -> list[tuple[LinkRow, int]]:
     """(link, place) for each link that carried this message, oldest first."""
-    columns = ", ".join(f"l.{name.strip()}" for name in _COLUMNS.split(","))
+    return [(link, place) for _message, link, place in of_messages(tx, (message,))]
+
+
+def of_messages(tx: Transaction, messages: Sequence[int]) -> list[tuple[int, LinkRow, int]]:
+    """(message, link, place) for each link that carried one of these messages, oldest first."""
     rows = tx.all(
-        f"SELECT p.place, {columns} FROM placement p JOIN link l ON l.manifest = p.manifest "  # noqa: S608
-        "WHERE p.message = ? ORDER BY l.id",
-        (message,),
+        f"SELECT p.message, p.place, {_OF_LINK} FROM placement p JOIN link l ON l.manifest = p.manifest "  # noqa: S608
+        f"WHERE p.message IN ({holes(messages)}) ORDER BY l.id",
+        messages,
     )
-    return [(_link(row[1:]), row[0]) for row in rows]
+    # One link carries many messages.
+    read: dict[int, LinkRow] = {}
+    found = []
+    for row in rows:
+        if row[2] not in read:
+            read[row[2]] = _link(row[2:])
+        found.append((row[0], read[row[2]], row[1]))
+    return found
 
 
 def open_of_kinds(tx: Transaction, kinds: Sequence[Kind]) -> list[LinkRow]:
@@ -283,6 +295,14 @@ class NumberRow:
 
 def _number(row: Row) -> NumberRow:
     return NumberRow(row[0], row[1], LinkState(row[2]), VoidReason(row[3]) if row[3] else None, *row[4:])
+
+
+def numbers_of(tx: Transaction, some: Sequence[int]) -> dict[tuple[int, int], NumberRow]:
+    """The numbers of these links that have gone another way, by link and place."""
+    if not some:
+        return {}
+    rows = tx.all(_NUMBER + f"WHERE link IN ({holes(some)})", some)
+    return {(row[0], row[1]): _number(row) for row in rows}
 
 
 _NUMBER: Final = "SELECT link, place, state, reason, void_link, receipt, receipt_place FROM number_out "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.model import Record
-from node.store import Row, Transaction
+from node.store import Row, Transaction, holes
 from node.tables import state
 from protocol.errors import DamagedError
 from protocol.limits import MIB
@@ -153,9 +153,10 @@ def still_waiting(tx: Transaction, peer: int, reason: str) -> None:
     tx.run("UPDATE waiting SET reason = ? WHERE peer = ? AND reason NOT IN (?, ?)", (reason, peer, WITHDRAWN, reason))
 
 
-def waits_of(tx: Transaction, message: int) -> list[tuple[int, str]]:
-    """(peer, reason) for each recipient for whom this message waits."""
-    return [(row[0], row[1]) for row in tx.all("SELECT peer, reason FROM waiting WHERE message = ?", (message,))]
+def waits_of(tx: Transaction, messages: Sequence[int]) -> list[tuple[int, int, str]]:
+    """(message, peer, reason) for each recipient for whom one of these messages waits."""
+    rows = tx.all(f"SELECT message, peer, reason FROM waiting WHERE message IN ({holes(messages)})", messages)  # noqa: S608
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def no_longer_waiting(tx: Transaction, peer: int, messages: Iterable[int]) -> None:
@@ -175,10 +176,10 @@ def end(tx: Transaction, peer: int, message: int, reason: VoidReason, at: int) -
     tx.run(sql, (message, peer, int(reason), at))
 
 
-def ends_of(tx: Transaction, message: int) -> list[tuple[int, VoidReason, int]]:
-    """(peer, reason, at) for each recipient to whom this message will not go."""
-    rows = tx.all("SELECT peer, reason, at FROM ended WHERE message = ?", (message,))
-    return [(row[0], VoidReason(row[1]), row[2]) for row in rows]
+def ends_of(tx: Transaction, messages: Sequence[int]) -> list[tuple[int, int, VoidReason]]:
+    """(message, peer, reason) for each recipient to whom one of these messages will not go."""
+    rows = tx.all(f"SELECT message, peer, reason FROM ended WHERE message IN ({holes(messages)})", messages)  # noqa: S608
+    return [(row[0], row[1], VoidReason(row[2])) for row in rows]
 
 
 def withdrawn_unplaced(tx: Transaction, messages: Sequence[int]) -> frozenset[int]:
@@ -208,10 +209,10 @@ def handed_over(tx: Transaction, message: int, peer: int, receipt: tuple[int, in
     )
 
 
-def handovers(tx: Transaction, message: int) -> list[Handover]:
-    """Every desk's answer to this message, oldest first."""
-    sql = "SELECT peer, at, action, inlink, place FROM handover WHERE message = ? ORDER BY at, inlink, place"
-    return [Handover(*row) for row in tx.all(sql, (message,))]
+def handovers(tx: Transaction, messages: Sequence[int]) -> list[tuple[int, Handover]]:
+    """Every desk's answer to one of these messages, with that message, oldest first."""
+    sql = f"SELECT message, peer, at, action, inlink, place FROM handover WHERE message IN ({holes(messages)}) "  # noqa: S608
+    return [(row[0], Handover(*row[1:])) for row in tx.all(sql + "ORDER BY at, inlink, place", messages)]
 
 
 def mark_withdrawn(tx: Transaction, peer: int, message: int) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from bench import __main__ as main
-from bench import figures, filling, peers, pouring, programme, report
+from bench import figures, filling, peers, pouring, programme, report, serving
 from bench.client import BenchError
 from bench.letters import BODY_BYTES, Letters
 from bench.pouring import Load, Sent
@@ -137,6 +137,28 @@ def test_the_table_for_people_tells_what_a_run_has_of_its_own(capsys: pytest.Cap
     report.show({"runs": [run | {"cpu_us_per_message": {"hub": 12.5}}], "floor": {}, "machine": {"cores": 2}})
     told = capsys.readouterr().out
     assert "mesh_22: nodes 22; processor time a message in µs: hub 12.5" in told
+
+
+def test_a_request_that_failed_makes_the_run_void() -> None:
+    visits = serving.Visits()
+    visits.delays["read"] += [0.002, 0.004]
+    visits.delays["send"] += [0.006]
+    run = serving._run(visits, 1.5, 70.0)
+    assert (run["messages"], run["messages_per_s"], run["p50_ms"], run["send_p99_ms"]) == (3, 2.0, 4.0, 6.0)
+    visits.failed.append("send: 503")
+    with pytest.raises(BenchError, match="1 requests failed: send: 503"):
+        serving._run(visits, 1.5, 70.0)
+
+
+async def test_a_stream_counts_deliveries_however_its_bytes_come() -> None:
+    told = (
+        b'HTTP/1.1 200 OK\r\n\r\ndata: [{"state":"delivered"}]\n\ndata: [{"state":"relayed"},{"state":"delivered"}]\n\n'
+    )
+    for cut in range(1, len(told)):
+        listener = serving.Listener(b"")
+        for part in (told[:cut], told[cut:]):
+            listener.data_received(part)
+        assert listener.delivered == 2
 
 
 # -- a large hub -------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from protocol.errors import LimitError, UsageError, ValijaError
 from protocol.names import parse_address
 from tests.fuzz.mutate import Shape
 from tests.fuzz.target import Target, refused_or, require
-from tests.fuzz.wire import WORDS, Faults, Inline, Server, check_answer, request_of
+from tests.fuzz.wire import WORDS, Faults, Server, check_answer, request_of
 from tests.node.lab import Lab
 
 AR, BR, DESK = "ar-mpf", "br-mpf", "antidrogas"
@@ -55,12 +55,16 @@ class NodeScene:
         self.works += 1
         return self.node.run(work)
 
+    async def read(self, job: Callable[[Any], Any]) -> Any:
+        """As `Reading`, at once."""
+        return self.node.store.read(job)
+
     def service(self, faults: Faults) -> Service:
         engine = SimpleNamespace(mirror=self.node.mirror, me=self.node.identity.me)
         uplink = SimpleNamespace(
             recall=lambda _what: None, state=SimpleNamespace(phase=Phase.CONNECTED, error=None, since=0)
         )
-        made: dict[str, Any] = {"engine": engine, "rounds": self, "uplink": uplink, "reader": Inline()}
+        made: dict[str, Any] = {"engine": engine, "rounds": self, "uplink": uplink, "reader": self.read}
         service = Service(
             store=self.node.store,
             desks=self.node.store.run(Desks),

@@ -509,7 +509,7 @@ def test_a_number_that_is_taken_goes_again_once(lab: Lab, sender: Node, reader: 
     assert reader.texts == ["otro", "uno"]
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
     assert sum(link.kind is Kind.MESSAGE for link in sender.links()) == 3
-    assert sender.run(lambda ctx: outbox.waits_of(ctx.tx, 1)) == []
+    assert sender.run(lambda ctx: outbox.waits_of(ctx.tx, [1])) == []
 
 
 def test_a_peer_that_counts_higher_than_we_do_shows_that_we_were_rolled_back(
