@@ -316,7 +316,7 @@ def _journal(visit: Visit) -> Iterator[Row]:
     broken = first_broken((entry, hashed) for _number, entry, hashed in entries)
     gap = next((place for place, (number, *_rest) in enumerate(entries) if number != place + 1), None)
     if broken is None and gap is None:
-        yield ok("journal", f"{len(entries)} entries of operators' acts, each bound to the one before it")
+        yield ok("journal", f"{len(entries)} kept, each act of operators bound to the one before it")
         return
     places = [each for each in (broken, gap) if each is not None]
     yield Row("journal", Level.PROBLEM, f"entry {min(places) + 1} of the operators' journal was changed, or those before it",
@@ -365,4 +365,31 @@ def _queues(visit: Visit) -> Iterator[Row]:
         yield ok("mailboxes", f"{sum(each['queued'] for each in members)} items wait")
 
 
-_CHECKS: Final = (_keys, _tls, _version, _store, _log, _items, _runways, _journal, _backup, _disk, _running, _queues)
+def _steered(visit: Visit) -> Iterator[Row]:
+    """What operators decided and may have forgotten."""
+    if visit.status is None:
+        return
+    held = [each["member"] for each in visit.status["members"] if each["suspended"]]
+    if visit.status["draining"]:
+        yield Row("draining", Level.WARNING, "nobody is let in", "nodes keep their messages until somebody is",
+                  "valija-hub drain --undo")  # fmt: skip
+    if held:
+        yield Row("suspended", Level.WARNING, f"nothing is delivered to {', '.join(held)}",
+                  "what waits for them expires in the end", "valija-hub resume MEMBER")  # fmt: skip
+
+
+_CHECKS: Final = (
+    _keys,
+    _tls,
+    _version,
+    _store,
+    _log,
+    _items,
+    _runways,
+    _journal,
+    _backup,
+    _disk,
+    _running,
+    _queues,
+    _steered,
+)

@@ -22,6 +22,7 @@ import trustme
 from hub import doctor
 from hub.board import charts, guidance
 from hub.board.app import MAX_FORM_BYTES
+from hub.board.doors import Doors
 from hub.board.render import delay, moment, number, runway, size
 from hub.board.settings import Console, mistakes
 from hub.operators import Operators
@@ -31,7 +32,7 @@ from hub.trend import Minute
 from keys import passwords
 from keys.journal import first_broken
 from keys.throttle import FREE_FAILURES
-from protocol.errors import ConfigError
+from protocol.errors import ConfigError, LoginError, TooManyError
 from protocol.limits import MIB
 from protocol.messages.envelope import AttestationData
 from protocol.session.frames import Deliver
@@ -171,6 +172,16 @@ async def test_guessing_is_slowed(hub: Running) -> None:
             assert (await session.post("/login", data=proof("ana") | {"password": "x" * 20})).status == 401
         answer = await session.post("/login", data=proof("ana"))
         assert (answer.status, "too_many" in await answer.text()) == (429, True)
+
+
+async def test_an_address_is_slowed_unless_it_is_a_tunnels(hub: Running) -> None:
+    doors = Doors(hub.core, Operators(hub.core), hub.daemon.steering, 60, 60)
+    for address, expected in (("127.0.0.1", LoginError), ("::1", LoginError), ("192.0.2.7", TooManyError)):
+        for turn in range(FREE_FAILURES):
+            with pytest.raises(LoginError):
+                await doors.login(f"x{turn}", PASSWORD, "000000", address)
+        with pytest.raises(expected):
+            await doors.login("somebody-else", PASSWORD, "000000", address)
 
 
 async def test_logging_out_ends_the_session(hub: Running) -> None:
@@ -470,7 +481,7 @@ async def test_the_doctor_sees_a_journal_that_was_changed(tmp_path: Path, world:
         return next(each for each in rows if each.name == "journal")
 
     well = await found()
-    assert (well.level, well.found[:9]) == (doctor.Level.OK, "3 entries")
+    assert (well.level, well.found[:9]) == (doctor.Level.OK, "3 kept, e")
     for change in ("UPDATE journal SET who = 'nobody' WHERE number = 2", "DELETE FROM journal WHERE number = 1"):
         with closing(sqlite3.connect(home.database)) as connection:
             connection.execute(change)
