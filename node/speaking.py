@@ -19,6 +19,7 @@ from protocol.errors import ValijaError
 
 _KEY: Final = "node.language"
 _SOURCE: Final = "en"
+_MARGIN: Final = 6
 _DETAILED: Final = "%(sentence)s (%(detail)s)"
 _OPTION: Final = "--language"
 _VARIABLES: Final = ("VALIJA_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -134,6 +135,9 @@ def language_option(command: Any) -> Any:
 class _Helpful(click.Command):
     """A command whose help is in the reader's language."""
 
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)), f"{say('Usage:')} ")
+
     def format_help_text(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.help:
             formatter.write_paragraph()
@@ -154,6 +158,10 @@ def _shortened(text: str, limit: int) -> str:
     first = " ".join(text.split("\n\n")[0].split())
     head = first.partition(". ")[0].partition("; ")[0].removesuffix(".")
     return head if len(head) <= limit else head[: limit - 1].rpartition(" ")[0] + "…"
+
+
+_OF_CLICK: Final = N_("Show this message and exit.")
+"""What click says of its own option, in its words."""
 
 
 def _row(parameter: click.Parameter, ctx: click.Context) -> tuple[str, str] | None:
@@ -183,6 +191,13 @@ class Spoken(_Helpful, Commands):
         """Options, then commands."""
         _Helpful.format_options(self, ctx, formatter)
         self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with what it does, as far as a line goes."""
+        known = {name: found for name in self.list_commands(ctx) if (found := self.get_command(ctx, name))}
+        limit = formatter.width - _MARGIN - max(map(len, known), default=0)
+        with formatter.section(say("Commands")):
+            formatter.write_dl([(name, found.get_short_help_str(limit)) for name, found in known.items()])
 
     def sentence(self, error: ValijaError) -> str:
         """What is wrong and what to do, in the reader's language."""

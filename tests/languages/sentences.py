@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import click
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
@@ -25,14 +25,16 @@ SPOKEN = ("node/web", "node/people", "node/nudging/words.py", "node/i18n.py", "n
           "node/terminal.py", "node/fields.py", "node/housekeeping.py", "node/doctor.py")  # fmt: skip
 REFUSING = (*SPOKEN, "node/api_requests.py", "node/api_people.py", "node/desks.py", "node/paging.py", "node/search.py",
             "node/service.py", "node/handling.py")  # fmt: skip
-KEYWORDS = {"N_": None, "say": None, "told": None, "count": (1, 2), "_": None}
+KEYWORDS = {"N_": 1, "say": 1, "told": 1, "count": 2, "_": 1}
+"""Who is given sentences, and how many: an f-string may hold such a call, too."""
 
 Sentence = str | tuple[str, str]
 
 
-def sentences() -> set[Sentence]:
+@cache
+def sentences() -> frozenset[Sentence]:
     """All sentences; a pair where there is one for one thing and one for many."""
-    return {*_of_templates(), *_of_source(), *_of_refusals(), *_of_help(main)}
+    return frozenset({*_of_templates(), *_of_source(), *_of_refusals(), *_of_help(main)})
 
 
 def _of_templates() -> Iterator[Sentence]:
@@ -48,9 +50,16 @@ def _of_templates() -> Iterator[Sentence]:
 
 def _of_source() -> Iterator[Sentence]:
     for path in _modules(SPOKEN):
-        with path.open("rb") as source:
-            for _line, message, _comments, _context in extract("python", source, KEYWORDS):
-                yield (message[0], message[1]) if isinstance(message, tuple) else message
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and (wanted := KEYWORDS.get(getattr(node.func, "attr", "") or _name(node))):
+                given = [each.value for each in node.args[:wanted] if isinstance(each, ast.Constant)]
+                words = [each for each in given if isinstance(each, str)]
+                if len(words) == wanted:
+                    yield (words[0], words[1]) if wanted > 1 else words[0]
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
 def _of_refusals() -> Iterator[Sentence]:

@@ -228,6 +228,13 @@ def test_each_mistake_is_told_and_no_address_repeated(tmp_path: Path, text: str,
     assert "secreto" not in caught.value.detail
 
 
+def test_what_the_operators_are_shown_is_understood(tmp_path: Path) -> None:
+    page_ = (Path(__file__).parents[2] / "deploy" / "README.md").read_text(encoding="utf-8")
+    nudges = loaded(tmp_path, page_.split("```toml\n")[1].split("```")[0]).nudges
+    assert rule(nudges, "central").escalation.startswith("https://")
+    assert rule(nudges, "antidrogas").emergency_seconds == 0
+
+
 # -- mail ------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def issuer() -> trustme.CA:
