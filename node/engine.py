@@ -19,7 +19,6 @@ from node.courier import Courier
 from node.fetching import Fetched
 from node.founding import Anchor
 from node.mirror import Extension, Mirror
-from node.reception import Reception
 from node.rounds import Turn
 from node.store import Transaction
 from node.tables import inbox, state
@@ -182,18 +181,19 @@ class Engine:
         """Afterwards nothing is prepared until the next session."""
         self._courier.session_closed()
 
-    def deliver(self, ctx: Context, items: Sequence[DeliverItem]) -> Reception:
-        """Take in what the hub delivered."""
-        received = reception.receive(ctx, items, self._prekeys.prekey)
+    def deliver(self, ctx: Context, items: Sequence[DeliverItem]) -> int:
+        """Take in what the hub delivered; gives the position to acknowledge."""
+        position = reception.receive(ctx, items, self._prekeys.prekey)
         held = inbox.held_codes(ctx.tx)
         # A peer that saw more of the log is no reason to wait until the hub says that it has grown.
         self._wants_view = self._wants_view or ViewAheadError.code in held
-        self._drained(ctx, items)
-        return received
+        # What is held is still sealed, and needs its key when its time comes.
+        if not held:
+            self._drained(ctx, items)
+        return position
 
     def _drained(self, ctx: Context, items: Sequence[DeliverItem]) -> None:
-        # What is held is still sealed, and needs its key when its time comes.
-        if self._hub_ahead is None or inbox.held_codes(ctx.tx):
+        if self._hub_ahead is None:
             return
         newest = max(_accepted_at(item.attestation) for item in items)
         drained = min(newest, ctx.second + self._hub_ahead)

@@ -20,7 +20,6 @@ from structlog.typing import FilteringBoundLogger
 
 from node.engine import Engine, Going
 from node.lookups import Lookups
-from node.reception import Reception
 from node.rounds import Rounds
 from node.withdrawal import Recalling
 from protocol.errors import HubGoneError, MalformedError, TransportError, UsageError, ValijaError
@@ -186,8 +185,8 @@ class Exchange:
             case _:
                 raise UsageError("a frame that no hub sends")
 
-    def _archived(self, received: Reception) -> None:
-        self._say(Acknowledge(received.position, WINDOW))
+    def _archived(self, position: int) -> None:
+        self._say(Acknowledge(position, WINDOW))
 
     def _then(self, answer: Awaitable[Any], done: Callable[[Any], None]) -> None:
         """When the round is durable, do what follows from it; a work that failed ends the session."""

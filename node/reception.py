@@ -29,7 +29,7 @@ from protocol.codec import decode, encode
 from protocol.errors import HeldError, LimitError, OpenError, PeerError, StandingError, VerificationError
 from protocol.limits import MAX_CIPHERTEXT_BYTES
 from protocol.messages.content import Urgency
-from protocol.messages.envelope import Attestation, AttestationData
+from protocol.messages.envelope import Attestation
 from protocol.messages.message import Body, Kind
 from protocol.messages.receipts import Consigned, LinkRef, Notice, Void
 from protocol.names import Digest
@@ -43,20 +43,6 @@ MAX_HELD_EARLY: Final = 256
 """So many envelopes wait for the notice that should have come before them; the sender of more seals them again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reception:
-    """What a run brought: the position to acknowledge, and the inbox rows that are new (the first and the last)."""
-
-    position: int
-    first: int = 0
-    last: int = 0
-
-    @property
-    def fresh(self) -> int:
-        """How many messages are new."""
-        return self.last - self.first + 1 if self.first else 0
-
-
 FindPrekey = Callable[[Digest], Prekey]
 
 
@@ -68,12 +54,12 @@ class _Run:
     begun: bool = False
 
 
-def receive(ctx: Context, items: Sequence[DeliverItem], find_prekey: FindPrekey) -> Reception:
-    """Take in what the hub delivered, in order of position; known positions are only acknowledged again.
+def receive(ctx: Context, items: Sequence[DeliverItem], find_prekey: FindPrekey) -> int:
+    """Take in what the hub delivered, in order of position; gives the position to acknowledge, of known items again.
 
     `find_prekey` gives the prekey with this prekey hash or raises `OpenError`.  Raises nothing of what peers did.
     """
-    before, position, run = inbox.last_id(ctx.tx), state.cursor(ctx.tx), _Run(find_prekey)
+    position, run = state.cursor(ctx.tx), _Run(find_prekey)
     for item in items:
         if item.position > position:
             _take(ctx, item, run)
@@ -81,14 +67,12 @@ def receive(ctx: Context, items: Sequence[DeliverItem], find_prekey: FindPrekey)
     state.put(ctx.tx, "cursor", position)
     if run.begun:
         _retry_all(ctx, run)
-    return _result(ctx, position, before)
+    return position
 
 
-def retry_held(ctx: Context, find_prekey: FindPrekey) -> Reception:
+def retry_held(ctx: Context, find_prekey: FindPrekey) -> None:
     """Judge again what was held, oldest first, until a whole round changes nothing: due when the mirror has grown."""
-    before = inbox.last_id(ctx.tx)
     _retry_all(ctx, _Run(find_prekey))
-    return _result(ctx, state.cursor(ctx.tx), before)
 
 
 def _retry_all(ctx: Context, run: _Run) -> None:
@@ -99,11 +83,6 @@ def _retry_all(ctx: Context, run: _Run) -> None:
             after = batch[-1].id
             for aside in batch:
                 moved |= _retry(ctx, aside, run)
-
-
-def _result(ctx: Context, position: int, before: int) -> Reception:
-    last = inbox.last_id(ctx.tx)
-    return Reception(position, before + 1, last) if last > before else Reception(position)
 
 
 def _take(ctx: Context, item: DeliverItem, run: _Run) -> None:
@@ -172,8 +151,8 @@ def _apply(ctx: Context, received: Received, core: bytes, run: _Run) -> str | No
             return NOTICE_FIRST
         newest, run.begun = link.incarnation, True
     inlink = _keep(ctx, known, received, core)
-    peers.heard(ctx.tx, known.id, ctx.second, newest, traffic=link.kind is not Kind.EMPTY)
-    taken = _Taken(peers.find(ctx.tx, known.id), received, inlink, link.incarnation == newest)
+    peer = peers.heard(ctx.tx, known.id, ctx.second, newest, traffic=link.kind is not Kind.EMPTY)
+    taken = _Taken(peer, received, inlink, link.incarnation == newest)
     if taken.is_newest:
         recovery.believe(ctx, taken.peer, link.ack)
     _TAKERS[link.kind](ctx, taken)
@@ -200,7 +179,6 @@ def _may_begin(ctx: Context, received: Received) -> bool:
 def _keep(ctx: Context, peer: Peer, received: Received, core: bytes) -> int:
     link = received.link
     bodies = [Body(each.body.salt, each.body.signed_part, b"", each.body.file_keys) for each in received.bodies]
-    data = AttestationData.from_bytes(received.attestation.data)
     row = InLink(
         peer.id,
         link.incarnation,
@@ -212,7 +190,7 @@ def _keep(ctx: Context, peer: Peer, received: Received, core: bytes) -> int:
         evidence.proof_bytes(received.proof),
         evidence.keep_batch(ctx.tx, received.batch),
         core,
-        evidence.keep_attestation(ctx.tx, received.attestation, data, None),
+        evidence.keep_attestation(ctx.tx, received.attestation, received.accepted, None),
         received.accepted_at,
         ctx.second,
     )

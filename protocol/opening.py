@@ -40,7 +40,7 @@ class Received:
     """What a member of the association provably sent to this one.
 
     `accepted_at` (Unix seconds) is the link's first acceptance by the hub, at which the sender's
-    `certificate` was in standing.  `negatives` are statements that the sender's log did not hold: the
+    `certificate` was in standing; `accepted` is what `attestation` says of this envelope.  `negatives` are statements that the sender's log did not hold: the
     caller gives each to `Registry.apply_on_sight`, which verifies it.
     """
 
@@ -53,6 +53,7 @@ class Received:
     bodies: tuple[OpenedBody, ...]
     accepted_at: int
     attestation: Attestation = field(repr=False)
+    accepted: AttestationData
     negatives: tuple[SignedStatement, ...]
 
 
@@ -140,6 +141,7 @@ def _check_opened(
         opened.bodies,
         accepted_at,
         attestation,
+        accepted,
         negatives,
     )
 

@@ -73,13 +73,14 @@ def sent(tx: Transaction, peer: int, at: int, *, traffic: bool) -> None:
     )
 
 
-def heard(tx: Transaction, peer: int, at: int, newest: Incarnation, *, traffic: bool) -> None:
-    """A link of the peer was applied, and `newest` is its newest incarnation now; from the first on days are counted."""
-    tx.run(
-        "UPDATE peer SET heard_at = ?, silent = 0, newest = ?, traffic_at = max(traffic_at, ?), "
-        "sent_at = CASE sent_at WHEN 0 THEN ? ELSE sent_at END WHERE id = ?",
+def heard(tx: Transaction, peer: int, at: int, newest: Incarnation, *, traffic: bool) -> Peer:
+    """The peer, now that a link of it was applied and `newest` is its newest incarnation; from the first on days are counted."""
+    (row,) = tx.all(
+        "UPDATE peer SET heard_at = ?, silent = 0, newest = ?, traffic_at = max(traffic_at, ?), "  # noqa: S608
+        f"sent_at = CASE sent_at WHEN 0 THEN ? ELSE sent_at END WHERE id = ? RETURNING {_COLUMNS}",
         (at, pack(newest), at if traffic else 0, at, peer),
     )
+    return _peer(row)
 
 
 def quiet(tx: Transaction, sent_before: int, traffic_after: int) -> list[Peer]:

@@ -287,7 +287,7 @@ class Node:
 
     def take(self, items: Sequence[DeliverItem]) -> None:
         done = self.run(lambda ctx: reception.receive(ctx, items, self.find_prekey))
-        self.lab.send("ack", self.member, done.position)
+        self.lab.send("ack", self.member, done)
 
     def retry_held(self) -> None:
         self.run(lambda ctx: reception.retry_held(ctx, self.find_prekey))
