@@ -102,6 +102,8 @@ def interrupt(_number: int, _frame: object) -> None:
 def main() -> int:
     """Play, linger unless ONCE is set, and clean up whatever happens."""
     signal.signal(signal.SIGTERM, interrupt)
+    # Whoever started it in the background had Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     stage = Stage()
     try:
         well = play(stage)

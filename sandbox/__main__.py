@@ -95,6 +95,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 def main() -> int:
     """Open, say what is there, answer, and clean up whatever happens."""
     signal.signal(signal.SIGTERM, _interrupt)
+    # Whoever started it in the background had Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     stage, once = Stage(), bool(choice("ONCE"))
     try:
         places = open_house(stage)

@@ -63,7 +63,11 @@ def sandbox(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-                process.communicate(timeout=SECONDS)
+                try:
+                    process.communicate(timeout=SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
 
 
 def settings(process: subprocess.Popen[str]) -> dict[str, str]:
