@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, cast
 
 from aiohttp import web
 
+from hub.attesting import Attestor
 from hub.core import Core
 from hub.hall import Hall
 from hub.log import Log
 from hub.memory_store import MemoryStore
 from hub.metrics import Metrics
+from hub.relay import Mailbox, Relay
 from hub.store import transaction
 from hub.tiles import TilePath
 from hub.web import public_app
@@ -79,6 +81,11 @@ class HubScene:
 
     async def queues(self) -> list[Any]:
         return []
+
+    async def mailboxes(self, members: Sequence[str]) -> dict[str, Mailbox]:
+        with transaction(self.store) as tx:
+            group = Relay(cast("Attestor", None)).group(tx, self.log.registry, self.lab.now)
+            return {each: group.mailbox(each) for each in members}
 
     async def run(self, job: Callable[[Any], Any]) -> Any:
         return job(None)
