@@ -292,7 +292,7 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     runner = await _runner(app, parts)
     await web.SockSite(runner, unix_socket(home.socket)).start()
     parts.callback(home.socket.unlink, missing_ok=True)
-    await _open_pages(home, config, daemon, parts)
+    await _open_pages(home, config, daemon, parts, book)
     await _begin_nudging(home, config, daemon, parts)
     address = settings.listen_address(config.api.listen)
     if address is None:
@@ -310,7 +310,7 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     log.info("api_listening", host=daemon.address[0], port=daemon.address[1], tls=context is not None)
 
 
-async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: AsyncExitStack) -> None:
+async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: AsyncExitStack, book: Book) -> None:
     address = settings.listen_address(config.web.listen, "web.listen")
     if address is None:
         return
@@ -320,7 +320,8 @@ async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: Asy
     listening = _listen(address, "web.listen")
     daemon.web_address = listening.getsockname()[:2]
     context = settings.tls_context(home, config.web, "web")
-    pages = await serving.assemble(daemon.service, config.web, daemon.web_address[1], daemon.now, daemon.log)
+    port = daemon.web_address[1]
+    pages = await serving.assemble(daemon.service, book, config.web, port, daemon.now, daemon.log)
     runner = await _runner(serving.application(pages), parts)
     await web.SockSite(runner, listening, ssl_context=context).start()
     sending = asyncio.create_task(_keep_sending(pages, daemon), name="outgoing")

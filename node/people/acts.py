@@ -32,3 +32,4 @@ class Act(StrEnum):
     ANSWERED = "answered"
     RECEIPT_OPENED = "receipt-opened"
     JOURNAL_READ = "journal-read"
+    WEBHOOK_HANDLED = "webhook-handled"

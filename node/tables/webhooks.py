@@ -160,6 +160,11 @@ def again(tx: Transaction, webhook: int, notice: int, now: int) -> bool:
     return tx.run("UPDATE notice SET next_at = ? WHERE id = ? AND webhook = ?", (now, notice, webhook)) == 1
 
 
+def newest(tx: Transaction, webhook: int, limit: int) -> list[Notice]:
+    """At most `limit` notices, newest first."""
+    return [Notice(*row) for row in tx.all(f"{_NOTICE} WHERE webhook = ? ORDER BY id DESC LIMIT +?", (webhook, limit))]
+
+
 def log(tx: Transaction, webhook: int, after: int, limit: int) -> list[Notice]:
     """At most `limit` notices with row ids above `after`, oldest first."""
     rows = tx.all(f"{_NOTICE} WHERE webhook = ? AND id > ? ORDER BY id LIMIT +?", (webhook, after, limit))

@@ -19,6 +19,7 @@ from node.web import (
     pages_mail,
     pages_members,
     pages_people,
+    pages_webhooks,
 )
 from node.web.guard import guarding, harden
 from node.web.parts import PARTS, Parts
@@ -40,7 +41,8 @@ def application(parts: Parts) -> web.Application:
     app[PARTS] = parts
     PUBLIC.add(assets.serve)
     app.on_response_prepare.append(_hardening(parts))
-    rooms = (assets, pages_login, pages_account, pages_people, pages_compose, pages_mail, pages_members, pages_live)
+    mail = (pages_compose, pages_mail, pages_members, pages_live)
+    rooms = (assets, pages_login, pages_account, pages_people, pages_webhooks, *mail)
     for room in rooms:
         app.add_routes(room.routes())
     return app

@@ -15,6 +15,7 @@ from node.people.register import Register
 from node.people.site import Site
 from node.service import Service
 from node.web.outgoing import Outgoing
+from node.webhooks.book import Book
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Parts:
     doors: Doors
     accounts: Accounts
     outgoing: Outgoing
+    book: Book
     site: Site
     member: str
     association: str

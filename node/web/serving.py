@@ -14,12 +14,13 @@ from node.web.app import application
 from node.web.outgoing import Outgoing
 from node.web.parts import Parts
 from node.web.settings import Web, site
+from node.webhooks.book import Book
 
 __all__ = ["application", "assemble"]
 
 
 async def assemble(
-    service: Service, settings: Web, port: int, now: Callable[[], float], log: FilteringBoundLogger
+    service: Service, book: Book, settings: Web, port: int, now: Callable[[], float], log: FilteringBoundLogger
 ) -> Parts:
     """What the pages of this node work with, served at `port`; people as they stand in its archive."""
     lifetime = Lifetime(settings.session_hours * 3_600, settings.idle_minutes * 60)
@@ -32,6 +33,7 @@ async def assemble(
         doors=doors,
         accounts=Accounts(doors),
         outgoing=Outgoing(service, register, settings, now, log),
+        book=book,
         site=doors.site,
         member=service.writer.member,
         association=service.writer.association,

@@ -158,4 +158,25 @@ ACTS: Final = {
     "answered": N_("answered by a receipt"),
     "receipt-opened": N_("opened a receipt"),
     "journal-read": N_("read this journal"),
+    "webhook-handled": N_("handled a webhook"),
+}
+
+HOOK_EVENTS: Final = {
+    "message": N_("a message came"),
+    "delivery": N_("a delivery changed"),
+    "handover": N_("a desk answered"),
+    "webhook.test": N_("a test"),
+}
+
+HOOK_OUTCOMES: Final = {
+    "answered": N_("answered"),
+    "redirect not followed": N_("led elsewhere, not followed"),
+    "address not allowed": N_("an address that is not allowed"),
+    "no answer in time": N_("no answer in time"),
+}
+
+HOOK_ENDS: Final = {
+    "by hand": N_("by hand"),
+    "gone": N_("it said that it is gone"),
+    "failing for 30 days": N_("it failed for thirty days"),
 }

@@ -106,6 +106,11 @@ class Book:
         items = [_notice(each) for each in found[:limit]]
         return {"items": items, "next": items[-1]["cursor"] if items else None, "more": len(found) > limit}
 
+    async def newest(self, name: str, limit: int, caller: Caller) -> list[View]:
+        """The newest of what the webhook was told, or will be, newest first."""
+        found = await self.service.read(lambda tx: table.newest(tx, self._own(tx, name, caller).id, limit))
+        return [_notice(each) for each in found]
+
     async def redeliver(self, name: str, notice: int, caller: Caller) -> View:
         """The webhook, which is sent this notice once more."""
 
