@@ -91,13 +91,8 @@ async def refusals(request: web.Request) -> web.Response:
 
 @cache
 def _sentences() -> dict[str, str]:
-    found: dict[str, str] = {}
-    waiting: list[type[ValijaError]] = [errors.ValijaError]
-    while waiting:
-        kind = waiting.pop()
-        found.setdefault(kind.code, str(kind()))
-        waiting += kind.__subclasses__()
-    return found
+    kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ValijaError)]
+    return {kind.code: str(kind()) for kind in kinds}
 
 
 async def sessions(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Guessing is slowed: for whom, for how long, and within which memory."""
+"""Guessing is slowed, by name; what is remembered of it is bounded."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from keys import throttle
 from keys.throttle import FIRST_SECONDS, FORGET_SECONDS, FREE_FAILURES, LONGEST_SECONDS, Throttle
 
 
-def test_who_fails_often_waits_ever_longer_and_is_forgiven_by_success() -> None:
-    doors = Throttle()
-    for _each in range(FREE_FAILURES):
-        assert doors.wait_seconds(["ana"], 0.0) == 0
-        doors.failed(["ana", "10.0.0.1"], 0.0)
-    assert doors.wait_seconds(["ana"], 0.0) == FIRST_SECONDS
-    doors.failed(["ana"], 0.0)
-    assert doors.wait_seconds(["ana", "luis"], 0.0) == 2 * FIRST_SECONDS
-    for _each in range(60):
-        doors.failed(["ana"], 0.0)
-    assert doors.wait_seconds(["ana"], 0.0) == LONGEST_SECONDS
-    doors.succeeded(["ana"])
-    assert (doors.wait_seconds(["ana"], 0.0), doors.wait_seconds(["10.0.0.1"], 0.0)) == (0, FIRST_SECONDS)
+def failed(often: int, name: str = "ana", now: float = 0.0) -> Throttle:
+    slowed = Throttle()
+    for _ in range(often):
+        slowed.failed([name], now)
+    return slowed
 
 
-def test_what_is_long_ago_counts_no_more() -> None:
-    doors = Throttle()
-    for _each in range(FREE_FAILURES):
-        doors.failed(["ana"], 0.0)
-    doors.failed(["ana"], FORGET_SECONDS + 1.0)
-    assert doors.wait_seconds(["ana"], FORGET_SECONDS + 1.0) == 0
+def test_a_few_failures_are_free_and_then_each_waits_twice_as_long() -> None:
+    waits = [failed(often).wait_seconds(["ana"], 0) for often in range(FREE_FAILURES - 1, FREE_FAILURES + 4)]
+    assert waits == [0, *(FIRST_SECONDS << doubled for doubled in range(4))]
+    assert failed(1_000).wait_seconds(["ana"], 0) == LONGEST_SECONDS
+    assert failed(1_000).wait_seconds(["bea", "ana"], LONGEST_SECONDS) == 0
 
 
-def test_no_crowd_of_names_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_success_and_a_day_forget() -> None:
+    slowed = failed(FREE_FAILURES)
+    slowed.succeeded(["ana", "nobody"])
+    assert slowed.wait_seconds(["ana"], 0) == 0
+    old = failed(FREE_FAILURES)
+    old.failed(["ana"], FORGET_SECONDS + 1.0)
+    assert old.wait_seconds(["ana"], FORGET_SECONDS + 1.0) == 0
+
+
+def test_of_too_many_names_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "_NAMES", 2)
-    doors = Throttle()
-    for name in ("ana", "luis", "caro"):
-        for _each in range(FREE_FAILURES):
-            doors.failed([name], 0.0)
-    assert [doors.wait_seconds([name], 0.0) for name in ("ana", "luis", "caro")] == [0, FIRST_SECONDS, FIRST_SECONDS]
+    slowed = failed(FREE_FAILURES)
+    slowed.failed(["bea"], 0)
+    assert slowed.wait_seconds(["ana"], 0) > 0
+    slowed.failed(["eva"], 0)
+    assert slowed.wait_seconds(["ana"], 0) == 0
