@@ -17,6 +17,7 @@ from node.cli_backup import backup, restore
 from node.cli_desks import desk
 from node.cli_listen import listen
 from node.cli_messages import MESSAGES
+from node.cli_nudges import nudge
 from node.cli_people import people
 from node.cli_webhooks import webhook
 from node.client import NodeClient
@@ -139,5 +140,5 @@ def show_doctor(ctx: click.Context, *, home: Home, deep: bool) -> None:
     ctx.exit(0 if healthy else _REFUSED)
 
 
-for command in (*MESSAGES, listen, backup, restore, desk, people, webhook):
+for command in (*MESSAGES, listen, backup, restore, desk, people, webhook, nudge):
     main.add_command(command)

@@ -30,7 +30,7 @@ from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated
 from keys.notify import keep_alive, notify
-from node import api, api_backup, api_docs, api_messages, api_metrics, api_node, api_people, api_webhooks
+from node import api, api_backup, api_docs, api_messages, api_metrics, api_node, api_nudges, api_people, api_webhooks
 from node import config as settings
 from node.api_requests import Writer
 from node.archive import Archive
@@ -283,7 +283,12 @@ async def _open_webhooks(config: NodeConfig, daemon: Daemon, parts: AsyncExitSta
 async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: Daemon, parts: AsyncExitStack) -> None:
     service, log = daemon.service, daemon.log
     figures = api_metrics.routes(home)
-    rooms = (api_backup.routes(home, custody.archive_key), api_people.routes(lambda: daemon.pages), api_node.health())
+    rooms = (
+        api_backup.routes(home, custody.archive_key),
+        api_people.routes(lambda: daemon.pages),
+        api_nudges.routes(lambda: daemon.nudger),
+        api_node.health(),
+    )
     own = [*figures, *(route for room in rooms for route in room)]
     buckets = Buckets(Pace(config.api.request_burst, config.api.requests_per_second), time.monotonic)
     book = await _open_webhooks(config, daemon, parts)

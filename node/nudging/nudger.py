@@ -90,6 +90,19 @@ class Nudger:
         await asyncio.gather(*(self._call(each, now) for each in due))
         self.looks += 1
 
+    async def try_out(self, desk: str) -> dict[Step, str | None]:
+        """A trial call to each address of the desk: why it did not go through, None where it did.
+
+        Raises `UnknownDeskError`.
+        """
+        holds, now = rule(self._nudges, self._service.desks.require(desk)), int(self._service.now())
+        writer = self._service.writer
+        member = f"{writer.member}@{writer.association}"
+        steps = [step for step in Step if plan.address(holds, step)]
+        calls = [Call(desk, member, step, holds, 0, 0, now, 0, self._open_at) for step in steps]
+        outcomes = await asyncio.gather(*(self._tell(call, now) for call in calls))
+        return dict(zip(steps, outcomes, strict=True))
+
     def _due(self, waiting: Waiting, known: list[Nudging], now: int) -> list[_Due]:
         holds = rule(self._nudges, waiting.desk)
         told = {each.step: each for each in known if each.desk == waiting.desk}

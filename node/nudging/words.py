@@ -17,7 +17,8 @@ from protocol.names import check_name
 class Call:
     """One call: at which desk of which member, how many wait, of them emergencies, since when, and where to open them.
 
-    `number` counts the calls of this step; `open_at` is empty where the node has no pages under a public name.
+    `number` counts the calls of this step; `open_at` is empty where the node has no pages under a public name.  Where
+    none waits it is a trial.
     """
 
     desk: str
@@ -48,6 +49,8 @@ class Call:
 
 def subject(call: Call, speech: Speech) -> str:
     """One line."""
+    if not call.count:
+        return speech.say("Valija: trial call for the desk %(desk)s of %(member)s", desk=call.desk, member=call.member)
     return speech.count(
         "Valija: %(num)d urgent message unopened, desk %(desk)s of %(member)s",
         "Valija: %(num)d urgent messages unopened, desk %(desk)s of %(member)s",
@@ -59,6 +62,11 @@ def subject(call: Call, speech: Speech) -> str:
 
 def text(call: Call, speech: Speech, now: int) -> str:
     """All of it, in paragraphs."""
+    if not call.count:
+        return speech.say(
+            "This is a trial: it tells of nothing that waits. A call such as this one comes while something urgent is"
+            " unopened at the desk."
+        )
     return "\n\n".join([_waits(call, speech, now), *_escalated(call, speech), _where(call, speech), _closing(speech)])
 
 

@@ -237,6 +237,12 @@ def test_a_person_is_spoken_to_in_their_language_and_a_program_in_none(scene: Sc
         assert plain.told.get("rows", [{}])[0] == other.told.get("rows", [{}])[0]
 
 
+def test_nobody_is_called_where_no_address_is_set(scene: Scene) -> None:
+    done = scene.ar("nudge", "central", "--language", "es")
+    assert (done.status, done.out) == (1, "")
+    assert "este nodo no avisa a nadie" in done.err
+
+
 def test_every_name_in_a_status_can_be_translated(scene: Scene) -> None:
     def names(value: Any) -> Iterator[str]:
         if isinstance(value, dict):

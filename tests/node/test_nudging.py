@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import time
@@ -17,11 +18,13 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp import web
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from node import config, doctor
+from node.cli import main
 from node.config import Home
 from node.daemon import Daemon
 from node.desks import AtDesk, Colleague
@@ -553,6 +556,33 @@ async def test_what_fails_is_tried_again_told_to_the_operator_and_escalated(
         assert place.pager.told[0][0]["webhook-id"] == place.pager.told[1][0]["webhook-id"]
         assert len(place.sink.raw) == 1
         assert (await page(place))["valija_node_nudges_failing"] == 0
+
+
+async def test_those_on_duty_can_be_called_by_way_of_trial(issuer: trustme.CA, authority: Path, tmp_path: Path) -> None:
+    async with house(tmp_path, issuer, authority) as place, place.here() as here:
+        place.pager.status = 500
+        async with operator(place.home) as own:
+            async with own.post("/api/v1/nudges/central/test") as answer:
+                told = await answer.json()
+            async with own.post("/api/v1/nudges/otra/test") as answer:
+                assert (answer.status, (await answer.json())["code"]) == (422, "unknown_desk")
+        assert told == {"calls": [{"step": "duty", "failure": None}, {"step": "escalation", "failure": "status 500"}]}
+        (mail_,) = place.sink.mails
+        asked = ["nudge", "central", "--home", str(place.home.folder), "--language", "en"]
+        for status_, count in ((500, 1), (200, 0)):
+            place.pager.status = status_
+            done = await asyncio.to_thread(CliRunner().invoke, main, asked)
+            assert done.exit_code == count, done.output
+            assert done.output.count("the call went through") == 2 - count
+            assert done.output.count("escalation: the call did not go through: status 500") == count
+        assert str(mail_["Subject"]) == words.subject(replace(CALL, count=0), speech("pt-BR"))
+        assert "0" not in mail_.get_content()
+        async with (
+            case_system(here, place.association.tokens[BR]) as system,
+            system.post("/api/v1/nudges/central/test") as answer,
+        ):
+            assert answer.status == 404
+        assert await here.service.read(table.nudging) == []
 
 
 async def test_who_opens_it_for_the_desk_and_who_does_not(issuer: trustme.CA, authority: Path, tmp_path: Path) -> None:
