@@ -39,6 +39,7 @@ class Town:
     root: Visitor
     outside: Visitor
     invitation: str
+    hook: str
     mail: dict[str, str]
 
     def everything(self) -> Iterator[tuple[Visitor, str, str]]:
@@ -47,6 +48,8 @@ class Town:
         yield self.root, "people", "/people"
         yield self.root, "person", "/people/ana.perez"
         yield self.root, "journal", "/journal"
+        yield self.root, "webhooks", "/webhooks"
+        yield self.root, "webhook", f"/webhooks/{self.hook}"
         yield self.outside, "login", "/login"
         yield self.outside, "invitation", self.invitation
 
@@ -80,8 +83,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
                 "drafts": "/drafts", "held": "/held", "waiting": "/waiting", "search": "/search?q=extractos",
                 "nothing found": "/search?q=nada", "members": "/members", "member": "/members/co-fgn",
                 "account": "/account", "no such page": "/nowhere"}  # fmt: skip
+        operator = site.house.api(AR)
+        hook = str(operator.post("webhooks", {"url": "https://hooks.example/cases/valija"}).body["name"])
+        operator.post(f"webhooks/{hook}/test")
         outside = site.stranger(AR)
-        yield Town(site, ana, root, outside, invitation, mail)
+        yield Town(site, ana, root, outside, invitation, hook, mail)
         told = [(each.login, each.complaints) for each in site.leave()]
         assert not [each for each in told if each[1]], told
 
