@@ -184,6 +184,16 @@ async def test_an_address_is_slowed_unless_it_is_a_tunnels(hub: Running) -> None
             await doors.login("somebody-else", PASSWORD, "000000", address)
 
 
+async def test_no_crowd_takes_the_hubs_memory(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.board.doors._MAX_SESSIONS", 1)
+    async with visiting(hub, "ana") as ana, visiting(hub, "bea") as bea:
+        assert (await ana.get("/", allow_redirects=False)).status == 303
+        assert (await bea.get("/", allow_redirects=False)).status == 200
+    monkeypatch.setattr("hub.board.doors._MAX_WAITING", 0)
+    async with browser(hub) as session:
+        assert (await session.post("/login", data=proof("ana"))).status == 429
+
+
 async def test_logging_out_ends_the_session(hub: Running) -> None:
     async with visiting(hub, "ana") as session:
         assert (await session.post("/logout", data={"token": "x"})).status == 403
