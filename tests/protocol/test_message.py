@@ -155,7 +155,7 @@ def test_the_root_is_of_salted_leaves_and_of_nothing_without_bodies() -> None:
     left, right = leaf(A, b"one"), leaf(B, b"two")
     assert body_root([]) == hashlib.sha256(b"").digest()
     assert body_root([Body(A, b"one")]) == left
-    assert repr(Body(A, b"one", "el testigo".encode())) == "Body(10 bytes)"
+    assert repr(Body(A, b"one", b"el testigo")) == "Body(10 bytes)"
     assert body_root([Body(A, b"one"), Body(B, b"two")]) == hashlib.sha256(b"\1" + left + right).digest()
 
 

@@ -449,5 +449,3 @@ def test_a_statement_is_verified_once_however_often_it_is_asked(world: World, mo
     world.registry.check(admission, START)
     world.log(admission)
     assert len(calls) == world.k
-
-
