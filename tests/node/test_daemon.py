@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -16,6 +16,7 @@ from node import config, events
 from node.config import Home
 from node.context import Context
 from node.daemon import serve
+from node.event_views import Place, Rendered
 from node.founding import make_home, open_custody, read_anchor
 from node.rounds import Rounds, Turn
 from node.sockets import connected as connect
@@ -385,6 +386,16 @@ async def test_a_fault_in_telling_ends_the_streams_and_nothing_else(
         assert running.failure is None
         async with client.get("/api/v1/events?after=0-0") as stream:
             assert (await stream.content.readline()).startswith(b"id: ")
+
+
+def test_what_a_look_found_from_elsewhere_is_not_told() -> None:
+    feed = events.Feed(cast("Any", None), cast("Any", None), lambda: 0.0, cast("Any", None), lambda: None)
+    # Somebody began to follow at row 0 while a round looked behind row 7, where whoever left had been.
+    stale = events.News(7, 9, [Rendered(Place(8), frozenset(), b"")])
+    feed.tell(stale)
+    assert (feed._upto_row, len(feed._kept)) == (0, 0)
+    feed.tell(stale._replace(after=0))
+    assert (feed._upto_row, len(feed._kept)) == (9, 1)
 
 
 async def test_a_stream_far_behind_reads_on_from_the_archive(
