@@ -198,6 +198,14 @@ def _accepted_again(self: Any, acceptances: Any) -> None:
         self._put(self._tables.envelopes[each.ref].acceptances, each.recipient, each)
 
 
+def _unanswered(at: Stage) -> None:
+    """The hub holds what was sent, and the sender has not heard so."""
+    at.until(lambda: at.hub.disk.tables.envelopes)
+    wire = at.town.wire_of(S)
+    if wire is not None:
+        wire.cut("before the answer arrives")
+
+
 @told(
     "dedupe_hub",
     without(Group, "_held"),
@@ -208,10 +216,7 @@ def _accepted_again(self: Any, acceptances: Any) -> None:
 def dedupe_hub(at: Stage) -> None:
     at.off(at.r)
     at.write()
-    at.until(lambda: at.hub.disk.tables.envelopes)
-    wire = at.town.wire_of(S)
-    if wire is not None:
-        wire.cut("before the answer arrives")
+    _unanswered(at)
     at.run(30)
     at.on(at.r)
     at.ends_well(AT_ONCE)
@@ -232,8 +237,9 @@ def _owe_first_only(ctx: Any, taken: Any, judged: Any, due_at: float) -> None:
 def duplicate_receipted(at: Stage) -> None:
     # The receipt is lost with the hub, and the archive that would send it again with it: only a duplicate brings another.
     at.write()
-    at.until(lambda: at.r.tx.all("SELECT 1 FROM inbox"))
+    _unanswered(at)
     at.off(at.s)
+    at.until(lambda: at.r.tx.all("SELECT 1 FROM inbox"))
     at.run(10)
     at.r.kill()
     at.r.disk.archive.run(lambda tx: tx.run("DELETE FROM owed"))
