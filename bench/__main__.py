@@ -24,7 +24,10 @@ def wish(name: str) -> str:
 
 
 def main() -> int:
-    """Measure, print, and 0; 1 with the reason if a run is void; 2 if there is no such work."""
+    """Measure, print, and 0; 1 with the reason if a run is void; 2 if there is no such work, or words besides."""
+    if len(sys.argv) > 1:
+        print(__doc__, file=sys.stderr)
+        return 2
     size = programme.QUICK if wish("QUICK") else programme.FULL
     chosen = wish("WORKS").split() or list(size.works)
     if unknown := set(chosen) - set(programme.WORKS):
