@@ -21,6 +21,7 @@ UNITS := tests/protocol tests/keys tests/hub tests/node
 # Unit suites must reach every branch of what decides, and nearly all of what moves bytes.
 COVER_CORE ?= 100
 COVER_REST ?= 95
+REST := $(if $(TESTED),full)
 
 export ONCE FILES QUICK JSON MINUTES RATE EVERY SEED ONLY
 
@@ -67,10 +68,10 @@ deploy-check: $(READY)
 	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(PYTEST) tests/deploy
 
-test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools
+test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools (TESTED=1: not what make test ran just now)
 	@$(MAKE) coverage
-	@$(PYTEST) -m "" $(PARALLEL) $(addprefix --ignore=,$(UNITS) tests/models)
-	@$(PYTEST) -m "" -n 2 tests/models
+	@$(PYTEST) -m "$(REST)" $(PARALLEL) $(addprefix --ignore=,$(UNITS) tests/models)
+	@$(PYTEST) -m "$(REST)" -n 2 tests/models
 
 coverage: $(READY) ## branch coverage of the unit suites
 	@mkdir -p build && rm -f build/coverage build/coverage.*

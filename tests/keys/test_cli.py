@@ -330,6 +330,7 @@ def test_colour_is_kept_from_pipes_and_from_those_who_refuse_it(office: Office) 
     assert "\x1b" not in office.ok("explain", "charter.valija")
 
 
+@pytest.mark.full
 def test_a_whole_ceremony_in_real_processes(office: Office) -> None:
     """Two of three stewards found an association, admit a member and certify its node, each as a process."""
 

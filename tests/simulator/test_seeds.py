@@ -52,6 +52,7 @@ def test_two_thousand_seeds_hold(first: int) -> None:
     _hold(range(first, first + CHUNK))
 
 
+@pytest.mark.full
 def test_a_seed_is_the_same_again_and_in_another_process_with_other_hashes() -> None:
     here = {str(seed): tell(seed).digest for seed in AGAIN}
     assert here == {str(seed): tell(seed).digest for seed in AGAIN}

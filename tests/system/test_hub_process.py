@@ -128,6 +128,7 @@ async def test_what_was_answered_survives_kill_9(home: Home, world: World) -> No
         assert [(each.position, each.core) for each in await berta.deliveries(1)] == [(6, late.core)]
 
 
+@pytest.mark.full
 async def test_killed_again_and_again_while_messages_arrive(home: Home, world: World) -> None:
     answered: list[SubmitItem] = []
     for _ in range(3):
@@ -189,6 +190,7 @@ async def test_a_second_process_on_the_home(home: Home) -> None:
         assert (second.returncode, json.loads(second.stdout)["error"]["code"]) == (1, "home_locked")
 
 
+@pytest.mark.full
 async def test_the_commands_of_the_container(home: Home, world: World) -> None:
     async with serving(home) as (process, url):
         port = url.rsplit(":", 1)[1]
@@ -245,6 +247,7 @@ async def test_nothing_of_a_message_is_in_the_log(home: Home, world: World) -> N
         }  # fmt: skip
 
 
+@pytest.mark.full
 def test_from_nothing_with_real_keys(tmp_path: Path) -> None:
     """init, the stewards' ceremony with the real command, install: then the hub is ready to serve."""
     folder, keys = tmp_path / "hub", [sys.executable, "-c", "from keys.cli import main; main()"]

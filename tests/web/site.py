@@ -26,6 +26,7 @@ from tests.system.house import House
 CHROMIUM: Final = "/usr/bin/chromium"
 WIDE: Final = (1_360, 900)
 NARROW: Final = (360, 740)
+NOTHING: Final[Mapping[str, Mapping[str, str]]] = {}
 PATIENCE_MS: Final = 40_000
 _LOCALES: Final = {"es": "es-AR", "pt-BR": "pt-BR", "pt-PT": "pt-PT", "en": "en-GB"}
 _KEY: Final = {
@@ -114,12 +115,17 @@ class Site:
     """An association of these members, its hub and nodes running, and one browser."""
 
     def __init__(
-        self, folder: Path, members: Sequence[str], networks: Mapping[str, Sequence[str]] | None = None, **given: str
+        self,
+        folder: Path,
+        members: Sequence[str],
+        networks: Mapping[str, Sequence[str]] | None = None,
+        own: Mapping[str, Mapping[str, str]] = NOTHING,
+        **given: str,
     ) -> None:
-        """Nothing runs yet; `given` goes to every node's environment."""
+        """Nothing runs yet; `given` goes to every node's environment, and to some nodes what is their `own`."""
         self.house = House(folder, members, networks)
         self._ports = {member: free_port() for member in members}
-        self._given = given
+        self._given, self._own = given, own
         self._people: list[Visitor] = []
         self._playwright: Playwright | None = None
         self.browser: Browser | None = None
@@ -164,7 +170,7 @@ class Site:
         """The member's node runs, with its pages."""
         listen = f"127.0.0.1:{self._ports[member]}"
         place = {"VALIJA_NODE_WEB_LISTEN": listen, "VALIJA_NODE_WEB_PUBLIC_ORIGIN": self.origin(member)}
-        self.house.daemons.node(self.house.association, member, **self._given, **place)
+        self.house.daemons.node(self.house.association, member, **{**self._given, **place, **self._own.get(member, {})})
 
     def origin(self, member: str) -> str:
         """Where the pages of a member's node are."""
