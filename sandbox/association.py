@@ -45,6 +45,8 @@ CERTIFICATE_DAYS: Final = 365
 _EARLIER_SECONDS: Final = 60
 _HOST: Final = "127.0.0.1"
 _LOWEST_PORT, _LOWEST_EPHEMERAL_PORT = 20_000, 32_768
+_CHANCE: Final = random.SystemRandom()
+_given: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -217,13 +219,19 @@ def authority(folder: Path) -> Tls:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now; none of those that the system gives to outgoing connections."""
+    """A port of loopback that nobody uses now; none of those that the system gives to outgoing connections.
+
+    None is given twice by one process, nor the same ones by processes whose random numbers begin alike.
+    """
     while True:
-        port = random.randrange(_LOWEST_PORT, _LOWEST_EPHEMERAL_PORT)
+        port = _CHANCE.randrange(_LOWEST_PORT, _LOWEST_EPHEMERAL_PORT)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((_HOST, port))
             except OSError:
                 continue
+        _given.add(port)
         return port
