@@ -244,7 +244,8 @@ class Reader:
             while not self.finished.is_set():
                 try:
                     self._follow()
-                except (OSError, http.client.HTTPException, ValueError):
+                # A node whose disk fails may refuse what it was just asked, before it ends.
+                except (OSError, http.client.HTTPException, ValueError, AssertionError):
                     self.finished.wait(_RETRY_SECONDS)
         except BaseException as error:  # noqa: BLE001 - told at the end, on the main thread
             self._clock.fail(f"reader of {self._api.member}", error)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,13 @@ def play(folder: Path, mark: str, **environment: str) -> tuple[subprocess.Comple
         check=False,
     )
     return done, time.monotonic() - began
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short name: the address of a socket has a hundred bytes."""
+    with tempfile.TemporaryDirectory(prefix="vd-") as name:
+        yield Path(name)
 
 
 def test_it_ends_well_within_a_minute_and_leaves_nothing(tmp_path: Path) -> None:
