@@ -1,4 +1,4 @@
-"""What stands before every page: the name it is asked under, the site that asks, and what the browser may do with it."""
+"""What stands before every page: the name it is asked under, the site that asks, what a mistake becomes, what browsers may."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from structlog.typing import FilteringBoundLogger
+
+from protocol.errors import LimitError, UsageError, ValijaError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Mistake = Callable[[web.Request, ValijaError, int | None], web.StreamResponse]
+"""The page that tells of an error, with this status, else with the error's own."""
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _POLICY: Final = (
@@ -36,6 +41,33 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 _HSTS: Final = "max-age=31536000"
+
+
+def telling(mistake: Mistake, log: FilteringBoundLogger, max_form_bytes: int) -> Any:
+    """The middleware that makes a page of whatever a handler raises; forms may have `max_form_bytes`."""
+
+    @web.middleware
+    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ValijaError as error:
+            return mistake(request, error, None)
+        except web.HTTPRequestEntityTooLarge:
+            return mistake(request, LimitError(f"a form of over {max_form_bytes} bytes"), None)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return mistake(request, UsageError(error.reason), error.status)
+        except Exception as error:  # noqa: BLE001 - a page's own failure must not show its inside
+            # Not its traceback either: frames of a page hold what was written.
+            log.error("page_failed", kind=type(error).__name__, path=_page_name(request))  # noqa: TRY400
+            return mistake(request, ValijaError(), None)
+
+    return tell
+
+
+def _page_name(request: web.Request) -> str:
+    return str(getattr(request.match_info.handler, "__name__", "unknown"))
 
 
 def guarding(origin: str) -> Any:

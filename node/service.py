@@ -36,14 +36,12 @@ from node.tables.desks import Token
 from node.tables.finding import Arrival, Sent
 from node.uplink import Uplink
 from node.vitals import brief, vitals
+from node.walls import Walls
 from node.withdrawal import Recalling
 from protocol.errors import (
-    DamagedError,
     HandlingError,
     UnauthorizedError,
-    UnknownDeskError,
     UnknownMessageError,
-    UsageError,
     ValijaError,
 )
 from protocol.messages.content import Content, from_json
@@ -52,8 +50,6 @@ from protocol.names import MessageId, Party
 from protocol.trust.registry import Registry
 
 T = TypeVar("T")
-
-_CANDIDATES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +77,11 @@ class Service:
     now: Callable[[], float]
     reader: Reading = field(repr=False)
     nudges: Nudges = field(default_factory=Nudges)
+
+    @property
+    def walls(self) -> Walls:
+        """What each caller sees."""
+        return Walls(self.desks, self.writer)
 
     @property
     def registry(self) -> Registry:
@@ -135,7 +136,7 @@ class Service:
         if asked.forwarded is None:
             return
         # Whoever's message of this id is meant, the code of each holds.
-        for found in self._seen(ctx.tx, asked.forwarded.message_id, caller):
+        for found in self.walls.seen(ctx.tx, asked.forwarded.message_id, caller):
             if isinstance(found, Arrival) and not found.is_intact:
                 raise HandlingError("the disk damaged it, and its code with it")
             original, readers = self._original(ctx, found)
@@ -149,11 +150,6 @@ class Service:
         return from_json(found.content), [manifest.sender, *manifest.audience]
 
     # -- finding ---------------------------------------------------------------------------------------
-    def sees(self, caller: Caller) -> tuple[str, ...] | None:
-        """The desks whose mail the caller sees, the empty name for the member's own; None for all."""
-        own = desks_of(caller)
-        return (*own, "") if own is not None and self.writer.desk in own else own
-
     async def identify(self, shown: str, caller: Caller) -> MessageId:
         """The id of the one message that the caller sees and that begins as `shown`; a whole id is given back unlooked at.
 
@@ -162,63 +158,7 @@ class Service:
         low, high = id_range(shown)
         if low == high:
             return MessageId(low)
-        return await self.read(lambda tx: self._identify(tx, low, high, caller))
-
-    def _identify(self, tx: Transaction, low: bytes, high: bytes, caller: Caller) -> MessageId:
-        candidates = finding.ids_between(tx, low, high, _CANDIDATES)
-        seen = [each for each in candidates if self._may_see(tx, each, caller)]
-        if not seen:
-            raise UnknownMessageError
-        if len(seen) > 1:
-            raise UsageError("several messages begin so; write more of the id")
-        return seen[0]
-
-    def _may_see(self, tx: Transaction, message_id: MessageId, caller: Caller) -> bool:
-        try:
-            self._seen(tx, message_id, caller)
-        except UnknownMessageError:
-            return False
-        return True
-
-    def _find(self, tx: Transaction, message_id: MessageId, caller: Caller, sender: str | None) -> Sent | Arrival:
-        """The one message of this id, of this sender if one is named.
-
-        A sender chooses the ids of its messages, another's among them: where several have one, none is guessed.
-        """
-        found = self._seen(tx, message_id, caller)
-        named = [each for each in found if sender is None or self._sender(each) == sender.partition("@")[0]]
-        if not named:
-            raise UnknownMessageError
-        if len(named) > 1:
-            senders = " or ".join(self._sender(each) for each in named)
-            raise UsageError(f"several messages have this id; say from whom (from): {senders}")
-        return named[0]
-
-    def _find_intact(
-        self, tx: Transaction, message_id: MessageId, caller: Caller, sender: str | None
-    ) -> Sent | Arrival:
-        """The same; `DamagedError` where the disk damaged it, which in a round would end the node."""
-        found = self._find(tx, message_id, caller, sender)
-        if isinstance(found, Arrival) and not found.is_intact:
-            raise DamagedError
-        return found
-
-    def _sender(self, found: Sent | Arrival) -> str:
-        return self.writer.member if isinstance(found, Sent) else found.sender
-
-    def _seen(self, tx: Transaction, message_id: MessageId, caller: Caller) -> list[Sent | Arrival]:
-        """Every message of this id that the caller sees; `UnknownMessageError` if there is none."""
-        desks_seen, own = self.sees(caller), finding.sent_of(tx, message_id)
-        is_own = own is not None and own.desk in (desks_of(caller) or (own.desk,))
-        found: list[Sent | Arrival] = [own] if own is not None and is_own else []
-        found += [
-            each
-            for each in finding.arrivals_of(tx, message_id)
-            if desks_seen is None or finding.arrivals(tx, each.id - 1, each.id + 1, 1, desks_seen)
-        ]
-        if not found:
-            raise UnknownMessageError
-        return found
+        return await self.read(lambda tx: self.walls.identify(tx, low, high, caller))
 
     async def message(self, message_id: MessageId, caller: Caller, sender: str | None = None) -> View:
         """The message in full; `UnknownMessageError` if the caller does not see one of this id, of this sender.
@@ -227,7 +167,7 @@ class Service:
         """
 
         def job(tx: Transaction) -> tuple[View, int | None]:
-            found = self._find_intact(tx, message_id, caller, sender)
+            found = self.walls.find_intact(tx, message_id, caller, sender)
             if isinstance(found, Sent):
                 return api_views.sent_in_full(tx, self.registry, found, int(self.now())), None
             waits = desks.is_on_duty(caller) and urgent.waits(tx, found.id)
@@ -235,7 +175,7 @@ class Service:
 
         view, waiting = await self.read(job)
         if waiting is not None:
-            await self.write(lambda tx: urgent.opened(tx, waiting, self.sees(caller)))
+            await self.write(lambda tx: urgent.opened(tx, waiting, self.walls.sees(caller)))
         return view
 
     async def receipts(self, message_id: MessageId, caller: Caller) -> list[View]:
@@ -243,7 +183,7 @@ class Service:
         shown = api_views.show_message_id(message_id)
 
         def job(tx: Transaction) -> list[View]:
-            self._find(tx, message_id, caller, self.writer.member)
+            self.walls.find(tx, message_id, caller, self.writer.member)
             told = delivery_status.deliveries(tx, message_id, int(self.now()))
             return [
                 api_views.receipt_in_full(shown, each, delivery_status.signed_receipt(tx, each.receipt))
@@ -260,7 +200,7 @@ class Service:
 
     async def inbox(self, page: Page, caller: Caller, desk: str | None) -> View:
         """A page of what was received, in archive order, or the newest first if `before` is asked."""
-        chosen = self._chosen(caller, desk)
+        chosen = self.walls.chosen(caller, desk)
 
         def job(tx: Transaction) -> View:
             def read(low: int, high: int, count: int, down: bool) -> list[Arrival]:  # noqa: FBT001 - see gather
@@ -273,7 +213,7 @@ class Service:
 
     async def outbox(self, page: Page, caller: Caller, desk: str | None) -> View:
         """A page of what was sent, oldest first, or the newest first if `before` is asked."""
-        chosen = desks_of(caller) if desk is None else self._one(caller, desk)
+        chosen = desks_of(caller) if desk is None else self.walls.one(caller, desk)
         now = int(self.now())
 
         def job(tx: Transaction) -> View:
@@ -285,22 +225,10 @@ class Service:
 
         return await self.read(job)
 
-    def _chosen(self, caller: Caller, desk: str | None) -> tuple[str, ...] | None:
-        return self.sees(caller if desk is None else AtDesk(*self._one(caller, desk)))
-
-    def _one(self, caller: Caller, desk: str) -> tuple[str]:
-        """The desk asked for, if the caller speaks for it; a token, which speaks for one, is given that."""
-        if isinstance(caller, AtDesk):
-            return (caller.desk,)
-        own = desks_of(caller)
-        if own is not None and desk not in own:
-            raise UnknownDeskError(desk)
-        return (self.desks.require(desk),)
-
     # -- searching -------------------------------------------------------------------------------------
     async def search(self, words: str, limit: int, caller: Caller) -> View:
         """The newest messages that hold all of these words, or whose case reference holds them as they stand."""
-        desks_seen = self.sees(caller)
+        desks_seen = self.walls.sees(caller)
 
         def job(tx: Transaction) -> View:
             hits = search.find(tx, words, desks_seen, limit)
@@ -313,10 +241,10 @@ class Service:
 
     async def thread(self, message_id: MessageId, caller: Caller, sender: str | None = None) -> View:
         """Every message of the thread in which this one stands, oldest first; raises as `message`."""
-        desks_seen = self.sees(caller)
+        desks_seen = self.walls.sees(caller)
 
         def job(tx: Transaction) -> View:
-            content = from_json(self._find_intact(tx, message_id, caller, sender).content)
+            content = from_json(self.walls.find_intact(tx, message_id, caller, sender).content)
             hits = search.thread(tx, search.thread_of(content, message_id), desks_seen)
             return {"items": sorted(self._shown(tx, hits), key=_by_time)}
 
@@ -337,7 +265,7 @@ class Service:
         """Take a message back where it is not delivered; raises what `withdrawal.withdraw` does."""
 
         def work(ctx: Context) -> list[Recalling]:
-            self._find(ctx.tx, message_id, caller, self.writer.member)
+            self.walls.find(ctx.tx, message_id, caller, self.writer.member)
             return withdrawal.withdraw(ctx, message_id)
 
         self.uplink.recall(await self.rounds.ask(work))
@@ -354,13 +282,13 @@ class Service:
         author = caller.author if isinstance(caller, Colleague) else asked.author
         actor = Actor(author.name, author.role, author.login_method) if author else None
 
-        found = await self.read(lambda tx: self._find_intact(tx, message_id, caller, sender))
+        found = await self.read(lambda tx: self.walls.find_intact(tx, message_id, caller, sender))
         if isinstance(found, Sent):
             raise UnknownMessageError
 
         def work(ctx: Context) -> None:
             handover.hand_over(ctx, found.id, desk, actor, action, asked.note)
-            urgent.opened(ctx.tx, found.id, self.sees(AtDesk(desk)))
+            urgent.opened(ctx.tx, found.id, self.walls.sees(AtDesk(desk)))
 
         await self.rounds.ask(work)
         return api_views.action_name(action)

@@ -9,10 +9,10 @@ from typing import Any, Final
 import jinja2
 from aiohttp import web
 
-from hub.board import assets
 from hub.board.doors import Visitor
 from hub.board.parts import PARTS
 from hub.status import age
+from keys.assets import Assets
 from keys.times import show_time
 from protocol.errors import (
     ConflictError,
@@ -29,6 +29,7 @@ from protocol.errors import (
 )
 from protocol.limits import KIB, MIB
 
+ASSETS: Final = Assets("hub.board", "static")
 _VISITOR: Final = web.RequestKey("visitor", object)
 _GIB: Final = 1024 * MIB
 _RFC3339_CHARS: Final = len("2026-11-22T09:30:00Z")
@@ -56,7 +57,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"asset": assets.path_of}
+    environment.globals |= {"asset": ASSETS.path_of}
     environment.filters |= {
         "age": age,
         "size": size,

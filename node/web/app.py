@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from keys.guard import telling
 from node.web import (
-    assets,
     pages_account,
     pages_compose,
     pages_live,
@@ -23,9 +23,9 @@ from node.web import (
 )
 from node.web.guard import guarding, harden
 from node.web.parts import PARTS, Parts
-from node.web.render import mistake, set_visitor, visitor_of
+from node.web.render import ASSETS, mistake, set_visitor, visitor_of
 from node.web.requests import PUBLIC, cookie_name, is_by_itself
-from protocol.errors import ForbiddenError, LimitError, UsageError, ValijaError
+from protocol.errors import ForbiddenError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,14 +35,15 @@ MAX_FORM_BYTES: Final = 1024 * 1024
 def application(parts: Parts) -> web.Application:
     """The pages, over these parts."""
     app = web.Application(
-        middlewares=[_telling(parts), guarding(parts.site), _recognizing(parts)],
+        middlewares=[telling(mistake, parts.log, MAX_FORM_BYTES), guarding(parts.site), _recognizing(parts)],
         client_max_size=MAX_FORM_BYTES,
     )
     app[PARTS] = parts
-    PUBLIC.add(assets.serve)
+    PUBLIC.add(ASSETS.serve)
     app.on_response_prepare.append(_hardening(parts))
     mail = (pages_compose, pages_mail, pages_members, pages_live)
-    rooms = (assets, pages_login, pages_account, pages_people, pages_webhooks, *mail)
+    rooms = (pages_login, pages_account, pages_people, pages_webhooks, *mail)
+    app.add_routes([ASSETS.route()])
     for room in rooms:
         app.add_routes(room.routes())
     return app
@@ -53,31 +54,6 @@ def _hardening(parts: Parts) -> Callable[[web.Request, web.StreamResponse], Awai
         harden(response, parts.site)
 
     return hardened
-
-
-def _telling(parts: Parts) -> Any:
-    @web.middleware
-    async def telling(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except ValijaError as error:
-            return mistake(request, error)
-        except web.HTTPRequestEntityTooLarge:
-            return mistake(request, LimitError(f"a form of over {MAX_FORM_BYTES} bytes"))
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            return mistake(request, UsageError(error.reason), error.status)
-        except Exception as error:  # noqa: BLE001 - a page's own failure must not show its inside
-            # Not its traceback either: frames of a page hold what was written.
-            parts.log.error("page_failed", kind=type(error).__name__, path=_name(request))  # noqa: TRY400
-            return mistake(request, ValijaError())
-
-    return telling
-
-
-def _name(request: web.Request) -> str:
-    return str(getattr(request.match_info.handler, "__name__", "unknown"))
 
 
 def _recognizing(parts: Parts) -> Any:

@@ -68,7 +68,7 @@ def look_of(request: web.Request) -> Look:
     """What the visitor may see; `ForbiddenError` for somebody who may read nothing."""
     visitor, parts = require(request), parts_of(request)
     visitor.require(Power.READ)
-    seen = parts.service.sees(colleague(visitor)) or ()
+    seen = parts.service.walls.sees(colleague(visitor)) or ()
     return Look(visitor.person.id, visitor.person.desks, seen, parts.member, int(parts.now()))
 
 

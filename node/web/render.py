@@ -10,16 +10,18 @@ from typing import Any, Final
 import jinja2
 from aiohttp import web
 
+from keys.assets import Assets
 from node import problems
 from node.api_requests import show_time
 from node.i18n import LANGUAGES, Speech, negotiate, speech
 from node.people.register import Visitor
 from node.people.roles import Power
-from node.web import assets, texts, words
+from node.web import texts, words
 from node.web.parts import PARTS
 from protocol.errors import UnknownMemberError, ValijaError
 from protocol.trust.registry import Registry
 
+ASSETS: Final = Assets("node.web", "static", "static/vendor")
 LANGUAGE_COOKIE: Final = "valija_language"
 THEMES: Final = ("", "light", "dark")
 _VISITOR: Final = web.RequestKey("visitor", object)
@@ -39,7 +41,7 @@ def _environment(language: str, zone: str) -> jinja2.Environment:
     told = speech(language, zone)
     environment.install_gettext_translations(told.catalogue, newstyle=True)  # type: ignore[attr-defined]
     environment.globals |= {
-        "asset": assets.path_of,
+        "asset": ASSETS.path_of,
         "body": lambda content: texts.body(content.body),
         "iso": show_time,
         "languages": LANGUAGES,

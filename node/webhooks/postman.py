@@ -113,19 +113,30 @@ class Postman:
 
     # -- one webhook -----------------------------------------------------------------------------------
     async def _keep_telling(self, webhook: int) -> None:
+        news = self._news[webhook]
         try:
-            while (hook := await self._service.read(lambda tx: table.find(tx, webhook))) and hook.disabled_at is None:
-                news = self._news[webhook]
+            while True:
                 news.clear()
-                has_more = await self._take(hook)
-                heads = await self._service.read(lambda tx: table.heads(tx, webhook, calling.AT_ONCE))
-                due = [each for each in heads if (each.next_at or 0) <= self._service.now()]
-                if due:
-                    await asyncio.gather(*(self._tell(hook, each) for each in due))
-                elif not has_more:
-                    await self._rest(news, heads)
+                hook = await self._service.read(lambda tx: _in_force(tx, webhook))
+                if hook is not None:
+                    await self._round(hook, news)
+                # Who puts it in force again sets the news, and counts on a task that has not ended.
+                elif not news.is_set():
+                    return
         except Exception as error:  # noqa: BLE001 - a store that fails, or a fault of ours, ends the node
             self._failed(error)
+
+    async def _round(self, known: Webhook, news: asyncio.Event) -> None:
+        has_more = await self._take(known)
+        # Read together: what was made after a change of secrets or of standing is told by what holds since.
+        hook, heads = await self._service.read(
+            lambda tx: (_in_force(tx, known.id), table.heads(tx, known.id, calling.AT_ONCE))
+        )
+        due = [each for each in heads if (each.next_at or 0) <= self._service.now()]
+        if hook is not None and due:
+            await asyncio.gather(*(self._tell(hook, each) for each in due))
+        elif hook is not None and not has_more:
+            await self._rest(news, heads)
 
     async def _rest(self, news: asyncio.Event, heads: list[Notice]) -> None:
         first = min((each.next_at or 0 for each in heads), default=None)
@@ -190,6 +201,11 @@ class Postman:
         if self._client is None:
             raise ValueError
         return await calling.post(self._client, self.guard, hook.url, notice.body, marked)
+
+
+def _in_force(tx: Transaction, webhook: int) -> Webhook | None:
+    hook = table.find(tx, webhook)
+    return hook if hook is not None and hook.disabled_at is None else None
 
 
 # -- what is told --------------------------------------------------------------------------------------

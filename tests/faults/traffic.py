@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from tests.faults.checker import recipient_path, sender_path
 from tests.faults.journal import Acked, Asked, Handed, Journal, TakenBack, Told
@@ -244,8 +245,7 @@ class Reader:
             while not self.finished.is_set():
                 try:
                     self._follow()
-                # A node whose disk fails may refuse what it was just asked, before it ends.
-                except (OSError, http.client.HTTPException, ValueError, AssertionError):
+                except (OSError, http.client.HTTPException, ValueError):
                     self.finished.wait(_RETRY_SECONDS)
         except BaseException as error:  # noqa: BLE001 - told at the end, on the main thread
             self._clock.fail(f"reader of {self._api.member}", error)
@@ -259,8 +259,9 @@ class Reader:
         try:
             connection.request("GET", "/api/v1/events", headers=headers)
             response = connection.getresponse()
-            if response.status != 200:
-                raise ValueError(response.status)
+            if response.status in _PASSING:
+                raise ConnectionError(response.status)
+            assert response.status == 200, response.status
             for event in _events(response):
                 if self.finished.is_set() or age != self._age:
                     return
@@ -288,15 +289,14 @@ class Reader:
     def is_at_end(self) -> bool:
         """Whether everything is read that the inbox holds now, and the stream told of; False while it cannot be asked."""
         try:
-            page = self._api.get("messages", limit=1, **({"after": self._cursor} if self._cursor else {}))
-        except (OSError, http.client.HTTPException, ValueError, AssertionError):
+            return not self._page(1)["items"]
+        except (OSError, http.client.HTTPException, ValueError):
             return False
-        return not page["items"]
 
     def catch_up(self, age: int) -> None:
         """Read the inbox to its end."""
         while not self.finished.is_set() and age == self._age:
-            page = self._api.get("messages", limit=_PAGE, **({"after": self._cursor} if self._cursor else {}))
+            page = self._page(_PAGE)
             items = page["items"]
             if not items:
                 return
@@ -305,6 +305,15 @@ class Reader:
                 if age == self._age:
                     self._cursor = page["next"]
             self._clock.count(handed=len(items))
+
+    def _page(self, limit: int) -> Any:
+        """What stands behind the cursor; `ConnectionError` from a node that asks for patience, as one that ends does."""
+        after = f"&after={quote(self._cursor)}" if self._cursor else ""
+        answer = self._api.ask("GET", f"messages?limit={limit}{after}")
+        if answer.status in _PASSING:
+            raise ConnectionError(answer.status)
+        assert answer.status == 200, answer
+        return answer.body
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, str]]:

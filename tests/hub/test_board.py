@@ -139,6 +139,7 @@ async def test_a_stranger_sees_nothing_and_changes_nothing(hub: Running) -> None
     assert await told(hub) == []
 
 
+@pytest.mark.attack("session fixation")
 async def test_password_and_code_open_the_door_once(hub: Running) -> None:
     await add(hub, "ana")
     async with browser(hub, Cookie="valija-console=" + "A" * 43) as session:
@@ -165,6 +166,7 @@ async def test_what_is_wrong_is_not_told(hub: Running) -> None:
     assert [each for each in await told(hub) if each[1] == "login-failed"] == [("ana", "login-failed", "console")] * 2
 
 
+@pytest.mark.attack("brute force")
 async def test_guessing_is_slowed(hub: Running) -> None:
     await add(hub, "ana")
     async with browser(hub) as session:
@@ -230,6 +232,7 @@ async def test_sessions_end(tmp_path: Path, world: World) -> None:
 
 
 # -- what stands before every page -----------------------------------------------------------------------
+@pytest.mark.attack("CSRF")
 async def test_no_other_site_acts(hub: Running) -> None:
     foreign: tuple[dict[str, str], ...] = (
         {"Origin": "https://evil.example"},
@@ -247,6 +250,7 @@ async def test_no_other_site_acts(hub: Running) -> None:
     assert not hub.daemon.hall.is_draining
 
 
+@pytest.mark.attack("CSRF")
 async def test_a_form_carries_the_token_of_its_session(hub: Running) -> None:
     async with visiting(hub, "ana") as ana, visiting(hub, "bea") as bea:
         for sent in ({}, {"token": ""}, {"token": await token(bea)}):
@@ -286,6 +290,7 @@ async def test_pages_hold_no_inline_script_or_style_and_ask_nobody_else(hub: Run
                 assert (answer.status, "immutable" in answer.headers["Cache-Control"]) == (200, True)
 
 
+@pytest.mark.attack("oversized body")
 async def test_a_form_too_large_or_of_another_kind(hub: Running) -> None:
     async with visiting(hub, "ana") as session:
         assert (await session.post("/drain", data={"confirm": "x" * MAX_FORM_BYTES})).status == 413
@@ -333,6 +338,7 @@ async def test_members_as_they_stand(hub: Running, world: World) -> None:
             assert b"env_" not in page
 
 
+@pytest.mark.attack("XSS")
 async def test_hostile_names_show_as_text(tmp_path: Path) -> None:
     world = young_world()
     home = make_home(tmp_path / "hub", world, extra=LISTEN)

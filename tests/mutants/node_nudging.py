@@ -23,7 +23,7 @@ NUDGING: Final = (
     Mutant(
         "nudge-answered",
         "node/service.py",
-        "            urgent.opened(ctx.tx, found.id, self.sees(AtDesk(desk)))\n",
+        "            urgent.opened(ctx.tx, found.id, self.walls.sees(AtDesk(desk)))\n",
         "",
         "what a desk answers is opened",
         OPENS,

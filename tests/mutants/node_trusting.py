@@ -151,7 +151,7 @@ NODE_TRUST: Final = (
     ),
     Mutant(
         "desk-wall-inbox",
-        "node/service.py",
+        "node/walls.py",
         '        return (*own, "") if own is not None and self.writer.desk in own else own\n',
         "        return None if own else own\n",
         "a desk sees its own mail alone",
@@ -159,7 +159,7 @@ NODE_TRUST: Final = (
     ),
     Mutant(
         "desk-wall-outbox",
-        "node/service.py",
+        "node/walls.py",
         "own.desk in (desks_of(caller) or (own.desk,))",
         "own.desk is not None",
         "a desk sees what it sent itself alone",
@@ -167,7 +167,7 @@ NODE_TRUST: Final = (
     ),
     Mutant(
         "desk-wall-asked",
-        "node/service.py",
+        "node/walls.py",
         "        if own is not None and desk not in own:\n            raise UnknownDeskError(desk)\n",
         "",
         "nobody asks for a desk that is not theirs",

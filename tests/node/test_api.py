@@ -191,6 +191,7 @@ async def test_what_is_no_json_is_refused(scene: Scene, body: bytes) -> None:
     await refused(scene.systems[AR], "POST", "/api/v1/messages", 400, "invalid_request", data=body, headers=headers)
 
 
+@pytest.mark.attack("oversized body")
 async def test_a_body_over_the_cap_is_refused_with_and_without_a_length(scene: Scene) -> None:
     headers, large = {"Idempotency-Key": "large"}, b" " * (api_requests.MAX_SINGLE_BYTES + 1)
     url = "/api/v1/messages"

@@ -127,6 +127,7 @@ def concerning(message_id: str, handle: str) -> list[tuple[Route, str]]:
     return [(each, each.path.replace("{id}", message_id).replace("{handle}", handle)) for each in named]
 
 
+@pytest.mark.attack("IDOR")
 async def test_a_desk_never_learns_of_another(house: House) -> None:
     to_other = await sent(house.sender, "idor 1", f"{BR}/otra")
     await arrived(house.other, to_other)

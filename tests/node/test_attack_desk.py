@@ -39,6 +39,7 @@ async def system(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
         {"Origin": "null"},
     ],
 )
+@pytest.mark.attack("CSRF")
 async def test_a_page_of_another_site_is_refused_whatever_it_knows(
     system: aiohttp.ClientSession, headers: dict[str, str]
 ) -> None:

@@ -98,6 +98,7 @@ async def listening(answer: bytes, seen: list[bytes]) -> AsyncIterator[int]:
         yield int(server.sockets[0].getsockname()[1])
 
 
+@pytest.mark.attack("SSRF")
 async def test_a_session_is_never_led_to_another_address() -> None:
     inside: list[bytes] = []
     async with listening(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", inside) as secret:

@@ -167,6 +167,7 @@ def test_one_says_that_others_were_called_before() -> None:
 
 
 @pytest.mark.parametrize("name", ["x\r\nBcc: otro@example.org", "x\nSubject: y", "a b", "<b>", "", "é" * 3, "x" * 33])
+@pytest.mark.attack("header injection")
 def test_no_name_breaks_out_of_a_header(name: str) -> None:
     with pytest.raises(MalformedError):
         replace(CALL, desk=name)
@@ -180,6 +181,7 @@ def test_no_name_breaks_out_of_a_header(name: str) -> None:
      "mailto:a@b\r\nRCPT TO:<x@y>", "mailto:<a@b>", "mailto:.a@b", "mailto:a@-b", "ftp://x", "https://", "https://x\n",
      "https://[::1", "javascript:x", "https://ejemplo.org/ñ"],
 )  # fmt: skip
+@pytest.mark.attack("header injection")
 def test_no_other_address_is_called(address: str) -> None:
     assert not is_address(address)
 

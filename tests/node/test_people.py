@@ -167,6 +167,7 @@ async def test_a_weak_password_is_refused(office: Office, password: str) -> None
 
 
 # -- guessing --------------------------------------------------------------------------------------------
+@pytest.mark.attack("brute force")
 async def test_guessing_is_slowed_and_the_owner_gets_in_later(office: Office) -> None:
     _, _, secret = await office.enrol()
     for _ in range(FREE_FAILURES):
@@ -188,6 +189,7 @@ async def test_many_guesses_at_once_gain_nothing(office: Office) -> None:
     assert sum(type(each) is TooManyError for each in told) == FREE_FAILURES * 2
 
 
+@pytest.mark.attack("brute force")
 async def test_an_address_that_guesses_logins_is_slowed_too(office: Office) -> None:
     for number in range(FREE_FAILURES):
         with pytest.raises(LoginError):

@@ -129,6 +129,7 @@ async def test_a_passkey_opens_the_door(pages: Pages) -> None:
         assert (await session.get("/account", allow_redirects=False)).status == 200
 
 
+@pytest.mark.attack("session fixation")
 async def test_a_session_begins_with_a_fresh_cookie(pages: Pages) -> None:
     # Fixation: what a browser brings is never what it has afterwards.
     planted = "A" * 43
@@ -155,6 +156,7 @@ async def test_a_session_begins_with_a_fresh_cookie(pages: Pages) -> None:
         {"Origin": "", "Sec-Fetch-Site": ""},
     ],
 )
+@pytest.mark.attack("CSRF")
 async def test_a_page_of_another_site_changes_nothing(pages: Pages, headers: dict[str, str]) -> None:
     async with pages.visiting(f"csrf{abs(hash(str(headers))) % 10**8}", Role.PROSECUTOR) as session:
         sent = {name: value for name, value in (dict(session.headers) | headers).items() if value}
@@ -174,6 +176,7 @@ async def test_under_another_name_there_is_nothing(pages: Pages, host: str) -> N
 @pytest.mark.parametrize(
     "after", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\r\nX: y"]
 )
+@pytest.mark.attack("header injection")
 async def test_the_door_leads_to_this_site_alone(pages: Pages, after: str) -> None:
     async with pages.visiting(f"next{abs(hash(after)) % 10**8}", Role.PROSECUTOR) as session:
         answer = await session.get("/login", params={"next": after}, allow_redirects=False)
@@ -204,6 +207,7 @@ async def test_pages_hold_no_script_of_their_own_and_nothing_from_elsewhere(page
     "path",
     ["/static/../app.py", "/static/x/valija.css", "/static/%2e%2e/%2e%2e/app.py", "/static/x/..%2fapp.py", "/static/"],
 )
+@pytest.mark.attack("path traversal")
 async def test_files_beside_the_served_ones_are_not_there(pages: Pages, path: str) -> None:
     async with pages.browser() as session, session.get(path, allow_redirects=False) as answer:
         assert answer.status in {303, 404}
@@ -224,6 +228,7 @@ async def test_what_pages_load_is_there(pages: Pages) -> None:
 
 
 # -- hostile input ---------------------------------------------------------------------------------------
+@pytest.mark.attack("XSS")
 async def test_a_hostile_name_is_text_everywhere(pages: Pages) -> None:
     await pages.invite("malo", Role.CLERK, HOSTILE)
     async with pages.visiting("inge", Role.ADMINISTRATOR) as session:
@@ -233,6 +238,7 @@ async def test_a_hostile_name_is_text_everywhere(pages: Pages) -> None:
             assert "49" not in text.split("&lt;script&gt;")[-1][:80]
 
 
+@pytest.mark.attack("oversized body")
 async def test_an_oversized_form_is_refused(pages: Pages) -> None:
     form = io.BytesIO(b"login=" + b"x" * MAX_FORM_BYTES)
     async with pages.browser(**{"Content-Type": "application/x-www-form-urlencoded"}) as session:

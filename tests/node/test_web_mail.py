@@ -216,6 +216,7 @@ async def test_news_come_by_themselves_to_whoever_may_know(town: Town) -> None:
 
 
 # -- walls -------------------------------------------------------------------------------------------------
+@pytest.mark.attack("IDOR")
 async def test_a_clerk_does_not_read_another_desk(town: Town) -> None:
     ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
     nora = await town.person(CO, "nora", Role.CLERK, "antidrogas")
@@ -274,6 +275,7 @@ async def test_an_administrator_reads_no_mail(town: Town) -> None:
             assert answer.status == 403, path
 
 
+@pytest.mark.attack("IDOR")
 async def test_nobody_opens_the_draft_of_another(town: Town) -> None:
     ana, berta = await town.person(AR, "ana"), await town.person(AR, "berta")
     where = await draft(ana)
@@ -359,6 +361,7 @@ async def test_what_a_handling_code_forbids_is_not_passed_on(town: Town) -> None
 
 # -- hostile input -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("how", ["plain", "commonmark"])
+@pytest.mark.attack("XSS")
 async def test_a_hostile_message_is_text_everywhere(town: Town, how: str) -> None:
     ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
     subject = f"{HOSTILE} {how}"

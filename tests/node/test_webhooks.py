@@ -179,6 +179,27 @@ async def test_two_secrets_sign_while_one_follows_the_other(house: House) -> Non
         assert "secret" not in json.dumps(listed)
 
 
+async def test_what_is_made_after_a_rotation_is_signed_by_both_however_close_they_are(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotated: list[str] = []
+    take = postman.Postman._take
+
+    async def taking(self: postman.Postman, hook: Any) -> bool:
+        # Between the look at the webhook and the look at what it is to be told.
+        if not rotated:
+            rotated.append((await asked(house.own, "POST", f"webhooks/{hook.name}/rotate"))[1]["secret"])
+            await asked(house.own, "POST", f"webhooks/{hook.name}/test")
+        return await take(self, hook)
+
+    async with endpoint() as place:
+        monkeypatch.setattr(postman.Postman, "_take", taking)
+        hook = await added(house.system, place.url)
+        await eventually("the trial", lambda: place.told)
+        assert verified(rotated[0], place.told[0])
+        assert verified(hook["secret"], place.told[0])
+
+
 async def test_what_is_down_is_told_when_it_is_up_again_in_order_of_each_thread(house: House) -> None:
     async with endpoint() as place:
         port = place.port
@@ -258,6 +279,7 @@ async def test_thirty_days_of_failure_end_it(house: House) -> None:
         assert await eventually("disabled", disabled) == "failing for 30 days"
 
 
+@pytest.mark.attack("SSRF")
 async def test_a_redirect_is_not_followed_and_a_slow_one_not_waited_for(house: House) -> None:
     async with endpoint() as place, endpoint() as elsewhere:
         place.answer = lambda _body: web.Response(status=302, headers={"Location": elsewhere.url})
@@ -315,6 +337,7 @@ async def test_who_dies_between_sending_and_writing_sends_again_and_loses_nothin
 
 
 # -- walls ---------------------------------------------------------------------------------------------
+@pytest.mark.attack("IDOR")
 async def test_a_desk_knows_its_own_webhooks_alone(house: House) -> None:
     await asked(house.own, "POST", "desks", {"name": "otra"})
     token = (await asked(house.own, "POST", "tokens", {"desk": "otra"}))[1]["token"]
@@ -342,6 +365,7 @@ async def test_a_desk_knows_its_own_webhooks_alone(house: House) -> None:
      "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
      "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::"],
 )  # fmt: skip
+@pytest.mark.attack("SSRF")
 def test_no_webhook_leads_inside(address: str) -> None:
     guard = Guard(())
     assert not guard.may_reach("cases.example.org", address)
@@ -385,6 +409,7 @@ class Bent(AbstractResolver):
         return
 
 
+@pytest.mark.attack("SSRF")
 async def test_a_name_that_leads_to_this_machine_is_refused_when_it_is_resolved() -> None:
     with pytest.raises(ForbiddenAddressError):
         await Guard((), Bent("127.0.0.1", "10.0.0.1")).resolve("cases.example.org", 443)
@@ -392,6 +417,7 @@ async def test_a_name_that_leads_to_this_machine_is_refused_when_it_is_resolved(
     assert [each["host"] for each in found_] == ["93.184.215.14"]
 
 
+@pytest.mark.attack("SSRF")
 async def test_a_name_bent_to_this_machine_reaches_no_server_of_it(house: House) -> None:
     async with endpoint() as place:
         guard = Guard((), Bent("127.0.0.1"))
