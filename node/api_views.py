@@ -12,7 +12,7 @@ import msgspec
 from node import status
 from node.api_requests import show_cursor, show_time
 from node.model import Mark
-from node.status import Delivery, SignedReceipt
+from node.status import Delivery, Said, SignedReceipt
 from node.store import Transaction
 from node.tables import evidence, finding, inbox
 from node.tables.finding import Arrival, Sent
@@ -177,12 +177,12 @@ def _reason(reason: VoidReason | None) -> str | None:
 
 def _proof(tx: Transaction, told: Delivery) -> View:
     return {
-        "receipt": None if told.receipt is None else receipt(status.signed_receipt(tx, told.receipt)),
+        "receipt": None if told.receipt is None else receipt(status.said(tx, told.receipt)),
         "answers": [_answer(tx, (each.inlink, each.place)) for each in told.handovers],
     }
 
 
-def receipt(signed: SignedReceipt) -> View:
+def receipt(signed: Said) -> View:
     """What a receipt says and who signed it."""
     return {
         "event": _EVENTS[int(signed.receipt.event)],
@@ -213,7 +213,7 @@ def _proof_of(signed: SignedReceipt) -> View:
 
 
 def _answer(tx: Transaction, where: tuple[int, int]) -> View:
-    signed = status.signed_receipt(tx, where)
+    signed = status.said(tx, where)
     told: View = {"at": show_time(signed.receipt.at), "member": signed.manifest.sender.member}
     if isinstance(signed.receipt, HandedOver):
         actor = signed.receipt.actor

@@ -54,14 +54,20 @@ _VOIDED: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class SignedReceipt:
-    """A receipt with all that proves who signed it: body (with its salt), manifest, link, place in the batch."""
+class Said:
+    """A receipt as it stands in the archive: its body (with its salt) and place, manifest and link."""
 
     receipt: Receipt
     body: Body = field(repr=False)
     place: int
     manifest: Manifest = field(repr=False)
     link: Link = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReceipt(Said):
+    """The same with all that proves who signed it: the link's place in the batch, and what the hub attested."""
+
     proof: LeafProof = field(repr=False)
     batch: BatchSignature = field(repr=False)
     attestation: Attestation = field(repr=False)
@@ -192,22 +198,33 @@ def _acknowledged(delivery: Delivery, handovers: list[outbox.Handover]) -> Deliv
 
 
 # -- evidence ----------------------------------------------------------------------------------------
+def said(tx: Transaction, receipt: tuple[int, int]) -> Said:
+    """The receipt that `Delivery.receipt` or a handover names."""
+    return _said(tx, inbox.find_link(tx, receipt[0]), receipt[1])
+
+
 def signed_receipt(tx: Transaction, receipt: tuple[int, int]) -> SignedReceipt:
-    """The receipt that `Delivery.receipt` or a handover names, with everything that proves it."""
+    """The same, with everything that proves it."""
     inlink, place = receipt
     link = inbox.find_link(tx, inlink)
-    manifest, parts = evidence.manifest(tx, link.manifest)
-    part = parts[place]
+    told = _said(tx, link, place)
     return SignedReceipt(
-        read_receipt(part.signed_part),
-        Body(part.salt, part.signed_part),
+        told.receipt,
+        told.body,
         place,
-        manifest,
-        Link.from_bytes(link.raw),
+        told.manifest,
+        told.link,
         evidence.read_proof(link.proof),
         evidence.batch(tx, link.batch),
         evidence.attestation(tx, link.attestation),
     )
+
+
+def _said(tx: Transaction, link: inbox.InLink, place: int) -> Said:
+    manifest, parts = evidence.manifest(tx, link.manifest)
+    part = parts[place]
+    body = Body(part.salt, part.signed_part)
+    return Said(read_receipt(part.signed_part), body, place, manifest, Link.from_bytes(link.raw))
 
 
 def readers(tx: Transaction, message_id: MessageId) -> tuple[Party, ...]:

@@ -24,7 +24,7 @@ TRANSLATED = tuple(each for each in LANGUAGES if each != SOURCE)
 SPOKEN = ("node/web", "node/people", "node/nudging/words.py", "node/i18n.py", "node/speaking.py", "node/cli*.py",
           "node/terminal.py", "node/fields.py", "node/housekeeping.py", "node/doctor.py")  # fmt: skip
 REFUSING = (*SPOKEN, "node/api_requests.py", "node/api_people.py", "node/api_nudges.py", "node/desks.py", "node/paging.py", "node/search.py",
-            "node/service.py", "node/handling.py")  # fmt: skip
+            "node/service.py", "node/walls.py", "node/handling.py")  # fmt: skip
 KEYWORDS = {"N_": 1, "say": 1, "told": 1, "count": 2, "_": 1}
 """Who is given sentences, and how many: an f-string may hold such a call, too."""
 
