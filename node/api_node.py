@@ -18,7 +18,6 @@ from node.api_requests import DEFAULT_PAGE, page_of, read_time, show_time
 from node.api_views import View
 from node.desks import AtDesk, handle
 from node.event_views import Place
-from node.events import lines
 from node.routes import AFTER, FROM, HANDLE, ID, LIMIT, OPERATORS, Media, Parameter, Route, registered
 from node.scopes import Scope
 from node.tables.desks import Token
@@ -69,7 +68,7 @@ async def events(request: web.Request) -> web.StreamResponse:
             # Who loses this stream before its first event can still ask for what came behind its beginning.
             await response.write(f"id: {after}\n\n".encode())
         async for batch in batches:
-            data = lines(batch, lambda each: each.is_for(caller, service.writer.desk))
+            data = batch.lines(caller, service.writer.desk)
             if data:
                 # A reader that takes nothing for so long is gone, or will come back behind the last event it saw.
                 async with asyncio.timeout(SLOW_SECONDS):

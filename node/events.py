@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from itertools import takewhile
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
+from node.desks import Caller, desks_of
 from node.event_views import LAST_PART, Manifests, Place, Rendered, render
 from node.store import Transaction
 from node.tables import finding, state
@@ -46,6 +47,22 @@ class News(NamedTuple):
     is_lost: bool = False
 
 
+class Batch(list[Rendered]):
+    """Events that streams at one place are told together; what one of them is written, others like it are too."""
+
+    def __init__(self, events: Iterable[Rendered]) -> None:
+        """In order."""
+        super().__init__(events)
+        self._lines: dict[tuple[str, ...] | None, bytes] = {}
+
+    def lines(self, caller: Caller, default_desk: str) -> bytes:
+        """What is written to the stream of this caller; what is for no desk by name is the default desk's."""
+        own = desks_of(caller)
+        if own not in self._lines:
+            self._lines[own] = b"".join([each.data for each in self if each.is_for(caller, default_desk)])
+        return self._lines[own]
+
+
 class Feed:
     """The events of a running node: `look` runs on the store's thread, everything else on the loop's."""
 
@@ -67,7 +84,8 @@ class Feed:
         self._behind_row = self._upto_row = 0
         self._followers = 0
         self._is_closed = False
-        self._news: asyncio.Future[None] | None = None
+        self._batches: dict[Place, Batch] = {}
+        self._waiting: list[asyncio.Future[None]] = []
         self.watchers: list[Callable[[], None]] = []
 
     # -- a round ---------------------------------------------------------------------------------------
@@ -107,11 +125,12 @@ class Feed:
         """Where a stream begins that shall show what happens from now on."""
         return Place(await self._read(finding.last_event))
 
-    async def follow(self, after: Place) -> AsyncGenerator[list[Rendered], None]:
+    async def follow(self, after: Place) -> AsyncGenerator[Batch, None]:
         """Everything behind `after`, in order and as it comes; ends when the feed is closed."""
         newest = (await self.now()).row
         if not self._followers:
             self._kept.clear()
+            self._batches.clear()
             self._behind_row = self._upto_row = newest
         self._followers += 1
         at, generation = after, self._generation
@@ -143,24 +162,28 @@ class Feed:
                 return found, after, False
         return found, after, True
 
-    async def _next(self, at: Place) -> tuple[Place, list[Rendered]]:
+    async def _next(self, at: Place) -> tuple[Place, Batch]:
         if at < Place(self._behind_row):
             return await self._from_archive(at)
-        batch = [*takewhile(lambda each: each.place > at, reversed(self._kept))]
-        if batch:
-            return batch[0].place, batch[::-1]
-        if self._news is None:
-            self._news = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._news)
-        return at, []
+        # Streams that have caught up stand at one place, and are told the same.
+        batch = self._batches.get(at)
+        if batch is None:
+            found = [*takewhile(lambda each: each.place > at, reversed(self._kept))]
+            batch = self._batches[at] = Batch(reversed(found))
+        if not batch:
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
+            return at, batch
+        return batch[-1].place, batch
 
-    async def _from_archive(self, at: Place) -> tuple[Place, list[Rendered]]:
+    async def _from_archive(self, at: Place) -> tuple[Place, Batch]:
         # The rest of a row of which a part was seen comes again, and is left out below.
         after_row = at.row if at.part == LAST_PART else at.row - 1
         rows, found = await self._read(lambda tx: self._rendered(tx, after_row))
         if not rows:
-            return Place(self._behind_row), []
-        return Place(rows[-1].id), [each for each in found if each.place > at]
+            return Place(self._behind_row), Batch([])
+        return Place(rows[-1].id), Batch(each for each in found if each.place > at)
 
     def _rendered(self, tx: Transaction, after_row: int) -> tuple[list[Event], list[Rendered]]:
         rows = state.events(tx, after_row, ROWS_A_READ)
@@ -174,11 +197,8 @@ class Feed:
             self._kept.append(each)
 
     def _pulse(self) -> None:
-        news, self._news = self._news, None
-        if news is not None and not news.done():
-            news.set_result(None)
-
-
-def lines(batch: list[Rendered], sees: Callable[[Rendered], bool]) -> bytes:
-    """What is written to a stream that sees these."""
-    return b"".join([each.data for each in batch if sees(each)])
+        self._batches.clear()
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)

@@ -174,6 +174,14 @@ NODE_TRUST: Final = (
         (T + "test_walls.py::test_nobody_asks_for_a_desk_that_is_not_theirs",),
     ),
     Mutant(
+        "stream-desk",
+        "node/events.py",
+        "        own = desks_of(caller)\n",
+        "        own = None\n",
+        "what a stream of one desk is told is not told to another's",
+        (T + "test_api.py::test_a_stream_tells_of_new_messages_to_their_desk_alone",),
+    ),
+    Mutant(
         "operators-acts",
         "node/service.py",
         '            raise UnauthorizedError("this is the operator\'s, over the Unix socket")\n',
