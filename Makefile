@@ -46,8 +46,9 @@ demo: $(READY) ## four services exchange requests through a relay that cannot re
 sandbox: $(READY) ## a hub and members that answer, to develop a case system against (ONCE=1: one exchange)
 	@$(PY) -m sandbox
 
-test: $(READY) ## every test that needs Python alone
-	@$(PYTEST) $(PARALLEL)
+test: $(READY) ## every test that needs Python alone (COVER=1: the unit suites whole, under branch coverage)
+	@$(if $(COVER),$(MAKE) coverage)
+	@$(PYTEST) $(PARALLEL) $(if $(COVER),$(addprefix --ignore=,$(UNITS)))
 
 check: lint types layers agreement deploy-check ## lint, types, layers, agreement of SPEC and code, deployment files
 
@@ -68,8 +69,8 @@ deploy-check: $(READY)
 	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(PYTEST) tests/deploy
 
-test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools (TESTED=1: not what make test ran just now)
-	@$(MAKE) coverage
+test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools (TESTED=1: not what make test COVER=1 ran)
+	@$(if $(TESTED),,$(MAKE) coverage)
 	@$(PYTEST) -m "$(REST)" $(PARALLEL) $(addprefix --ignore=,$(UNITS) tests/models)
 	@$(PYTEST) -m "$(REST)" -n 2 tests/models
 
