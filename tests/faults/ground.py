@@ -256,13 +256,15 @@ class Ground:
             time.sleep(_POLL_SECONDS)
         return False
 
-    def settle(self, seconds: float = 300, tell: Callable[[str], object] = str) -> Verdict:
+    def settle(self, seconds: float = 300, tell: Callable[[str], object] = str, *, least: int = 0) -> Verdict:
         """What became of everything, once nothing is under way any more; every process has ended well.
 
+        Writing goes on until `least` messages were acknowledged: faults may pass before much was said.
         Raises `NotSettledError` if something is still under way after so many seconds; `tell` is told now and then
         what it is.
         """
         self.heal()
+        self.traffic.until(least)
         self.traffic.end_writing(seconds)
         began = told = time.monotonic()
         deadline = began + seconds

@@ -35,7 +35,7 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 
 
 def settle(ground: Ground) -> None:
-    verdict = ground.settle(90)
+    verdict = ground.settle(90, least=80)
     assert verdict.is_sound, str(verdict)
     assert verdict.deliveries > 50
 

@@ -84,7 +84,7 @@ def leave_unanswered(ground: Ground, member: str) -> None:
 
 
 def settle(ground: Ground) -> None:
-    verdict = ground.settle(SETTLE_SECONDS)
+    verdict = ground.settle(SETTLE_SECONDS, least=80)
     assert verdict.is_sound, str(verdict)
     assert verdict.deliveries > 50
     assert not ground.deaths

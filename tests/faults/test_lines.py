@@ -31,7 +31,7 @@ SILENT_SECONDS: Final = 2.0
 
 
 def settle(ground: Ground) -> None:
-    verdict = ground.settle(120)
+    verdict = ground.settle(120, least=50)
     assert verdict.is_sound, str(verdict)
     assert verdict.deliveries > 30
 

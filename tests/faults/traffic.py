@@ -357,6 +357,13 @@ class Traffic:
         while (self.clock.acknowledged, self.clock.handed) == before and time.monotonic() < deadline:
             time.sleep(0.02)
 
+    def until(self, acknowledged: int, seconds: float = 120) -> None:
+        """Return once so many messages were acknowledged; `AssertionError` if they are not after so long."""
+        deadline = time.monotonic() + seconds
+        while self.clock.acknowledged < acknowledged:
+            assert time.monotonic() < deadline, f"{self.clock.acknowledged} of {acknowledged} messages acknowledged"
+            time.sleep(0.02)
+
     def end_writing(self, seconds: float) -> None:
         """Return once every author has its last answer; `AssertionError` if one still waits for it after so long."""
         self.clock.over.set()
