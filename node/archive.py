@@ -43,6 +43,10 @@ EARLIER_PAGE_BYTES: Final[tuple[int, ...]] = (8_192,)
 """The sizes that archives of earlier versions may have."""
 
 CACHE_KIB: Final = 32 * 1024
+WRITER_CACHE_KIB: Final = 128 * 1024
+"""Ids are random, so that each message touches a page somewhere in each index: of a million messages these have some
+7,500 pages each, and one that has to be read again is deciphered again.  Taken as the archive grows.
+"""
 SNAPSHOT_PAGES: Final = 256
 
 
@@ -76,7 +80,7 @@ class Archive:
         with store_errors():
             if migrated := bring_up_to_date(path, schema(key)):
                 on_migrated(migrated)
-        connection = _connect(path, key)
+        connection = _connect(path, key, WRITER_CACHE_KIB)
         self._reader = _connect(path, key)
         self._reader.execute("PRAGMA query_only = ON")
         self._reader_lock = threading.Lock()
@@ -234,11 +238,11 @@ def snapshot(path: Path, key: bytes, target: Path) -> int:
     return version
 
 
-def _connect(path: Path, key: bytes) -> Any:
+def _connect(path: Path, key: bytes, cache_kib: int = CACHE_KIB) -> Any:
     with store_errors():
         for page_bytes in (PAGE_BYTES, *EARLIER_PAGE_BYTES):
             try:
-                return _connect_as(path, key, page_bytes)
+                return _connect_as(path, key, page_bytes, cache_kib)
             except dbapi2.DatabaseError as error:
                 # A page of another size looks like one under another key.
                 if "not a database" not in str(error):
@@ -247,14 +251,14 @@ def _connect(path: Path, key: bytes) -> Any:
         raise failure
 
 
-def _connect_as(path: Path, key: bytes, page_bytes: int) -> Any:
+def _connect_as(path: Path, key: bytes, page_bytes: int, cache_kib: int) -> Any:
     connection = _keyed(path, key, page_bytes)
     try:
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
             "temp_store = MEMORY",
-            f"cache_size = -{CACHE_KIB}",
+            f"cache_size = -{cache_kib}",
             "wal_autocheckpoint = 0",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()

@@ -9,6 +9,7 @@ from functools import lru_cache
 from node.model import Record
 from node.store import Row, Transaction
 from node.tables.evidence import intact
+from node.tables.inbox import of_desks
 from protocol.errors import DamagedError
 from protocol.messages.content import (
     SCHEMA,
@@ -82,13 +83,8 @@ def arrivals(
     if desks is None:
         rows = tx.all(f"{_ARRIVAL} WHERE i.id > ? AND i.id < ? ORDER BY i.id {order} LIMIT +?", (after, before, limit))
     else:
-        marks = ", ".join("?" * len(desks))
-        chosen = (
-            f"SELECT DISTINCT inbox FROM inbox_desk WHERE desk IN ({marks}) AND inbox > ? AND inbox < ? "  # noqa: S608
-            f"ORDER BY inbox {order} LIMIT +?"
-        )
-        sql = f"{_ARRIVAL} WHERE i.id IN ({chosen}) ORDER BY i.id {order}"
-        rows = tx.all(sql, (*desks, after, before, limit))
+        chosen, given = of_desks(desks, after, before, limit, newest_first=newest_first)
+        rows = tx.all(f"{_ARRIVAL} WHERE i.id IN ({chosen}) ORDER BY i.id {order}", given)
     return [_arrival(row) for row in rows]
 
 

@@ -176,17 +176,23 @@ def by_message(tx: Transaction, message_id: MessageId) -> list[Arrived]:
     return [_arrived(row) for row in rows]
 
 
-def page(tx: Transaction, after: int, limit: int, desks: Sequence[str] | None = None) -> list[Arrived]:
-    """At most `limit` messages with row ids above `after`, in archive order; of these desks alone, if any are given."""
-    if desks is None:
-        sql = f"SELECT {_COLUMNS} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
-        return [_arrived(row) for row in tx.all(sql, (after, limit))]
-    marks = ", ".join("?" * len(desks))
-    sql = (
-        f"SELECT {_COLUMNS} FROM inbox WHERE id IN (SELECT DISTINCT inbox FROM inbox_desk WHERE desk IN ({marks}) "  # noqa: S608
-        "AND inbox > ? ORDER BY inbox LIMIT ?) ORDER BY id"
-    )
-    return [_arrived(row) for row in tx.all(sql, (*desks, after, limit))]
+def page(tx: Transaction, after: int, limit: int) -> list[Arrived]:
+    """At most `limit` messages with row ids above `after`, in archive order."""
+    sql = f"SELECT {_COLUMNS} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+    return [_arrived(row) for row in tx.all(sql, (after, limit))]
+
+
+def of_desks(
+    desks: Sequence[str], after: int, before: int, limit: int, *, newest_first: bool = False
+) -> tuple[str, tuple[str | int, ...]]:
+    """A query, and what it is given: at most `limit` row ids between these two, both excluded, of messages for these desks.
+
+    With a branch for each desk SQLite merges what stands in order already; by `IN` it would read and sort all of it.
+    """
+    branch = "SELECT inbox FROM inbox_desk WHERE desk = ? AND inbox > ? AND inbox < ?"
+    branches = " UNION ".join([branch] * len(desks)) or "SELECT NULL AS inbox WHERE FALSE"
+    sql = f"{branches} ORDER BY inbox {'DESC' if newest_first else 'ASC'} LIMIT +?"
+    return sql, (*(each for desk in desks for each in (desk, after, before)), limit)
 
 
 def desks_of(tx: Transaction, row_id: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 from node import search
 from node.api_requests import show_time
 from node.search import Box, Hit
-from node.tables import inbox
+from node.tables import finding
 from protocol.errors import UsageError
 from tests.node.lab import Lab
 from tests.node.test_search import find, follow, written
@@ -68,7 +68,10 @@ def test_a_desk_that_asks_for_everything_reads_no_more_than_it_is_shown() -> Non
     reader = lab["co-fgn"]
     reader.run(lambda ctx: ctx.tx.run("DELETE FROM inbox_desk WHERE desk = ''"))
     follow(reader)
-    ids = {desk: [r.id for r in reader.run(lambda ctx, of=desk: inbox.page(ctx.tx, 0, 9, [of]))] for desk in DESKS}  # type: ignore[misc]
+    ids = {
+        desk: [r.id for r in reader.run(lambda ctx, of=desk: finding.arrivals(ctx.tx, 0, finding.FOREVER, 9, [of]))]  # type: ignore[misc]
+        for desk in DESKS
+    }
     for desk, rows in ids.items():
         newest = [Hit(Box.INBOX, row) for row in reversed(rows)]
         assert find(reader, "legajo", [desk]) == newest

@@ -7,7 +7,7 @@ import pytest
 from node import search
 from node.archive import Archive
 from node.search import Box, Hit
-from node.tables import inbox
+from node.tables import finding, inbox
 from protocol.errors import UsageError
 from protocol.names import MessageId, show_id
 from tests.node.lab import Lab, Node
@@ -101,7 +101,9 @@ def test_desks_are_walls(lab: Lab) -> None:
     follow(reader)
     assert find(reader, "para", ["antidrogas"]) == [Hit(Box.INBOX, 1)]
     assert find(reader, "para", ["extradiciones", ""]) == [Hit(Box.INBOX, 3), Hit(Box.INBOX, 2)]
-    assert [row.id for row in reader.run(lambda ctx: inbox.page(ctx.tx, 0, 9, ["extradiciones"]))] == [2]
+    assert [
+        row.id for row in reader.run(lambda ctx: finding.arrivals(ctx.tx, 0, finding.FOREVER, 9, ["extradiciones"]))
+    ] == [2]
     desks = reader.run(lambda ctx: [inbox.desks_of(ctx.tx, row) for row in (1, 2, 3)])
     assert desks == [("antidrogas",), ("extradiciones",), ("",)]
     follow(lab["ar-mpf"])
