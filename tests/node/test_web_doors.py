@@ -15,8 +15,9 @@ import pytest_asyncio
 
 from keys import passwords
 from node.config import Home
-from node.people.acts import NODE
+from node.people.acts import NODE, Act
 from node.people.roles import Role
+from node.web import words
 from node.web.app import MAX_FORM_BYTES
 from node.web.parts import Parts
 from tests.support.association import found
@@ -296,6 +297,17 @@ async def test_each_language_is_spoken_when_it_is_asked_for(pages: Pages) -> Non
         await session.post("/language", data={"language": "pt-PT", "here": "/login"})
         assert '<html lang="pt-PT"' in await (await session.get("/login")).text()
         assert (await session.post("/language", data={"language": "xx", "here": "/"})).status == 400
+
+
+async def test_the_journal_tells_in_the_readers_language_what_was_done(pages: Pages) -> None:
+    assert set(words.ACTS) == {act.value for act in Act}
+    async with pages.visiting("julia", Role.AUDITOR) as session:
+        await session.get("/journal")
+        await session.post("/language", data={"language": "es", "here": "/journal"})
+        text = await (await session.get("/journal")).text()
+        assert "<td>entró</td>" in text
+        assert "<td>leyó este registro</td>" in text
+        assert not [act for act in words.ACTS if f"<td>{act}</td>" in text]
 
 
 # -- the operator's way ------------------------------------------------------------------------------------
