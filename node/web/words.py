@@ -161,6 +161,14 @@ ACTS: Final = {
     "webhook-handled": N_("handled a webhook"),
 }
 
+REASONS: Final = (
+    N_("Not Found"),
+    N_("Method Not Allowed"),
+    N_("asked by a page of another site"),
+    N_("this site has another name"),
+)
+"""Why a page is refused before anything is looked at, as the server and `keys.guard` say it."""
+
 HOOK_EVENTS: Final = {
     "message": N_("a message came"),
     "delivery": N_("a delivery changed"),

@@ -255,8 +255,13 @@ async def test_a_form_that_is_none_is_refused(pages: Pages, body: bytes) -> None
 
 
 async def test_an_address_that_does_not_exist_says_so(pages: Pages) -> None:
-    async with pages.visiting("juana", Role.PROSECUTOR) as session, session.get("/nothing") as answer:
-        assert answer.status == 404
+    async with pages.visiting("juana", Role.PROSECUTOR) as session:
+        await session.post("/language", data={"language": "es", "here": "/inbox"})
+        async with session.get("/nothing") as answer:
+            text = await answer.text()
+            assert answer.status == 404
+        assert "Aquí no hay ninguna página" in text
+        assert "Not Found" not in text
 
 
 # -- roles and languages ---------------------------------------------------------------------------------
