@@ -74,7 +74,7 @@ class Log:
             log._take_in(entry, _read(statement))
         note = tx.checkpoint()
         if note is not None:
-            log._compare(Checkpoint.parse(Note.parse(note).text), is_growing=tx.incarnation() is None)
+            log._compare(_stated(note), is_growing=tx.incarnation() is None)
         return log
 
     def _compare(self, checkpoint: Checkpoint, *, is_growing: bool) -> None:
@@ -206,6 +206,15 @@ class Log:
 def log_key(charter: Charter) -> LogKey:
     """The log that this charter names."""
     return LogKey(charter.hub.origin, charter.hub.log_key, charter.hub.log_ed25519)
+
+
+def _stated(note: bytes) -> Checkpoint:
+    """What a stored checkpoint says, whatever became of its signatures on the disk: they are made anew at every start."""
+    text, gap, _signatures = note.partition(b"\n\n")
+    try:
+        return Checkpoint.parse((text + gap[:1]).decode())
+    except (PeerError, UnicodeDecodeError) as error:
+        raise StoreError("the checkpoint was damaged on disk") from error
 
 
 def _read(statement: bytes) -> SignedStatement | bytes:

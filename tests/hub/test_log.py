@@ -175,6 +175,22 @@ def test_a_damaged_log_is_noticed(store: Store) -> None:
         reloaded(store)
 
 
+def test_whatever_bit_of_a_checkpoint_is_damaged_the_log_is_loaded_or_the_store_named() -> None:
+    store = MemoryStore()
+    log = founded(store)
+    with transaction(store) as tx:
+        note = tx.checkpoint() or b""
+    text = note.index(b"\n\n")
+    for at in (*range(0, text, 9), text, text + 1, *range(text + 2, len(note), 531), *range(len(note) - 4, len(note))):
+        for bit in (0, 6, 7):
+            with transaction(store) as tx:
+                tx.put_checkpoint(log.registry.size, note[:at] + bytes([note[at] ^ 1 << bit]) + note[at + 1 :])
+            try:
+                assert reloaded(store).registry.root == log.registry.root
+            except StoreError:
+                assert at < text + 2
+
+
 def test_a_missing_statement_is_noticed() -> None:
     store = MemoryStore()
     founded(store)
