@@ -222,6 +222,13 @@ def unpack(data: bytes) -> Any:
     return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogateescape")
 
 
+def blob(value: Any) -> bytes:
+    """The same bytes; `TypeError` for anything else, because of a number `bytes` would make as many zeros."""
+    if not isinstance(value, bytes):
+        raise TypeError(type(value))
+    return value
+
+
 def pack(value: Any) -> bytes:
     """The MessagePack encoding of anything."""
     packed: bytes = msgpack.packb(value, unicode_errors="surrogateescape")

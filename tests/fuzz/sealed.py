@@ -24,7 +24,7 @@ from protocol.padding import pad, padme, unpad
 from protocol.sealing import CONTEXT, decrypt, encrypt
 from protocol.signing import HashLabel, Label
 from protocol.trust.prekeys import epoch_at, prekey_hash
-from tests.fuzz.mutate import Shape, pack, unpack
+from tests.fuzz.mutate import Shape, blob, pack, unpack
 from tests.fuzz.reading import WORDS, one_of
 from tests.fuzz.target import RECEIVING, Target, refused_or, require
 from tests.protocol.vectors_primitives import seed
@@ -157,7 +157,7 @@ def opening(data: bytes) -> None:
         values, link = _repaired(repairs, values, link)
         if repairs & Repair.SIGNATURE:
             values, (salt, index, path) = _signed(values, link)
-        wrapped = _wrapped(bytes(link), bytes(salt), int(index), [bytes(each) for each in path])
+        wrapped = _wrapped(blob(link), blob(salt), int(index), [blob(each) for each in path])
         padded = pad(pack(values))
         leaf = Digest(Link.from_bytes(link).leaf(salt) if repairs & Repair.SALTED else seed("leaf"))
     except _UNREADABLE:

@@ -19,7 +19,7 @@ from protocol.session.handshake import ClientHello, ServerHello, transcript
 from protocol.session.items import Window
 from protocol.session.machine import Answer, Closed, Event, HubSession, NodeSession, Session, State
 from protocol.signing import Label, PrivateKey, Signature
-from tests.fuzz.mutate import unpack
+from tests.fuzz.mutate import blob, unpack
 from tests.fuzz.reading import WORDS, vectors
 from tests.fuzz.target import Target, refused_or, require
 from tests.protocol.pair import HUB_DRAW, HUB_KEY, NODE_DRAW, NODE_KEY, NOW, hub_session, item, node_session
@@ -99,7 +99,7 @@ def session(data: bytes) -> None:
     try:
         end, (envelopes, size), steps = unpack(data)
         welcome = Welcome(5, None, Window(int(envelopes) % 300, int(size) % MAX_FRAME_BYTES))
-        played = [(int(kind) % 4, bytes(message)) for kind, message in steps[:MAX_STEPS]]
+        played = [(int(kind) % 4, blob(message)) for kind, message in steps[:MAX_STEPS]]
         line = Line(node=bool(end), welcome=welcome)
     except (ValueError, TypeError, OverflowError, MemoryError):
         return

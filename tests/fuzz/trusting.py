@@ -338,7 +338,7 @@ def seen(data: bytes) -> None:
         refused_or(lambda: here.apply_on_sight(signed), (PeerError, ThresholdError))
         require(len(here.unlogged_negatives()) <= 1 and here.size == before, "sight changed the log")
     entry = data[1:65]
-    refused_or(lambda: here.append(entry, data[65:]), (LogError, MalformedError))
+    refused_or(lambda: here.append(entry, data[65:]), (LogError, MalformedError, ProofError))
     require(here.size in {before, before + 1}, "a log that jumped")
 
 
