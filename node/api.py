@@ -79,8 +79,15 @@ def _check_site(request: web.Request) -> None:
     local = request.transport.get_extra_info("sockname") if request.transport else None
     is_bent = local is not None and is_loopback(local[0]) and not is_loopback(_host(request))
     origin = request.headers.get("Origin")
-    if is_bent or (origin is not None and urlsplit(origin).netloc != request.host):
+    if is_bent or (origin is not None and _site(origin) != request.host):
         raise web.HTTPForbidden(reason="asked by a page of another site, or under a name that is not this machine's")
+
+
+def _site(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _host(request: web.Request) -> str:

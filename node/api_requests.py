@@ -17,7 +17,7 @@ from node.acceptance import Request
 from node.desks import AtDesk, Caller, Colleague, desks_of
 from node.faults import Fault
 from node.handling import Forwarded
-from protocol.errors import LimitError, PeerError, UsageError, ValijaError
+from protocol.errors import LimitError, MalformedError, PeerError, UsageError, ValijaError
 from protocol.limits import MAX_AUDIENCE, MIB
 from protocol.messages.content import (
     SCHEMA,
@@ -142,6 +142,9 @@ def _read(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
         raise faults.misfit(error) from None
+    except MalformedError as error:
+        # The one thing that a field says of itself beyond its type.
+        raise faults.field("handling/europol", error.detail) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UsageError("the body is not UTF-8 and JSON") from None
     except RecursionError:

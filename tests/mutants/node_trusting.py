@@ -192,7 +192,7 @@ NODE_TRUST: Final = (
     Mutant(
         "another-site",
         "node/api.py",
-        "    if is_bent or (origin is not None and urlsplit(origin).netloc != request.host):\n",
+        "    if is_bent or (origin is not None and _site(origin) != request.host):\n",
         "    if is_bent:\n",
         "a page of another site asks nothing",
         (T + "test_attack_desk.py::test_a_page_of_another_site_is_refused_whatever_it_knows",),

@@ -37,6 +37,7 @@ async def system(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
         {"Host": "127.0.0.1.attacker.example"},
         {"Origin": "https://attacker.example"},
         {"Origin": "null"},
+        {"Origin": "http://[%"},
     ],
 )
 @pytest.mark.attack("CSRF")

@@ -32,6 +32,7 @@ def refused(body: dict[str, Any] | bytes) -> FieldError:
         ({"to": "br-mpf"}, "/to"),
         ({"secreto/a~b": 1}, "/secreto~1a~0b"),
         ({"handling": {"tlp": "ROJO"}}, "/handling/tlp"),
+        ({"handling": {"europol": ["H1", "H1"]}}, "/handling/europol"),
         ({"author": {"name": "x"}}, "/author/role"),
         ({"subject": "x" * 301}, "/subject"),
         ({"body": {"format": "text/html", "text": ""}}, "/body/format"),
