@@ -60,6 +60,9 @@ class Mutator:
             head = self.random.randbytes(len(head))
         for _each in range(self.random.randint(1, STACKED)):
             rest = self._neighbour(rest)
+            # Some neighbours are many times as large, and so would theirs be.
+            if len(rest) > max_bytes:
+                break
         return (head + rest)[:max_bytes]
 
     def _neighbour(self, data: bytes) -> bytes:
