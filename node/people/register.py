@@ -32,6 +32,8 @@ T = TypeVar("T")
 INVITATION_SECONDS: Final = 72 * 3_600
 SEEN_EVERY_SECONDS: Final = 60
 MAX_NAME_CHARS: Final = 120
+MAX_DESKS: Final = 256
+"""SQLite joins up to 500 branches, of which the inbox of a person takes one for each desk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,10 @@ class Register:
     def _chosen(self, name: str, desks: Sequence[str]) -> tuple[str, ...]:
         if not 1 <= len(name.strip()) <= MAX_NAME_CHARS:
             raise UsageError(f"a person's name has 1 to {MAX_NAME_CHARS} characters")
-        return tuple(sorted({self._desks.require(desk) for desk in desks}))
+        chosen = {self._desks.require(desk) for desk in desks}
+        if len(chosen) > MAX_DESKS:
+            raise UsageError(f"a person sees {MAX_DESKS} desks at most")
+        return tuple(sorted(chosen))
 
     # -- the journal -----------------------------------------------------------------------------------
     def note(self, tx: Transaction, who: str, act: Act, about: str, detail: str = "") -> None:

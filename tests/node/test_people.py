@@ -16,6 +16,7 @@ from keys.throttle import FREE_FAILURES, LONGEST_SECONDS
 from node import desks
 from node.desks import Desks
 from node.memory_store import MemoryStore
+from node.people import register
 from node.people.accounts import Accounts
 from node.people.acts import NODE, Act
 from node.people.doors import Doors, LoggedIn, Where
@@ -388,7 +389,7 @@ async def test_a_change_of_role_or_desks_counts_in_open_sessions(office: Office)
             visitor.require(power, desk)
 
 
-async def test_logins_are_taken_once_and_desks_must_exist(office: Office) -> None:
+async def test_logins_are_taken_once_and_desks_must_exist(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     await office.invite()
     with pytest.raises(ExistsError):
         await office.invite()
@@ -397,6 +398,10 @@ async def test_logins_are_taken_once_and_desks_must_exist(office: Office) -> Non
     for login in ("Ana", "a", "ana..perez", "ana perez", "../ana", "x" * 33):
         with pytest.raises(UsageError):
             await office.invite(login)
+    monkeypatch.setattr(register, "MAX_DESKS", 0)
+    with pytest.raises(UsageError, match="at most"):
+        await office.invite("luis", Role.CLERK)
+    monkeypatch.undo()
     for name in ("", " ", "x" * 121):
         with pytest.raises(UsageError):
             await office.register.add(NODE, "luis", name, Role.CLERK, [])
