@@ -18,6 +18,8 @@ PYTEST := $(PY) -m pytest -q
 # Two at a time, each file whole in one process.
 PARALLEL := -n 2 --dist loadfile
 UNITS := tests/protocol tests/keys tests/hub tests/node
+# Long searches, shared out test by test: two thousand lives of an association, and the models.
+SEARCHES := tests/simulator tests/models
 # Unit suites must reach every branch of what decides, and nearly all of what moves bytes.
 COVER_CORE ?= 100
 COVER_REST ?= 95
@@ -71,8 +73,8 @@ deploy-check: $(READY)
 
 test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools (TESTED=1: not what make test COVER=1 ran)
 	@$(if $(TESTED),,$(MAKE) coverage)
-	@$(PYTEST) -m "$(REST)" $(PARALLEL) $(addprefix --ignore=,$(UNITS) tests/models)
-	@$(PYTEST) -m "$(REST)" -n 2 tests/models
+	@$(PYTEST) -m "$(REST)" $(PARALLEL) $(addprefix --ignore=,$(UNITS) $(SEARCHES))
+	@$(foreach search,$(SEARCHES),$(PYTEST) -m "$(REST)" -n 2 $(search);)
 
 coverage: $(READY) ## branch coverage of the unit suites
 	@mkdir -p build && rm -f build/coverage build/coverage.*
