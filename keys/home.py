@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -89,6 +90,7 @@ def resolve(home: BaseHome, named: str) -> Path:
 
 
 # -- addresses -------------------------------------------------------------------------------------------
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches `host`; a name other than `localhost` may lead anywhere."""
     try:

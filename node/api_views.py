@@ -120,7 +120,7 @@ def arrival(registry: Registry, found: Arrival) -> View:
 
 def arrival_in_full(tx: Transaction, registry: Registry, found: Arrival) -> View:
     """The same, with the desks that it is for and everybody who can read it."""
-    manifest, _parts = evidence.manifest(tx, finding.manifest_of(tx, found.id))
+    manifest = evidence.manifest(tx, finding.manifest_of(tx, found.id))
     return arrival(registry, found) | {
         "desks": [desk for desk in inbox.desks_of(tx, found.id) if desk],
         "network": f"#{manifest.network}" if manifest.network else None,

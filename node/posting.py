@@ -143,7 +143,7 @@ def reseal(
 
 
 def _reseal(ctx: Context, incarnation: Incarnation, reach: Reach, link: LinkRow) -> Envelope | None:
-    manifest, parts = evidence.manifest(ctx.tx, link.manifest)
+    manifest, parts = evidence.manifest_and_parts(ctx.tx, link.manifest)
     if _is_over(ctx, link, manifest):
         return None
     target = reach.target(peers.find(ctx.tx, link.peer).party)

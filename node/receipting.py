@@ -114,7 +114,7 @@ def _settle_messages(ctx: Context, source: Source, link: LinkRow, receipt: Consi
 def _link_again(ctx: Context, source: Source, link: LinkRow, places: Sequence[int]) -> None:
     if link.incarnation == state.incarnation(ctx.tx):
         recovery.request(ctx, Cause.ROLLED_BACK)
-    manifest, parts = evidence.manifest(ctx.tx, link.manifest)
+    manifest, parts = evidence.manifest_and_parts(ctx.tx, link.manifest)
     audience = Audience(manifest.audience, manifest.network).encode()
     for place in places:
         message = outbox.find(ctx.tx, message_id_of(parts[place].signed_part))

@@ -112,7 +112,7 @@ def _carry_over(ctx: Context) -> None:
 
 
 def _owe_again(ctx: Context, link: LinkRow) -> None:
-    _manifest, parts = evidence.manifest(ctx.tx, link.manifest)
+    _manifest, parts = evidence.manifest_and_parts(ctx.tx, link.manifest)
     for part in parts:
         owed.owe(ctx.tx, link.peer, part.signed_part, part.signed_part, 1, ctx.now)
 

@@ -146,7 +146,7 @@ class Service:
     def _original(ctx: Context, found: Sent | Arrival) -> tuple[Content, list[Party]]:
         if isinstance(found, Sent):
             return from_json(found.content), [ctx.identity.me, *delivery_status.readers(ctx.tx, found.message_id)]
-        manifest, _parts = evidence.manifest(ctx.tx, finding.manifest_of(ctx.tx, found.id))
+        manifest = evidence.manifest(ctx.tx, finding.manifest_of(ctx.tx, found.id))
         return from_json(found.content), [manifest.sender, *manifest.audience]
 
     # -- finding ---------------------------------------------------------------------------------------

@@ -221,7 +221,7 @@ def signed_receipt(tx: Transaction, receipt: tuple[int, int]) -> SignedReceipt:
 
 
 def _said(tx: Transaction, link: inbox.InLink, place: int) -> Said:
-    manifest, parts = evidence.manifest(tx, link.manifest)
+    manifest, parts = evidence.manifest_and_parts(tx, link.manifest)
     part = parts[place]
     body = Body(part.salt, part.signed_part)
     return Said(read_receipt(part.signed_part), body, place, manifest, Link.from_bytes(link.raw))
@@ -234,6 +234,6 @@ def readers(tx: Transaction, message_id: MessageId) -> tuple[Party, ...]:
         raise UnknownMessageError
     carried = links.of_message(tx, message.id)
     if carried:
-        return evidence.manifest(tx, carried[0][0].manifest)[0].audience
+        return evidence.manifest(tx, carried[0][0].manifest).audience
     waiting = outbox.audience_of(tx, message.id)
     return read_audience(waiting).parties if waiting else ()

@@ -81,7 +81,7 @@ def voids(ctx: Context, reach: Reach, room: Room) -> list[Draft]:
 
 def message_ids(ctx: Context, manifest: int) -> list[MessageId]:
     """The ids of the messages in this manifest of ours, in order."""
-    _manifest, parts = evidence.manifest(ctx.tx, manifest)
+    _manifest, parts = evidence.manifest_and_parts(ctx.tx, manifest)
     return [message_id_of(part.signed_part) for part in parts]
 
 

@@ -79,7 +79,13 @@ def keep_manifest(tx: Transaction, manifest: Manifest, bodies: Sequence[Body]) -
     return int((fresh or tx.all("SELECT id FROM manifest WHERE digest = ?", (digest,)))[0][0])
 
 
-def manifest(tx: Transaction, row_id: int) -> tuple[Manifest, tuple[Parts, ...]]:
+def manifest(tx: Transaction, row_id: int) -> Manifest:
+    """The manifest with this row id."""
+    row = tx.one("SELECT raw FROM manifest WHERE id = ?", (row_id,)) or ()
+    return Manifest.from_bytes(row[0])
+
+
+def manifest_and_parts(tx: Transaction, row_id: int) -> tuple[Manifest, tuple[Parts, ...]]:
     """The manifest with this row id, and its bodies' parts in order."""
     row = tx.one("SELECT raw, bodies FROM manifest WHERE id = ?", (row_id,)) or ()
     stored = array(decode(row[1], MAX_CIPHERTEXT_BYTES), MAX_BODIES)

@@ -176,12 +176,6 @@ def by_message(tx: Transaction, message_id: MessageId) -> list[Arrived]:
     return [_arrived(row) for row in rows]
 
 
-def page(tx: Transaction, after: int, limit: int) -> list[Arrived]:
-    """At most `limit` messages with row ids above `after`, in archive order."""
-    sql = f"SELECT {_COLUMNS} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
-    return [_arrived(row) for row in tx.all(sql, (after, limit))]
-
-
 def of_desks(
     desks: Sequence[str], after: int, before: int, limit: int, *, newest_first: bool = False
 ) -> tuple[str, tuple[str | int, ...]]:

@@ -94,7 +94,7 @@ async def _beginning(request: web.Request, visitor: Visitor) -> Typed:
         if line.content is None:
             raise UsageError("this message was written with a newer program")
         if hit.box is Box.INBOX:
-            readers = evidence.manifest(tx, finding.manifest_of(tx, hit.row))[0].audience
+            readers = evidence.manifest(tx, finding.manifest_of(tx, hit.row)).audience
             desks = tuple(each for each in inbox.desks_of(tx, hit.row) if each in look.own)
         else:
             readers, desks = status.readers(tx, message_id), (line.content.origin.desk,)

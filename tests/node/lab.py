@@ -24,7 +24,7 @@ from node.memory_store import MemoryStore
 from node.mirror import Leaves, Mirror
 from node.status import Delivery, State
 from node.store import Transaction
-from node.tables import inbox, links, peers, state
+from node.tables import links, peers, state
 from node.tables.links import LinkRow
 from protocol.batch import Verified
 from protocol.errors import OpenError
@@ -321,8 +321,8 @@ class Node:
     @property
     def texts(self) -> list[str]:
         """What is in the inbox, in archive order."""
-        rows = self.run(lambda ctx: inbox.page(ctx.tx, 0, 100_000))
-        return [text_of(row.content) for row in rows]
+        rows = self.run(lambda ctx: ctx.tx.all("SELECT content FROM inbox ORDER BY id"))
+        return [text_of(row[0]) for row in rows]
 
     @property
     def alarms(self) -> set[str]:

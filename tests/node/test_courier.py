@@ -54,7 +54,7 @@ def reader(lab: Lab) -> Node:
 
 
 def manifest_of(node: Node, link: links.LinkRow) -> Manifest:
-    return node.run(lambda ctx: evidence.manifest(ctx.tx, link.manifest))[0]
+    return node.run(lambda ctx: evidence.manifest(ctx.tx, link.manifest))
 
 
 # -- accepting -------------------------------------------------------------------------------------------
