@@ -6,6 +6,7 @@ they are written, so there is nothing to compile and nothing to forget.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -20,6 +21,7 @@ from babel import Locale, UnknownLocaleError
 from babel.core import negotiate_locale
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.lists import format_list
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
@@ -29,6 +31,8 @@ SOURCE: Final = "en"
 _ALIASES: Final = {"pt": "pt-BR"}
 _MAX_HEADER_CHARS: Final = 256
 _MINUTE: Final = 60
+_MAX_DETAIL_CHARS: Final = 400
+_PLACE: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,18 @@ class Speech:
     def count(self, one: str, many: str, number: int, **values: object) -> str:
         """The sentence for this number of things, with `%(num)d` and more filled in."""
         return self.catalogue.ngettext(one, many, number) % ({"num": number} | values)
+
+    def detail(self, text: str) -> str:
+        """What an error tells beside its sentence, in this language; as it is where no catalogue holds it.
+
+        Refusals are worded where nobody knows the reader.  A catalogue has them with `{name}` for what is filled in.
+        """
+        said = self.catalogue.gettext(text)
+        if said == text and len(text) <= _MAX_DETAIL_CHARS:
+            for pattern, translated in _filled(self.language):
+                if found := pattern.fullmatch(text):
+                    return _PLACE.sub(lambda place: found[place[1]], translated)
+        return said
 
     # -- times -----------------------------------------------------------------------------------------
     def local(self, at: int) -> datetime:
@@ -103,12 +119,32 @@ def catalogue(language: str) -> NullTranslations:
     """The sentences of this language; the source's own for English."""
     if language == SOURCE:
         return NullTranslations()
-    with files("node").joinpath("locale", f"{language}.po").open("rb") as source:
-        sentences = read_po(source, locale=language.replace("-", "_"))
     compiled = BytesIO()
-    write_mo(compiled, sentences)
+    write_mo(compiled, _written(language))
     compiled.seek(0)
     return Translations(compiled)
+
+
+def _written(language: str) -> Catalog:
+    with files("node").joinpath("locale", f"{language}.po").open("rb") as source:
+        return read_po(source, locale=language.replace("-", "_"))
+
+
+@cache
+def _filled(language: str) -> list[tuple[re.Pattern[str], str]]:
+    """What refusals look like with something filled in, the most particular first, and how they are said."""
+    if language == SOURCE:
+        return []
+    said = [
+        (each.id, each.string) for each in _written(language) if isinstance(each.id, str) and _PLACE.search(each.id)
+    ]
+    said.sort(key=lambda pair: len(_PLACE.sub("", pair[0])), reverse=True)
+    return [(re.compile(_pattern(sentence), re.DOTALL), str(translated)) for sentence, translated in said]
+
+
+def _pattern(sentence: str) -> str:
+    parts = _PLACE.split(sentence)
+    return "".join(f"(?P<{part}>.*)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
 
 
 def negotiate(chosen: str, accept: str) -> str:

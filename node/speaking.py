@@ -111,8 +111,15 @@ def spoken(text: object) -> str:
 def refusal(error: ValijaError) -> str:
     """What is wrong and what to do, in the reader's language; its detail too where it is a sentence of ours."""
     sentence = say((type(error).__doc__ or "").strip().splitlines()[0])
-    detail = spoken(error.detail) if isinstance(error.detail, Told) else say(error.detail)
-    return f"{sentence} ({detail})" if error.detail else sentence
+    return f"{sentence} ({_detail(error.detail)})" if error.detail else sentence
+
+
+def _detail(text: str) -> str:
+    if isinstance(text, Told) or (tongue := language()) == _SOURCE:
+        return spoken(text)
+    from node.i18n import speech  # noqa: PLC0415 - as above
+
+    return speech(tongue).detail(text)
 
 
 # -- commands --------------------------------------------------------------------------------------------

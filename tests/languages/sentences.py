@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from functools import cache
 from io import BytesIO
@@ -24,7 +25,12 @@ TRANSLATED = tuple(each for each in LANGUAGES if each != SOURCE)
 SPOKEN = ("node/web", "node/people", "node/nudging/words.py", "node/i18n.py", "node/speaking.py", "node/cli*.py",
           "node/terminal.py", "node/fields.py", "node/housekeeping.py", "node/doctor.py")  # fmt: skip
 REFUSING = (*SPOKEN, "node/api_requests.py", "node/api_people.py", "node/api_nudges.py", "node/desks.py", "node/paging.py", "node/search.py",
-            "node/service.py", "node/walls.py", "node/handling.py")  # fmt: skip
+            "node/service.py", "node/walls.py", "node/handling.py", "node/acceptance.py", "node/api.py", "node/config.py",
+            "node/withdrawal.py", "node/handover.py", "node/nudging/*.py", "node/webhooks/book.py", "keys/guard.py",
+            "protocol/messages/content.py")  # fmt: skip
+FAULTS = {"field", "header", "parameter"}
+"""Of `node.faults`: what they are about, and what is wrong with it."""
+WORDS = re.compile(r"[a-z]{2,} [a-z]{2,}|[a-z] [a-z]")
 KEYWORDS = {"N_": 1, "say": 1, "told": 1, "count": 2, "_": 1}
 """Who is given sentences, and how many: an f-string may hold such a call, too."""
 
@@ -66,10 +72,46 @@ def _of_refusals() -> Iterator[Sentence]:
     yield from (_sentence(kind) for kind in _kinds(ValijaError) if kind.__module__ == ValijaError.__module__)
     for path in _modules(REFUSING):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
-                for argument in node.args[:1]:
-                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                        yield argument.value
+            if isinstance(node, ast.Call):
+                yield from filter(None, map(_detail, _details(node)))
+
+
+def _details(call: ast.Call) -> list[ast.expr]:
+    """What this call gives an error to tell beside its sentence."""
+    if _name(call).endswith("Error"):
+        return call.args[:1]
+    return call.args[1:2] if getattr(call.func, "attr", "") in FAULTS else []
+
+
+def _detail(told: ast.expr) -> str | None:
+    """The sentence, with `{name}` for whatever is filled in; None for what is none."""
+    if isinstance(told, ast.Constant) and isinstance(told.value, str):
+        return told.value
+    if not isinstance(told, ast.JoinedStr):
+        return None
+    parts: list[str] = []
+    for each in told.values:
+        if isinstance(each, ast.FormattedValue):
+            name = _called(each.value)
+            parts.append(f"{{{name if f'{{{name}}}' not in parts else name + '_too'}}}")
+        elif isinstance(each, ast.Constant):
+            parts.append(str(each.value))
+    sentence = "".join(parts)
+    return sentence if WORDS.search(re.sub(r"\{\w+\}", "", sentence)) else None
+
+
+def _called(value: ast.expr) -> str:
+    """What is filled in, by the last name in the expression: `MAX_DESKS`, `error.detail`, `len(found)`."""
+    names = [
+        each.id if isinstance(each, ast.Name) else each.attr
+        for each in ast.walk(value)
+        if isinstance(each, ast.Name | ast.Attribute)
+    ]
+    return (
+        max((each for each in names if each not in {"len", "join", "sorted"}), key=len, default="value")
+        .strip("_")
+        .lower()
+    )
 
 
 def _modules(names: tuple[str, ...]) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from babel.messages.catalog import Message
 from node.i18n import LANGUAGES, negotiate, speech
 from tests.languages.sentences import ROOT, TRANSLATED, catalogue, sentences
 
-FILLED = re.compile(r"%\((\w+)\)[sd]")
+FILLED = re.compile(r"%\((\w+)\)[sd]|\{(\w+)\}")
 
 
 def key(sentence: str | Sequence[str]) -> str:
@@ -76,6 +76,29 @@ def test_times_countries_and_lists_are_told_as_they_are_written_there(language: 
         language, f"a, b {'y' if language == 'es' else 'e'} c"
     )
     assert told.ago(at - 7_200, at) in {"hace 2 horas", "há 2 horas", "2 hours ago"}
+
+
+# -- details of refusals ---------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("es", "una persona ve como máximo 256 oficinas"),
+        ("pt-BR", "uma pessoa vê no máximo 256 setores"),
+        ("pt-PT", "uma pessoa vê no máximo 256 serviços"),
+        ("en", "a person sees 256 desks at most"),
+    ],
+)
+def test_a_detail_with_a_number_in_it_is_told_in_the_reader_s_language(language: str, told: str) -> None:
+    assert speech(language).detail("a person sees 256 desks at most") == told
+
+
+def test_what_is_filled_in_is_told_as_it_is() -> None:
+    told = speech("es")
+    assert told.detail("nobody here logs in as {login} %s\n\\1") == "nadie entra aquí como {login} %s\n\\1"
+    assert told.detail("mail.password_file cannot be read") == "no se puede leer mail.password_file"
+    assert told.detail("TLP:RED: not for a, b") == "TLP:RED: no para a, b"
+    assert told.detail("what no catalogue holds") == "what no catalogue holds"
+    assert told.detail("nobody here logs in as " + "x" * 400).startswith("nobody")
 
 
 # -- commands --------------------------------------------------------------------------------------------

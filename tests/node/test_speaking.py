@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from node.cli import main
 from node.i18n import LANGUAGES
 from node.languages import Language
-from node.speaking import Spoken, chosen, match, spoken, told, told_error
+from node.speaking import Spoken, chosen, match, refusal, spoken, told, told_error
 from protocol.errors import HomeMissingError, UsageError
 
 
@@ -85,3 +85,11 @@ def test_what_is_told_is_english_until_somebody_reads_it() -> None:
         assert spoken(told_error(HomeMissingError("/x"))).endswith("(/x)")
         assert spoken(told_error(HomeMissingError("/x"))) != str(HomeMissingError("/x"))
     assert str(told_error(UsageError("why"))) == str(UsageError("why"))
+
+
+def test_a_refusal_s_detail_is_in_the_reader_s_language_with_what_is_filled_in() -> None:
+    error = UsageError("a person sees 256 desks at most")
+    with click.Context(Spoken("x")) as ctx:
+        ctx.meta["node.language"] = "pt-PT"
+        assert refusal(error).endswith("(uma pessoa vê no máximo 256 serviços)")
+    assert refusal(error).endswith("(a person sees 256 desks at most)")
