@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from node.store import Transaction
 
@@ -33,6 +35,25 @@ def desks(tx: Transaction) -> dict[str, int]:
     return dict(tx.all("SELECT name, created_at FROM desk ORDER BY name"))
 
 
+# -- whose messages ------------------------------------------------------------------------------------
+RECEIVED: Final = "SELECT inbox AS row FROM inbox_desk WHERE desk = ? AND inbox > ? AND inbox < ?"
+SENT: Final = "SELECT id AS row FROM outbox WHERE desk = ? AND id > ? AND id < ?"
+
+
+def rows_of(
+    branch: str, desks: Sequence[str], after: int, before: int, limit: int, *, newest_first: bool = False
+) -> tuple[str, tuple[str | int, ...]]:
+    """A query of one column, `row`, and what it is given: at most `limit` row ids between these two, both excluded.
+
+    `branch` is `RECEIVED` or `SENT`.  With a branch for each desk SQLite merges what stands in order already; by `IN`
+    it would read and sort all of it.
+    """
+    branches = " UNION ".join([branch] * len(desks)) or "SELECT NULL AS row WHERE FALSE"
+    sql = f"{branches} ORDER BY row {'DESC' if newest_first else 'ASC'} LIMIT +?"
+    return sql, (*(each for desk in desks for each in (desk, after, before)), limit)
+
+
+# -- tokens ----------------------------------------------------------------------------------------------
 def add_token(tx: Transaction, token: Token) -> None:
     """Afterwards this token is valid."""
     tx.run(

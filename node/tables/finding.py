@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from node.model import Record
 from node.store import Row, Transaction
+from node.tables.desks import RECEIVED, SENT, rows_of
 from node.tables.evidence import intact
-from node.tables.inbox import of_desks
 from protocol.errors import DamagedError
 from protocol.messages.content import (
     SCHEMA,
@@ -83,7 +83,7 @@ def arrivals(
     if desks is None:
         rows = tx.all(f"{_ARRIVAL} WHERE i.id > ? AND i.id < ? ORDER BY i.id {order} LIMIT +?", (after, before, limit))
     else:
-        chosen, given = of_desks(desks, after, before, limit, newest_first=newest_first)
+        chosen, given = rows_of(RECEIVED, desks, after, before, limit, newest_first=newest_first)
         rows = tx.all(f"{_ARRIVAL} WHERE i.id IN ({chosen}) ORDER BY i.id {order}", given)
     return [_arrival(row) for row in rows]
 
@@ -138,10 +138,12 @@ def sent(
 ) -> list[Sent]:
     """At most `limit` messages of ours between these row ids, both excluded, of these desks or of all for None."""
     order = "DESC" if newest_first else "ASC"
-    marks = ", ".join("?" * len(desks or ()))
-    where = "id > ? AND id < ?" if desks is None else f"id > ? AND id < ? AND desk IN ({marks})"
-    sql = f"{_SENT} WHERE {where} ORDER BY id {order} LIMIT +?"
-    return [_sent(row) for row in tx.all(sql, (after, before, *(desks or ()), limit))]
+    if desks is None:
+        rows = tx.all(f"{_SENT} WHERE id > ? AND id < ? ORDER BY id {order} LIMIT +?", (after, before, limit))
+    else:
+        chosen, given = rows_of(SENT, desks, after, before, limit, newest_first=newest_first)
+        rows = tx.all(f"{_SENT} WHERE id IN ({chosen}) ORDER BY id {order}", given)
+    return [_sent(row) for row in rows]
 
 
 def sent_by_row(tx: Transaction, rows: Sequence[int]) -> list[Sent]:

@@ -176,19 +176,6 @@ def by_message(tx: Transaction, message_id: MessageId) -> list[Arrived]:
     return [_arrived(row) for row in rows]
 
 
-def of_desks(
-    desks: Sequence[str], after: int, before: int, limit: int, *, newest_first: bool = False
-) -> tuple[str, tuple[str | int, ...]]:
-    """A query, and what it is given: at most `limit` row ids between these two, both excluded, of messages for these desks.
-
-    With a branch for each desk SQLite merges what stands in order already; by `IN` it would read and sort all of it.
-    """
-    branch = "SELECT inbox FROM inbox_desk WHERE desk = ? AND inbox > ? AND inbox < ?"
-    branches = " UNION ".join([branch] * len(desks)) or "SELECT NULL AS inbox WHERE FALSE"
-    sql = f"{branches} ORDER BY inbox {'DESC' if newest_first else 'ASC'} LIMIT +?"
-    return sql, (*(each for desk in desks for each in (desk, after, before)), limit)
-
-
 def desks_of(tx: Transaction, row_id: int) -> tuple[str, ...]:
     """The desks to which this message was addressed; the empty name stands for the member itself."""
     # The key leads with the desk, so the few desks of a member are probed one by one.

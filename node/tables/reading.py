@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from node.store import Transaction
+from node.tables.desks import RECEIVED, rows_of
 from node.tables.finding import FOREVER
-from node.tables.inbox import of_desks
 
 COUNTED: Final = 1_000
 """New messages are counted among so many of the newest: nobody reads a larger number, and no inbox is read whole."""
@@ -41,10 +41,10 @@ def is_opened_at(tx: Transaction, inbox: int, people: Sequence[int]) -> bool:
 
 def unopened(tx: Transaction, person: int, desks: Sequence[str]) -> int:
     """How many of the newest messages of these desks the person has not opened."""
-    newest, given = of_desks(desks, 0, FOREVER, COUNTED, newest_first=True)
+    newest, given = rows_of(RECEIVED, desks, 0, FOREVER, COUNTED, newest_first=True)
     row = tx.one(
         f"SELECT count(*) FROM ({newest}) n "  # noqa: S608
-        "WHERE NOT EXISTS (SELECT 1 FROM opened o WHERE o.inbox = n.inbox AND o.person = ?)",
+        "WHERE NOT EXISTS (SELECT 1 FROM opened o WHERE o.inbox = n.row AND o.person = ?)",
         (*given, person),
     )
     return int(row[0]) if row else 0
