@@ -106,7 +106,10 @@ def _plain(value: Any) -> Any:
 
 
 def _line(value: Any) -> str:
-    return plain("  ".join(map(str, value.values())) if isinstance(value, dict) else str(value))
+    if not isinstance(value, dict):
+        return plain(str(value))
+    # As the lines around it, on one.
+    return "; ".join(f"{label(name)}: {_plain(each)}" for name, each in value.items() if each is not None)
 
 
 @main.command()

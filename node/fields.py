@@ -61,6 +61,15 @@ FIELDS: Final = frozenset(
         N_("calls"),
         N_("unknown desks"),
         N_("desks"),
+        N_("desk"),
+        N_("count"),
+        N_("emergencies"),
+        N_("called"),
+        N_("escalated"),
+        N_("failing since"),
+        N_("outcome"),
+        N_("at"),
+        N_("detail"),
     }
 )
 """Every name that a status of this program has, as it is shown in English."""

@@ -215,6 +215,7 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"Content({self.type}, {self.urgency})"
 
 
+_SCHEMA_ID: Final = "urn:valija:content:0"
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(Content)
 
@@ -303,6 +304,7 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of a document, as `content.schema.json` holds it."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": _SCHEMA_ID,
         "title": SCHEMA,
         **_clean(msgspec.json.schema(Content)),
     }

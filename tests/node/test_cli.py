@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from node import doctor, fields, terminal
-from node.cli import main
+from node.cli import _readable, main
 from node.cli_messages import handling_of
 from node.doctor import Level
 from node.speaking import Told
@@ -252,6 +252,13 @@ def test_every_name_in_a_status_can_be_translated(scene: Scene) -> None:
 
     assert set(names(scene.ar("status", "--json").told)) - fields.FIELDS == set()
     assert "este nodo" in scene.ar("networks", "--language", "es").out
+
+
+def test_what_a_status_lists_is_told_by_name() -> None:
+    waiting = {"desk": "central", "count": 2, "calls": False, "failing_since": None}
+    assert list(_readable({"desks": [waiting, "x\x1b"]}).values()) == [
+        ["desk: central; count: 2; calls: no", "x\\u{1b}"]
+    ]
 
 
 def test_desks_and_tokens(scene: Scene) -> None:
