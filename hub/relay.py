@@ -324,8 +324,11 @@ class Group:
         overdue = self.tx.overdue(self._at, EXPIRE_AT_ONCE)
         for record in overdue:
             self._expire(record)
-        self.tx.purge(self._at)
-        return len(overdue) == EXPIRE_AT_ONCE
+        has_more = len(overdue) == EXPIRE_AT_ONCE
+        if not has_more:
+            # What is overdue and still waits is delivered until its turn comes, under a signature as old as itself.
+            self.tx.purge(self._at)
+        return has_more
 
     def _expire(self, record: EnvelopeRecord) -> None:
         until = self._at + self.registry.charter.limits.envelope_lifetime_seconds

@@ -16,7 +16,7 @@ from node.model import EventKind
 from node.reach import Audience, Reach, Target, read_audience, resolve, still
 from node.tables import outbox, peers, state
 from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
-from protocol.errors import DamagedError
+from protocol.errors import DamagedError, HeldError
 from protocol.limits import KIB, MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES
 from protocol.messages.message import Kind
 from protocol.messages.receipts import Void, VoidReason
@@ -64,17 +64,24 @@ class Course:
 
 
 class Groups:
-    """Messages joined into drafts while they fit, and while no recipient would get a later one before an earlier."""
+    """Messages joined into drafts while they fit, and while no recipient would get a later one before an earlier.
 
-    __slots__ = ("_courses", "_latest", "_open", "_room", "drafts")
+    For the peers in `behind` (by row id) earlier messages wait still.
+    """
 
-    def __init__(self, room: Room) -> None:
+    __slots__ = ("_behind", "_courses", "_latest", "_open", "_room", "drafts")
+
+    def __init__(self, room: Room, behind: frozenset[int] = frozenset()) -> None:
         """Nothing yet."""
-        self._room = room
+        self._room, self._behind = room, behind
         self._courses: dict[tuple[Audience, tuple[int, ...]], Course] = {}
         self._open: dict[tuple[Kind, Course, int], Draft] = {}
         self._latest: dict[int, Draft] = {}
         self.drafts: list[Draft] = []
+
+    def in_turn(self, target: Target | str) -> Target | str:
+        """The same, or why not yet, for a peer who is still to get what came before."""
+        return HeldError.code if isinstance(target, Target) and target.peer.id in self._behind else target
 
     def course(self, audience: Audience, targets: Sequence[Target]) -> Course:
         """The course to these targets."""
@@ -109,10 +116,10 @@ class Groups:
 # -- messages not looked at yet ------------------------------------------------------------------------
 def new_messages(ctx: Context, reach: Reach, room: Room) -> list[Draft]:
     """Drafts of the messages accepted since the last run, in order, until the room is full."""
-    groups = Groups(room)
     messages = outbox.unplaced(ctx.tx, MESSAGES_A_RUN)
     if not messages:
         return []
+    groups = Groups(room, frozenset(outbox.awaited(ctx.tx)))
     ended = outbox.withdrawn_unplaced(ctx.tx, [message.id for message in messages])
     plans: dict[bytes, _Plan] = {}
     done = 0
@@ -133,7 +140,7 @@ class _Plan:
 
 def _plan(ctx: Context, reach: Reach, groups: Groups, addressed: bytes) -> _Plan:
     audience = resolve(ctx, addressed)
-    answers = [(party, reach.target(party)) for party in audience.parties]
+    answers = [(party, groups.in_turn(reach.target(party))) for party in audience.parties]
     course = groups.course(audience, tuple(answer for _party, answer in answers if isinstance(answer, Target)))
     return _Plan(course, tuple((party, why) for party, why in answers if isinstance(why, str)))
 

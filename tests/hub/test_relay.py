@@ -680,6 +680,16 @@ def test_expiry_goes_in_portions(house: House) -> None:
     assert positions(read(house, ALBA)) == list(range(1, EXPIRE_AT_ONCE + 2))
 
 
+def test_what_is_overdue_and_not_in_the_portion_can_still_be_read(house: House) -> None:
+    for _ in range(EXPIRE_AT_ONCE + 2):
+        house.send(ALBA, BERTA, lifetime=5)
+    house.now += 5
+    assert house.run(lambda group: group.expire()) is True
+    assert len(read(house, BERTA)) == 2
+    assert house.run(lambda group: group.expire()) is False
+    assert read(house, BERTA) == []
+
+
 def test_ids_are_remembered_until_expiry_and_no_longer(house: House, store: Store) -> None:
     item = house.envelope(ALBA, [BERTA], lifetime=5)
     one(house, item)

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from node import acceptance, courier, handover, recovery, status
+from node import acceptance, courier, gathering, handover, recovery, status
 from node.acceptance import Accepted, Request
 from node.model import LinkState
 from node.posting import RETRY_SECONDS
@@ -55,6 +55,24 @@ def reader(lab: Lab) -> Node:
 
 def manifest_of(node: Node, link: links.LinkRow) -> Manifest:
     return node.run(lambda ctx: evidence.manifest(ctx.tx, link.manifest))
+
+
+def test_what_comes_later_does_not_overtake_what_still_waits(
+    lab: Lab, sender: Node, reader: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calendar = lab.hub.calendars.pop("co-fgn")
+    texts = ["uno", "dos", "tres", "cuatro", "cinco"]
+    for text in texts[:3]:
+        sender.write(text, text, "co-fgn")
+    submit(lab, sender)
+    monkeypatch.setattr(gathering, "MESSAGES_A_RUN", 2)
+    lab.hub.calendars["co-fgn"] = calendar
+    for text in texts[3:]:
+        sender.write(text, text, "co-fgn")
+    for _round in texts:
+        submit(lab, sender)
+        deliver(lab, reader)
+    assert reader.texts == texts
 
 
 # -- accepting -------------------------------------------------------------------------------------------
