@@ -87,6 +87,8 @@ class Engine:
         self._upkeep_at = 0.0
         self._wants_calendar = self._wants_view = self._is_calendar_refused = False
         self._tick_at = self._wake_at = self._seen_at = 0.0
+        # As of the last commit, and as this round would have it.
+        self._drained_at = self._drains_to = 0
 
     # -- who we are ------------------------------------------------------------------------------------
     def load(self, tx: Transaction) -> None:
@@ -98,6 +100,7 @@ class Engine:
             # It may have run out: what it signed is still ours to show.
             self.certificate = self.mirror.registry.certificate(StatementId(known))
         self._choose_certificate(tx)
+        self._drained_at = self._drains_to = int(state.get(tx, _DRAINED) or 0)
         if self.certificate is not None:
             self._calendars.load(self.context(tx))
 
@@ -189,16 +192,17 @@ class Engine:
         self._wants_view = self._wants_view or ViewAheadError.code in held
         # What is held is still sealed, and needs its key when its time comes.
         if not held:
-            self._drained(ctx, items)
+            self._drain(ctx, items)
         return position
 
-    def _drained(self, ctx: Context, items: Sequence[DeliverItem]) -> None:
+    def _drain(self, ctx: Context, items: Sequence[DeliverItem]) -> None:
         if self._hub_ahead is None:
             return
         newest = max(_accepted_at(item.attestation) for item in items)
         drained = min(newest, ctx.second + self._hub_ahead)
-        if drained > int(state.get(ctx.tx, _DRAINED) or 0):
+        if drained > self._drains_to:
             state.put(ctx.tx, _DRAINED, drained)
+            self._drains_to = drained
 
     def answered(self, ctx: Context, results: Sequence[ResultItem]) -> None:
         """Take in the hub's answers to envelopes."""
@@ -232,6 +236,7 @@ class Engine:
             self._tick_at = self._upkeep_at = 0.0
         self._seen_at = ctx.now
         calendar, refresh = self._keep_up(ctx)
+        self._drained_at = self._drains_to
         prepared = self._courier.prepare(ctx, self._calendars.held)
         going = Going(
             self._session,
@@ -274,9 +279,9 @@ class Engine:
     def _destroy(self, ctx: Context) -> None:
         if self._hub_ahead is None:
             return  # the local clock alone may destroy nothing
-        drained = int(state.get(ctx.tx, _DRAINED) or 0)
         try:
-            self._prekeys.destroy(ctx.second, ctx.second + self._hub_ahead, drained)
+            # What this round archives is not durable yet, and a key that is gone opens nothing a second time.
+            self._prekeys.destroy(ctx.second, ctx.second + self._hub_ahead, self._drained_at)
         except ClockSkewError as error:
             state.alarm(ctx.tx, ctx.second, error.code, "no prekey is destroyed while the clocks differ")
 

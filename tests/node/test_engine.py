@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from keys.prekeys import PrekeyStore
+from node.context import Context
 from node.engine import Engine
 from node.founding import Anchor
 from node.tables import inbox, state
@@ -58,3 +59,36 @@ def test_the_hub_s_log_holds_the_charter_that_was_given_by_hand() -> None:
     engine_of(lab, lab[AR], lab.world.statements[0]).check_hub()
     with pytest.raises(WrongHubError):
         engine_of(lab, lab[AR], lab.world.next_charter()).check_hub()
+
+
+def test_no_key_dies_before_what_it_opened_is_durable() -> None:
+    lab = Lab(AR, CO)
+    sender, reader = lab[AR], lab[CO]
+    engine = engine_of(lab, reader, lab.world.statements[0])
+    engine.certificate = lab.world.registry.certificate(reader.identity.certificate)
+    said: list[int] = []
+    engine._prekeys = cast(
+        "PrekeyStore",
+        SimpleNamespace(
+            prekey=reader.find_prekey,
+            ensure=lambda *_when, **_life: False,
+            destroy=lambda _now, _hub_now, drained: said.append(drained),
+        ),
+    )
+    sender.write("a", "uno", CO)
+    submit(lab, sender)
+    items = list(lab.hub.queue(CO))
+
+    def round_with_a_delivery(ctx: Context) -> None:
+        engine._upkeep_at = 0.0
+        engine.deliver(ctx, items)
+        engine.turn(ctx)
+
+    def later(ctx: Context) -> None:
+        engine._upkeep_at = 0.0
+        engine.turn(ctx)
+
+    reader.run(round_with_a_delivery)
+    assert drained(reader) == lab.second
+    reader.run(later)
+    assert said == [0, lab.second]
