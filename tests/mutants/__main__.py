@@ -2,8 +2,8 @@
 
 A copy holds what stands in the work tree now, and all killers pass on it before any mutant is judged: else they would
 kill whatever they meet.  Then those that the table names run, until the first that fails; a mutant that they all let
-live has survived, whoever else might notice.  Exit status 1 for a survivor or a mutant that applies no longer, 2 for
-killers that fail by themselves.  MUTANTS="name name…" for some of them, JOBS=… (2) copies at once.
+live has survived, whoever else might notice.  Exit status 1 for a survivor; 2 for a mutant that applies no longer, and
+for killers that fail by themselves or are not run at all.  MUTANTS="name name…" for some of them, JOBS=… (2) copies at once.
 """
 
 from __future__ import annotations
@@ -34,16 +34,22 @@ PYTEST: Final = ("-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a mutant: `killer` is empty for a survivor."""
+    """What became of a mutant: `killer` is empty for a survivor, and `broken` says why nothing was learnt of it."""
 
     mutant: Mutant
     killer: str
+    broken: str
     seconds: float
 
     @property
     def line(self) -> str:
         """One row of the table."""
-        return f"{self.mutant.name:<26} {self.mutant.rule:<62} {self.killer or 'SURVIVED':<100} {self.seconds:>6.1f}"
+        noticed = self.broken or self.killer or "SURVIVED"
+        return f"{self.mutant.name:<26} {self.mutant.rule:<62} {noticed:<100} {self.seconds:>6.1f}"
+
+
+class BrokenError(Exception):
+    """Pytest said nothing of what it was asked."""
 
 
 def copied(folder: Path) -> Path:
@@ -76,18 +82,17 @@ def mutated(tree: Path, mutant: Mutant) -> Iterator[None]:
 
 def judge(tree: Path, mutant: Mutant) -> Verdict:
     """Run the mutant's killers until one notices."""
-    started = time.monotonic()
+    started, killer, broken = time.monotonic(), "", ""
     try:
         with mutated(tree, mutant):
             killer = _failing(tree, mutant.killers)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        killer = ""
-    return Verdict(mutant, killer, time.monotonic() - started)
+    except (ValueError, BrokenError) as error:
+        broken = f"BROKEN: {error}"
+    return Verdict(mutant, killer, broken, time.monotonic() - started)
 
 
 def _failing(tree: Path, suites: Sequence[str], limit_seconds: int = LIMIT_SECONDS) -> str:
-    """The first test of these that fails; empty if all pass."""
+    """The first test of these that fails; empty if all pass.  Raises `BrokenError` where none was run to its end."""
     # No stale bytecode: a mutant may be of the same size and second as what it replaced.
     environment = os.environ | {
         "PYTHONPATH": str(tree),
@@ -107,12 +112,10 @@ def _failing(tree: Path, suites: Sequence[str], limit_seconds: int = LIMIT_SECON
     if process.returncode == 0:
         return ""
     found = FAILED.findall(told)
-    # Exit status 1 means that tests failed; anything else says nothing of the mutant.
-    return (
-        found[0]
-        if found and process.returncode in {1, 2}
-        else f"pytest ended with {process.returncode}: {told[-200:]!r}"
-    )
+    # Exit status 1 means that tests failed, 2 that one could not be imported; anything else says nothing of the mutant.
+    if not found or process.returncode not in {1, 2}:
+        raise BrokenError(f"pytest ended with {process.returncode}: {told[-200:]!r}")
+    return found[0]
 
 
 def check_killers(trees: Sequence[Path], mutants: Sequence[Mutant]) -> None:
@@ -120,16 +123,17 @@ def check_killers(trees: Sequence[Path], mutants: Sequence[Mutant]) -> None:
     killers = sorted({killer for mutant in mutants for killer in mutant.killers})
     shares = [(tree, killers[number :: len(trees)]) for number, tree in enumerate(trees)]
     with ThreadPoolExecutor(len(trees)) as pool:
-        failing = [
-            each
-            for each in pool.map(
-                lambda share: _failing(share[0], share[1], BASELINE_SECONDS) if share[1] else "", shares
-            )
-            if each
-        ]
+        failing = [each for each in pool.map(_baseline, shares) if each]
     if failing:
         print(f"without any mutant: {'; '.join(failing)}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def _baseline(share: tuple[Path, Sequence[str]]) -> str:
+    try:
+        return _failing(*share, BASELINE_SECONDS) if share[1] else ""
+    except BrokenError as error:
+        return str(error)
 
 
 def check_copy(tree: Path) -> None:
@@ -148,7 +152,7 @@ def main() -> int:
     if unknown := set(names) - {each.name for each in chosen}:
         print(f"no such mutant: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    survivors = 0
+    survivors = broken = 0
     with TemporaryDirectory(prefix="valija-mutants-") as folder:
         copies = [copied(Path(folder) / f"copy-{number}") for number in range(int(os.environ.get("JOBS") or "2"))]
         check_copy(copies[0])
@@ -166,10 +170,12 @@ def main() -> int:
 
         with ThreadPoolExecutor(len(copies)) as pool:
             for verdict in pool.map(one, chosen):
-                survivors += not verdict.killer
+                broken += bool(verdict.broken)
+                survivors += not (verdict.killer or verdict.broken)
                 print(verdict.line, flush=True)
-    print(f"{len(chosen)} mutants, {len(chosen) - survivors} killed, {survivors} survived")
-    return 1 if survivors else 0
+    killed = len(chosen) - survivors - broken
+    print(f"{len(chosen)} mutants, {killed} killed, {survivors} survived, {broken} broken")
+    return 2 if broken else int(survivors > 0)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,14 @@ HUB: Final = (
         (T + "test_writer.py::test_a_doubtful_commit_ends_the_process_and_answers_nobody",),
     ),
     Mutant(
+        "expiry-in-portions",
+        RELAY,
+        "        if not has_more:\n",
+        "        if overdue:\n",
+        "signatures go when nothing needs them any more",
+        (T + "test_relay.py::test_what_is_overdue_and_not_in_the_portion_can_still_be_read",),
+    ),
+    Mutant(
         "failed-job-undone",
         RELAY,
         "            self._drafts = before\n",

@@ -274,6 +274,14 @@ SENDING_RULES: Final = (
         (T + "test_api.py::test_what_waits_is_withdrawn_and_what_is_delivered_is_not",),
     ),
     Mutant(
+        "in-turn",
+        GATHERING,
+        "groups.in_turn(reach.target(party))",
+        "reach.target(party)",
+        "nothing overtakes what still waits for the same peer",
+        (T + "test_courier.py::test_what_comes_later_does_not_overtake_what_still_waits",),
+    ),
+    Mutant(
         "damaged-is-not-sent",
         GATHERING,
         "    if not message.is_intact:\n",

@@ -111,10 +111,18 @@ NODE_TRUST: Final = (
     Mutant(
         "held-needs-its-key",
         ENGINE,
-        "        if not held:\n            self._drained(ctx, items)\n",
-        "        self._drained(ctx, items)\n",
+        "        if not held:\n            self._drain(ctx, items)\n",
+        "        self._drain(ctx, items)\n",
         "a prekey lives while anything held needs it",
         (T + "test_engine.py::test_a_key_that_something_held_needs_is_not_said_to_be_done",),
+    ),
+    Mutant(
+        "durable-before-destroyed",
+        ENGINE,
+        "ctx.second + self._hub_ahead, self._drained_at)",
+        "ctx.second + self._hub_ahead, self._drains_to)",
+        "a prekey lives until what it opened is durable",
+        (T + "test_engine.py::test_no_key_dies_before_what_it_opened_is_durable",),
     ),
     Mutant(
         "two-clocks",
