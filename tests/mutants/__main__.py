@@ -115,7 +115,7 @@ def _failing(tree: Path, suites: Sequence[str], limit_seconds: int = LIMIT_SECON
     # Exit status 1 means that tests failed, 2 that one could not be imported; anything else says nothing of the mutant.
     if not found or process.returncode not in {1, 2}:
         raise BrokenError(f"pytest ended with {process.returncode}: {told[-200:]!r}")
-    return found[0]
+    return str(found[0])
 
 
 def check_killers(trees: Sequence[Path], mutants: Sequence[Mutant]) -> None:
