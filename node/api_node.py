@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -16,18 +18,19 @@ from node import faults
 from node.api import SERVICE, answer, body_of, caller_of, parameter
 from node.api_requests import DEFAULT_PAGE, page_of, read_time, show_time
 from node.api_views import View
-from node.desks import AtDesk, handle
+from node.desks import AtDesk, Caller, handle
 from node.event_views import Place
 from node.routes import AFTER, FROM, HANDLE, ID, LIMIT, OPERATORS, Media, Parameter, Route, registered
 from node.scopes import Scope
 from node.tables.desks import Token
 from node.vitals import session
-from protocol.errors import UsageError
+from protocol.errors import TooManyError, UsageError
 
 T = TypeVar("T")
 
 MAX_FORM_BYTES: Final = 4_096
 SLOW_SECONDS: Final = 60
+MAX_STREAMS: Final = 256
 _OK: Final = 200
 _CREATED: Final = 201
 _UNREADY: Final = 503
@@ -53,7 +56,8 @@ async def readyz(request: web.Request) -> web.Response:
 async def events(request: web.Request) -> web.StreamResponse:
     """Events behind `Last-Event-ID` or `after`: as a stream that goes on, from now on where neither is given.
 
-    Who accepts JSON and no stream is given a page, from the first event on where no cursor is given.
+    Who accepts JSON and no stream is given a page, from the first event on where no cursor is given.  A stream ends
+    with its token; a token has 256 of them at most.
     """
     service, caller = request.app[SERVICE], caller_of(request)
     shown = request.headers.get("Last-Event-ID") or parameter(request, "after")
@@ -63,11 +67,31 @@ async def events(request: web.Request) -> web.StreamResponse:
         return answer(await service.events(_place(shown) if shown else Place(0), limit, caller))
     # Before the first byte goes out: whoever sees the stream begin sees everything that happens afterwards.
     after = _place(shown) if shown else await service.feed.now()
+    with _counted(service.streams, caller):
+        return await _stream(request, caller, after, is_new=not shown)
+
+
+@contextmanager
+def _counted(streams: Counter[str], caller: Caller) -> Iterator[None]:
+    token = caller.token if isinstance(caller, AtDesk) else ""
+    if token and streams[token] >= MAX_STREAMS:
+        raise TooManyError(f"{MAX_STREAMS} streams of one token at most")
+    streams[token] += 1
+    try:
+        yield
+    finally:
+        streams[token] -= 1
+
+
+async def _stream(request: web.Request, caller: Caller, after: Place, *, is_new: bool) -> web.StreamResponse:
+    service = request.app[SERVICE]
     async with sse_response(request) as response, aclosing(service.feed.follow(after)) as batches:
-        if not shown:
+        if is_new:
             # Who loses this stream before its first event can still ask for what came behind its beginning.
             await response.write(f"id: {after}\n\n".encode())
         async for batch in batches:
+            if not service.desks.still_holds(caller, service.now()):
+                break
             data = batch.lines(caller, service.writer.desk)
             if data:
                 # A reader that takes nothing for so long is gone, or will come back behind the last event it saw.

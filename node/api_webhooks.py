@@ -60,6 +60,11 @@ async def enable(request: web.Request) -> web.Response:
     return answer(await request.app[BOOK].enable(request.match_info["name"], caller_of(request)))
 
 
+async def remove(request: web.Request) -> web.Response:
+    """Forget the webhook and its log; nothing is sent to it any more."""
+    return answer(await request.app[BOOK].remove(request.match_info["name"], caller_of(request)))
+
+
 async def test_webhook(request: web.Request) -> web.Response:
     """Send the webhook a notice that tells of nothing; the log says what became of it."""
     return answer(await request.app[BOOK].test(request.match_info["name"], caller_of(request)), _ACCEPTED)
@@ -91,22 +96,24 @@ _ONE: Final = (Media(answers.Webhook),)
 _NAMED: Final = (_NAME,)
 # Of the codes only the status says that there is no such webhook.
 _ABSENT: Final = ("unknown_message",)
+_TRIED: Final = (*_ABSENT, "conflict")
 
 TABLE: Final = (
     Route("POST", "/webhooks", add, Scope.WEBHOOKS, (Media(answers.FreshWebhook),), _CREATED, asks=(Media(NewWebhook),),
           codes=("unknown_desk", "limit_exceeded")),
     Route("GET", "/webhooks", webhooks, Scope.WEBHOOKS, (Media(answers.Webhooks),)),
     Route("GET", "/webhooks/{name}", show_webhook, Scope.WEBHOOKS, _ONE, parameters=_NAMED, codes=_ABSENT),
+    Route("DELETE", "/webhooks/{name}", remove, Scope.WEBHOOKS, _ONE, parameters=_NAMED, codes=_ABSENT),
     Route("POST", "/webhooks/{name}/rotate", rotate, Scope.WEBHOOKS, (Media(answers.FreshWebhook),), _CREATED,
           parameters=_NAMED, codes=_ABSENT),
     Route("POST", "/webhooks/{name}/disable", disable, Scope.WEBHOOKS, _ONE, parameters=_NAMED, codes=_ABSENT),
     Route("POST", "/webhooks/{name}/enable", enable, Scope.WEBHOOKS, _ONE, parameters=_NAMED, codes=_ABSENT),
     Route("POST", "/webhooks/{name}/test", test_webhook, Scope.WEBHOOKS, _ONE, _ACCEPTED, parameters=_NAMED,
-          codes=_ABSENT),
+          codes=_TRIED),
     Route("GET", "/webhooks/{name}/notices", notices, Scope.WEBHOOKS, (Media(answers.Page[answers.Notice]),),
           parameters=(_NAME, AFTER, LIMIT), codes=_ABSENT),
     Route("POST", "/webhooks/{name}/notices/{number}/redeliver", redeliver, Scope.WEBHOOKS, _ONE, _ACCEPTED,
-          parameters=(_NAME, _NUMBER), codes=_ABSENT),
+          parameters=(_NAME, _NUMBER), codes=_TRIED),
 )  # fmt: skip
 
 

@@ -48,6 +48,15 @@ def _state(told: dict[str, Any]) -> str:
     return say("failing since %(when)s", when=told["failing_since"]) if told["failing_since"] else say("in force")
 
 
+@webhook.command("remove")
+@click.argument("name")
+@with_client
+def remove(client: NodeClient, name: str) -> None:
+    """Forget the webhook NAME and its log."""
+    told = client.delete(f"webhooks/{segment(name)}")
+    answer(told, [say("The webhook %(name)s is no more.", name=told["name"])])
+
+
 def _act(name: str, about: str) -> None:
     @webhook.command(name, help=about)
     @click.argument("which", metavar="NAME")

@@ -107,12 +107,13 @@ def handle(token: Token) -> str:
 class Desks:
     """The desks and the tokens in force, as they stand in the archive."""
 
-    __slots__ = ("_tokens", "names")
+    __slots__ = ("_tokens", "_until", "names")
 
     def __init__(self, tx: Transaction) -> None:
         """What the archive holds."""
         self.names: frozenset[str] = frozenset()
         self._tokens: dict[bytes, tuple[Token, AtDesk]] = {}
+        self._until: dict[AtDesk, int | None] = {}
         self.refresh(tx)
 
     def refresh(self, tx: Transaction) -> None:
@@ -123,6 +124,14 @@ class Desks:
             for token in table.tokens(tx)
             if token.revoked_at is None
         }
+        self._until = {caller: token.expires_at for token, caller in self._tokens.values()}
+
+    def still_holds(self, caller: Caller, now: float) -> bool:
+        """Whether the token by which a caller came in is in force at `now` (Unix seconds); True for who showed none."""
+        if not isinstance(caller, AtDesk):
+            return True
+        until = self._until.get(caller, 0)
+        return until is None or now < until
 
     def require(self, desk: str) -> str:
         """The same name, if there is such a desk; else `UnknownDeskError`."""

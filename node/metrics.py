@@ -143,7 +143,8 @@ def _webhooks(tx: Transaction) -> Iterator[Figure]:
     enabled = [each for each in hooks if each.disabled_at is None]
     failing = sum(each.failing_since is not None for each in enabled)
     yield Figure("webhooks_failing", "Webhooks whose last notice was not taken", failing)
-    yield Figure("webhooks_disabled", "Webhooks to which nothing is sent any more", len(hooks) - len(enabled))
+    given_up = sum(each.disabled_at is not None and each.disabled_why != webhooks.BY_HAND for each in hooks)
+    yield Figure("webhooks_disabled", "Webhooks that this node gave up; those disabled by hand do not count", given_up)
     waiting = sum(webhooks.waiting(tx, each.id) for each in enabled)
     yield Figure("webhook_notices_waiting", "Notices that no case system took yet", waiting)
 

@@ -248,3 +248,9 @@ def urgent(db: Database) -> None:
 def by_desk(db: Database) -> None:
     """What a desk sent is found without reading what all others sent."""
     db.execute("CREATE INDEX outbox_desk ON outbox (desk)")
+
+
+@steps()
+def enabled(db: Database) -> None:
+    """When a webhook was put in force again: from then on it has thirty days anew."""
+    db.execute("ALTER TABLE webhook ADD COLUMN enabled_at INTEGER NOT NULL DEFAULT 0")

@@ -6,6 +6,7 @@ A desk is a wall: whatever a caller may not see is unknown to it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -77,6 +78,8 @@ class Service:
     now: Callable[[], float]
     reader: Reading = field(repr=False)
     nudges: Nudges = field(default_factory=Nudges)
+    streams: Counter[str] = field(default_factory=Counter)
+    """How many streams of events are open, by the handle of the token that opened them."""
 
     @property
     def walls(self) -> Walls:

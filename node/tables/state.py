@@ -122,6 +122,12 @@ class Event:
     place: int | None
 
 
+def event_time(tx: Transaction, row: int) -> int:
+    """When the event with this id happened (Unix seconds); 0 if there is none."""
+    found = tx.one("SELECT at FROM event WHERE id = ?", (row,))
+    return int(found[0]) if found else 0
+
+
 def events(tx: Transaction, after: int, limit: int = 1000) -> list[Event]:
     """At most `limit` events with ids above `after`, oldest first."""
     rows = tx.all("SELECT id, at, kind, subject, place FROM event WHERE id > ? ORDER BY id LIMIT +?", (after, limit))

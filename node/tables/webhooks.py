@@ -12,13 +12,17 @@ from typing import Final
 
 from node.store import Transaction
 
+BY_HAND: Final = "by hand"
 KEPT: Final = 1_000
 """So many notices of a webhook are kept once they are told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One endpoint: its name, desk, address, secrets, where it stands among the events, and since when it fails."""
+    """One endpoint: its name, desk, address, secrets, where it stands among the events, and since when it fails.
+
+    `enabled_at` is when it was put in force again, 0 if it never was out of it.
+    """
 
     id: int
     name: str
@@ -33,6 +37,7 @@ class Webhook:
     failing_since: int | None
     disabled_at: int | None
     disabled_why: str | None
+    enabled_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Notice:
 
 _HOOK: Final = (
     "SELECT id, name, desk, url, secret, old_secret, old_until, created_at, row, part, failing_since, disabled_at, "
-    "disabled_why FROM webhook"
+    "disabled_why, enabled_at FROM webhook"
 )
 _NOTICE: Final = "SELECT id, webhook, event, type, thread, body, created_at, attempts, next_at, tried_at, status, outcome FROM notice"
 
@@ -88,10 +93,16 @@ def named(tx: Transaction, name: str) -> Webhook | None:
     return Webhook(*row) if row else None
 
 
-def rotate(tx: Transaction, webhook: int, secret: bytes, old_until: int) -> None:
-    """Afterwards this is the secret; the one before signs too until `old_until`."""
+def rotate(tx: Transaction, webhook: int, secret: bytes, now: int, old_until: int) -> None:
+    """Afterwards this is the secret; the one before signs too until `old_until`.
+
+    While one before it is in force that one stays, and until its own time: whoever lost the answer to a rotation and
+    asks again has not learnt the secret between them.
+    """
     tx.run(
-        "UPDATE webhook SET old_secret = secret, old_until = ?, secret = ? WHERE id = ?", (old_until, secret, webhook)
+        "UPDATE webhook SET old_secret = CASE WHEN old_until > ? THEN old_secret ELSE secret END, "
+        "old_until = CASE WHEN old_until > ? THEN old_until ELSE ? END, secret = ? WHERE id = ?",
+        (now, now, old_until, secret, webhook),
     )
 
 
@@ -104,8 +115,17 @@ def disable(tx: Transaction, webhook: int, now: int, why: str) -> None:
 
 def enable(tx: Transaction, webhook: int, now: int) -> None:
     """Afterwards it is told again, from where it stood; what waits is tried at once."""
-    tx.run("UPDATE webhook SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL WHERE id = ?", (webhook,))
+    tx.run(
+        "UPDATE webhook SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL, enabled_at = ? WHERE id = ?",
+        (now, webhook),
+    )
     tx.run("UPDATE notice SET next_at = ? WHERE webhook = ? AND next_at IS NOT NULL", (now, webhook))
+
+
+def remove(tx: Transaction, webhook: int) -> None:
+    """Afterwards there is no such webhook, and no log of it."""
+    tx.run("DELETE FROM notice WHERE webhook = ?", (webhook,))
+    tx.run("DELETE FROM webhook WHERE id = ?", (webhook,))
 
 
 # -- notices -------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What desks and the operator do with webhooks: add, list, rotate, disable, enable, test, log, redeliver.
+"""What desks and the operator do with webhooks: add, list, rotate, disable, enable, remove, test, log, redeliver.
 
 A desk sees its own; another's does not exist for it.
 """
@@ -21,7 +21,7 @@ from node.tables import webhooks as table
 from node.tables.webhooks import Notice, Webhook
 from node.webhooks import postman, signing
 from node.webhooks.postman import Postman
-from protocol.errors import LimitError
+from protocol.errors import ConflictError, LimitError
 
 T = TypeVar("T")
 MOST: Final = 16
@@ -62,18 +62,28 @@ class Book:
         return shown(await self.service.read(lambda tx: self._own(tx, name, caller)))
 
     async def rotate(self, name: str, caller: Caller) -> View:
-        """The webhook with a fresh secret, shown this once; for a day both sign."""
+        """The webhook with a fresh secret, shown this once; for a day the one before signs too."""
         secret, now = signing.draw_secret(), int(self.service.now())
 
         def job(tx: Transaction) -> Webhook:
-            table.rotate(tx, self._own(tx, name, caller).id, secret, now + ROTATION_SECONDS)
+            table.rotate(tx, self._own(tx, name, caller).id, secret, now, now + ROTATION_SECONDS)
             return self._own(tx, name, caller)
 
         return shown(await self._changed(job)) | {"secret": signing.show_secret(secret)}
 
     async def disable(self, name: str, caller: Caller) -> View:
         """The webhook, to which nothing is sent any more."""
-        return await self._act(name, caller, lambda tx, hook, now: table.disable(tx, hook.id, now, "by hand"))
+        return await self._act(name, caller, lambda tx, hook, now: table.disable(tx, hook.id, now, table.BY_HAND))
+
+    async def remove(self, name: str, caller: Caller) -> View:
+        """The webhook, which is no more: neither it nor its log."""
+
+        def job(tx: Transaction) -> Webhook:
+            hook = self._own(tx, name, caller)
+            table.remove(tx, hook.id)
+            return hook
+
+        return shown(await self._changed(job))
 
     async def enable(self, name: str, caller: Caller) -> View:
         """The webhook, told again from where it stood."""
@@ -83,6 +93,7 @@ class Book:
         """The webhook, which is sent a notice that tells of nothing."""
 
         def act(tx: Transaction, hook: Webhook, now: int) -> None:
+            _require_in_force(hook)
             table.take(tx, hook, (hook.row, hook.part), [postman.trial(hook, now)], now)
 
         return await self._act(name, caller, act)
@@ -115,6 +126,7 @@ class Book:
         """The webhook, which is sent this notice once more."""
 
         def act(tx: Transaction, hook: Webhook, now: int) -> None:
+            _require_in_force(hook)
             if not table.again(tx, hook.id, notice, now):
                 raise web.HTTPNotFound(reason="no notice of this number in the log of this webhook")
 
@@ -128,6 +140,11 @@ class Book:
         answer = await self.service.write(job)
         await self.postman.refresh()
         return answer
+
+
+def _require_in_force(hook: Webhook) -> None:
+    if hook.disabled_at is not None:
+        raise ConflictError("this webhook is disabled: enable it first")
 
 
 def _found(hook: Webhook | None) -> Webhook:

@@ -7,6 +7,7 @@ so that a name bent to this machine or its neighbours later reaches nothing (ser
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from typing import Final
@@ -21,6 +22,10 @@ from node.webhooks.settings import read_allowed
 MAX_URL_CHARS: Final = 2_048
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# Of protocols, and of a relay that is no more: what the library says of them changed between its versions.
+_SPECIAL: Final = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))
+_NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?", re.IGNORECASE)
+_PRINTABLE: Final = re.compile(r"[!-~]+")
 
 
 class ForbiddenAddressError(OSError):
@@ -34,8 +39,10 @@ def is_public(address: Address) -> bool:
             return is_public(address.ipv4_mapped)
         if address in _NAT64:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        if address.sixtofour is not None or address.teredo is not None:
+        if address.sixtofour is not None or address.teredo is not None or address.is_site_local:
             return False
+    elif any(address in each for each in _SPECIAL):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
@@ -76,10 +83,11 @@ class Guard(AbstractResolver):
         """
         try:
             parts = urlsplit(url)
-            host, _port = parts.hostname, parts.port
+            host, port = parts.hostname, parts.port
         except ValueError:
             raise _wrong("no address such as https://cases.example.org/valija") from None
-        if not host or parts.scheme not in {"http", "https"} or parts.fragment or not url.isascii() or " " in url:
+        is_place = bool(host) and _is_host(host or "") and port != 0 and parts.scheme in {"http", "https"}
+        if not host or not is_place or parts.fragment or not _PRINTABLE.fullmatch(url):
             raise _wrong("no address such as https://cases.example.org/valija")
         if parts.username is not None or parts.password is not None or len(url) > MAX_URL_CHARS:
             raise _wrong(f"no user or password in it, and at most {MAX_URL_CHARS} characters")
@@ -96,6 +104,11 @@ def _wrong(detail: str) -> faults.FieldError:
     return faults.field("url", detail)
 
 
+def _is_host(host: str) -> bool:
+    # A zone of an address (`fe80::1%eth0`) means something on this machine alone.
+    return _NAME.fullmatch(host) is not None or (":" in host and "%" not in host)
+
+
 def _literal(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host.partition("%")[0])
@@ -104,5 +117,5 @@ def _literal(host: str) -> Address | None:
     try:
         # 127.1, 0x7f000001 and the like: numbers to those who connect, and to no other reader.
         return ipaddress.IPv4Address(socket.inet_aton(host))
-    except OSError:
+    except (OSError, ValueError):
         return None

@@ -158,7 +158,7 @@ class Postman:
             now = int(service.now())
 
             def job(tx: Transaction) -> None:
-                table.take(tx, hook, reached, [_notice(tx, each, now) for each in found], now)
+                table.take(tx, hook, reached, [_notice(tx, each) for each in found], now)
 
             await service.write(job)
         return more
@@ -170,7 +170,8 @@ class Postman:
         is_taken = status is not None and status // 100 == 2
         why = None if is_taken else "gone" if status == _GONE else self._given_up(hook, now)
         # A thread that its endpoint never takes is given up; of an endpoint that takes nothing all is kept.
-        is_over = is_taken or (why is None and now - notice.created_at >= PATIENCE_SECONDS)
+        is_old = now - max(notice.created_at, hook.enabled_at) >= PATIENCE_SECONDS
+        is_over = is_taken or (why is None and is_old)
         next_at = None if is_over else now + pause_seconds(notice.attempts, self._jitter)
 
         def job(tx: Transaction) -> None:
@@ -209,13 +210,13 @@ def _in_force(tx: Transaction, webhook: int) -> Webhook | None:
 
 
 # -- what is told --------------------------------------------------------------------------------------
-def _notice(tx: Transaction, told: Rendered, now: int) -> tuple[str, str, str, bytes]:
+def _notice(tx: Transaction, told: Rendered) -> tuple[str, str, str, bytes]:
     view = told.view()
     shown, kind = _ABOUT.decode(view["data"]).id, str(view["type"])
     brief = _brief(tx, kind, shown)
     thread = brief.thread or shown
     data = {"id": shown, "thread": thread, "urgency": brief.urgency, "cursor": str(told.place)}
-    return str(told.place), kind, thread, payload(kind, now, data)
+    return str(told.place), kind, thread, payload(kind, state.event_time(tx, told.place.row), data)
 
 
 def _brief(tx: Transaction, kind: str, shown: str) -> _Brief:
@@ -227,9 +228,9 @@ def _brief(tx: Transaction, kind: str, shown: str) -> _Brief:
     return _BRIEF.decode(arrived[0].content) if arrived else _Brief("routine")
 
 
-def payload(kind: str, now: int, data: dict[str, str]) -> bytes:
+def payload(kind: str, at: int, data: dict[str, str]) -> bytes:
     """The body of a notice: what happened and when, and where to fetch it; never what was written."""
-    return msgspec.json.encode({"type": kind, "timestamp": show_time(now), "data": data})
+    return msgspec.json.encode({"type": kind, "timestamp": show_time(at), "data": data})
 
 
 def trial(hook: Webhook, now: int) -> tuple[str, str, str, bytes]:

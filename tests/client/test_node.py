@@ -155,14 +155,16 @@ async def test_webhooks_are_made_looked_at_and_tried(house: House) -> None:
         assert made.secret.startswith("whsec_")
         assert [each.name for each in await ar.webhooks.listed()] == [made.name]
         assert (await ar.webhooks.rotate(made.name)).secret != made.secret
-        assert (await ar.webhooks.disable(made.name)).disabled_at
         assert (await ar.webhooks.test(made.name)).name == made.name
         # What was sent before is still being receipted, so that notices of it may stand among these.
         notices = [each async for each in ar.webhooks.notices(made.name) if each.type == "webhook.test"]
         assert len(notices) == 1
         assert (await ar.webhooks.redeliver(made.name, notices[0].number)).name == made.name
+        assert (await ar.webhooks.disable(made.name)).disabled_at
         assert (await ar.webhooks.enable(made.name)).disabled_at is None
         assert (await ar.webhooks.show(made.name)).url == "https://hooks.example/valija"
+        assert (await ar.webhooks.remove(made.name)).name == made.name
+        assert await ar.webhooks.listed() == []
         with pytest.raises(Problem) as caught:
             await ar.webhooks.show("whk_0000000000000000")
         assert caught.value.status == 404

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from node import acceptance, api_requests, problems
+from node import acceptance, api_node, api_requests, problems
 from node.daemon import Daemon
 from node.event_views import Place
 from protocol import names
@@ -625,6 +625,33 @@ async def test_a_stream_tells_of_new_messages_to_their_desk_alone(scene: Scene) 
         assert about(seen, [first, second, third]) == [second]
         assert (seen[-1]["event"], seen[-1]["data"]["urgency"]) == ("message", "urgent")
         assert [each["data"]["id"] for each in await events(exteriores, third)] == [first, third]
+
+
+@pytest.mark.parametrize("ending", ["revoked", "expired"])
+async def test_a_stream_ends_with_its_token(scene: Scene, ending: str) -> None:
+    token = await desk_token(scene, BR, f"cierre-{ending}")
+    desks = scene.nodes[BR].service.desks
+    async with case_system(scene.nodes[BR], token) as other, other.get("/api/v1/events") as stream:
+        before = await sent(scene.systems[AR], f"before {ending}", to=[f"{BR}/cierre-{ending}"])
+        assert (await events(stream, before))[-1]["data"]["id"] == before
+        (known,) = [each for each in desks._tokens.values() if each[0].desk == f"cierre-{ending}"]
+        if ending == "revoked":
+            async with scene.operators[BR].delete(f"/api/v1/tokens/{known[1].token}") as answer:
+                assert answer.status == 200
+        else:
+            desks._until[known[1]] = int(scene.nodes[BR].service.now())
+        await sent(scene.systems[AR], f"after {ending}", to=[f"{BR}/cierre-{ending}"])
+        assert b"after" not in await asyncio.wait_for(stream.content.read(), 10)
+
+
+async def test_a_token_has_so_many_streams_and_no_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_node, "MAX_STREAMS", 2)
+    token = await desk_token(scene, BR, "muchas")
+    async with case_system(scene.nodes[BR], token) as other:
+        async with other.get("/api/v1/events") as one, other.get("/api/v1/events") as two:
+            assert (one.status, two.status) == (200, 200)
+            await refused(other, "GET", "/api/v1/events", 429, "too_many_requests")
+        await eventually("room again", lambda: not scene.nodes[BR].service.streams.total())
 
 
 async def test_a_stream_says_where_it_begins_so_that_nothing_is_lost_before_its_first_event(scene: Scene) -> None:

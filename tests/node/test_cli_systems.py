@@ -168,14 +168,18 @@ def test_a_webhook_through_its_life(house: House) -> None:
     rotated = valija(house, "webhook", "rotate", name).stdout
     assert "whsec_" in rotated
     assert made["secret"] not in rotated
-    assert "disabled" in valija(house, "webhook", "disable", name).stdout
     assert valija(house, "webhook", "test", name).exit_code == 0
     (notice,) = told(house, "webhook", "log", name)["items"]
     shown = valija(house, "webhook", "log", name, "--limit", "1").stdout
     assert f"{notice['number']}  webhook.test" in shown
     assert told(house, "webhook", "log", name, "--after", notice["cursor"])["items"] == []
     assert "once more" in valija(house, "webhook", "redeliver", name, str(notice["number"])).stdout
+    assert "disabled" in valija(house, "webhook", "disable", name).stdout
+    refused = valija(house, "webhook", "test", name)
+    assert (refused.exit_code, "[conflict]" in refused.stderr) == (1, True)
     assert "in force" in valija(house, "webhook", "enable", name).stdout
+    assert f"{name} is no more" in valija(house, "webhook", "remove", name).stdout
+    assert told(house, "webhook", "list")["webhooks"] == []
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,17 @@ async def test_two_secrets_sign_while_one_follows_the_other(house: House) -> Non
         assert "secret" not in json.dumps(listed)
 
 
+async def test_who_rotates_twice_in_a_day_still_verifies_by_the_secret_it_knows(house: House) -> None:
+    async with endpoint() as place:
+        hook = await added(house.system, place.url)
+        lost, kept = [
+            (await asked(house.system, "POST", f"webhooks/{hook['name']}/rotate"))[1]["secret"] for _ in range(2)
+        ]
+        await asked(house.system, "POST", f"webhooks/{hook['name']}/test")
+        await eventually("the trial", lambda: place.told)
+        assert [verified(secret, place.told[0]) for secret in (hook["secret"], lost, kept)] == [True, False, True]
+
+
 async def test_what_is_made_after_a_rotation_is_signed_by_both_however_close_they_are(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +290,69 @@ async def test_thirty_days_of_failure_end_it(house: House) -> None:
         assert await eventually("disabled", disabled) == "failing for 30 days"
 
 
+async def test_who_is_put_in_force_again_has_thirty_days_anew(house: House) -> None:
+    async with endpoint() as place:
+        place.answer = lambda _body: web.Response(status=500)
+        hook = await added(house.system, place.url)
+        message_id = await sent(house.sender, "fails")
+        await eventually("a failure", lambda: place.told)
+        since = int(house.here.now()) - postman.PATIENCE_SECONDS
+        await asked(house.system, "POST", f"webhooks/{hook['name']}/disable")
+        await house.here.service.write(lambda tx: tx.run("UPDATE notice SET created_at = ?", (since,)))
+        await asked(house.system, "POST", f"webhooks/{hook['name']}/enable")
+        tried = len(place.told)
+        await eventually("another failure", lambda: len(place.told) > tried + 1)
+        place.answer = lambda _body: web.Response()
+        told = len(place.told)
+        await eventually("what had waited", lambda: message_id in ids(place)[told:])
+
+
+async def test_a_webhook_that_is_disabled_is_not_tried(house: House) -> None:
+    async with endpoint() as place:
+        hook = await added(house.system, place.url)
+        message_id = await sent(house.sender, "one")
+        await eventually("the notice", lambda: message_id in ids(place))
+        path = f"webhooks/{hook['name']}"
+        number = (await asked(house.system, "GET", f"{path}/notices"))[1]["items"][0]["number"]
+        await asked(house.system, "POST", f"{path}/disable")
+        for act in ("test", f"notices/{number}/redeliver"):
+            status, told = await asked(house.system, "POST", f"{path}/{act}")
+            assert (status, told["code"]) == (409, "conflict")
+
+
+async def test_a_webhook_that_is_removed_is_gone_with_its_log_and_makes_room(house: House) -> None:
+    async with endpoint() as place:
+        hook = await added(house.system, place.url)
+        message_id = await sent(house.sender, "one")
+        await eventually("the notice", lambda: message_id in ids(place))
+        path = f"webhooks/{hook['name']}"
+        assert (await asked(house.system, "DELETE", path))[0] == 200
+        assert (await asked(house.system, "DELETE", path))[0] == 404
+        assert (await asked(house.system, "GET", f"{path}/notices"))[0] == 404
+        assert (await asked(house.system, "GET", "webhooks"))[1] == {"webhooks": []}
+        told = len(place.told)
+        later = await sent(house.sender, "two")
+        await eventually("it arrived", lambda: _is_here(house, later))
+        assert (await added(house.system, place.url))["name"] != hook["name"]
+        assert later not in ids(place)[told:]
+
+
+async def _is_here(house: House, message_id: str) -> bool:
+    return (await asked(house.system, "GET", f"messages/{message_id}"))[0] == 200
+
+
+async def test_a_notice_says_when_the_event_happened(house: House) -> None:
+    async with endpoint() as place:
+        hook = await added(house.system, place.url)
+        await asked(house.system, "POST", f"webhooks/{hook['name']}/disable")
+        message_id = await sent(house.sender, "one")
+        await eventually("it arrived", lambda: _is_here(house, message_id))
+        await house.here.service.write(lambda tx: tx.run("UPDATE event SET at = 1800000000"))
+        await asked(house.system, "POST", f"webhooks/{hook['name']}/enable")
+        await eventually("the notice", lambda: message_id in ids(place))
+        assert place.bodies[0]["timestamp"] == "2027-01-15T08:00:00Z"
+
+
 @pytest.mark.attack("SSRF")
 async def test_a_redirect_is_not_followed_and_a_slow_one_not_waited_for(house: House) -> None:
     async with endpoint() as place, endpoint() as elsewhere:
@@ -363,7 +437,7 @@ async def test_a_desk_knows_its_own_webhooks_alone(house: House) -> None:
     "address",
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "224.0.0.1", "0.0.0.0", "100.64.0.1",
      "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-     "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::"],
+     "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::", "fec0::1", "192.0.0.8", "192.88.99.1"],
 )  # fmt: skip
 @pytest.mark.attack("SSRF")
 def test_no_webhook_leads_inside(address: str) -> None:
@@ -377,7 +451,10 @@ def test_no_webhook_leads_inside(address: str) -> None:
 @pytest.mark.parametrize("url", ["https://127.1/", "https://2130706433/", "https://0x7f000001/", "http://example.org/",
                                  "ftp://example.org/", "https://u:p@example.org/", "https:///x", "https://[::1", "kk",
                                  "https://example.org:99999/", "https://example.org/#x",
-                                 "https://example.org/" + "x" * 2_048, "https://ejemplo.org/ñ"])  # fmt: skip
+                                 "https://example.org/" + "x" * 2_048, "https://ejemplo.org/ñ",
+                                 "https://ex\0ample.org/", "https://ex\tample.org/", "https://example.org/\x1b[2J",
+                                 "https://example.org:0/", "https://a..b/", "https://-/", "https://8.8.8.8%25x/",
+                                 "https://[fe80::1%25eth0]/"])  # fmt: skip
 def test_no_other_address_is_taken(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         Guard(()).check(url)
@@ -424,7 +501,7 @@ async def test_a_name_bent_to_this_machine_reaches_no_server_of_it(house: House)
         sender = postman.Postman(house.here.service, guard, house.here.log, house.here.fail)
         await sender.start()
         hook = table.Webhook(1, "whk_x", "central", f"https://cases.example.org:{place.port}/valija", b"x" * 32, None, 0,
-                             0, 0, 0, None, None, None)  # fmt: skip
+                             0, 0, 0, None, None, None, 0)  # fmt: skip
         notice = table.Notice(1, 1, "1-0", "message", "t", b"{}", 0, 0, 0, None, None, None)
         assert await sender._post(hook, notice) == (None, "address not allowed")
         await sender.close()

@@ -10,6 +10,7 @@ import msgspec
 
 from valija_client.calls import Calls
 from valija_client.types import FreshWebhook, Notice, Page, Webhook
+from valija_client.wire import Asked
 
 
 class _Listed(msgspec.Struct):
@@ -43,12 +44,16 @@ class Webhooks:
         return await self._calls.post(_ROOT, _FRESH, {"url": url}, is_repeatable=False)
 
     async def rotate(self, name: str) -> FreshWebhook:
-        """The webhook with a new secret; for a day both sign."""
+        """The webhook with a new secret; for a day the one before signs too."""
         return await self._calls.post(_path(name, "rotate"), _FRESH, is_repeatable=False)
 
     async def disable(self, name: str) -> Webhook:
         """The webhook, to which nothing is sent any more; it stands where it stood."""
         return await self._calls.post(_path(name, "disable"), _ONE)
+
+    async def remove(self, name: str) -> Webhook:
+        """The webhook, which is no more: neither it nor its log."""
+        return await self._calls.read(Asked("DELETE", _path(name), {}), _ONE)
 
     async def enable(self, name: str) -> Webhook:
         """The webhook, told again from where it stood."""
