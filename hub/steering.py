@@ -88,9 +88,11 @@ class Steering:
     async def set_quota(self, by: str, member: str, max_messages: int | None, max_bytes: int | None) -> None:
         """Afterwards the mailbox may hold so much; None: as the charter says.  `UnknownMemberError`, `UsageError`."""
         if max_messages is not None and not 1 <= max_messages <= MOST:
-            raise UsageError("a mailbox holds at least one message")
+            raise UsageError(f"a mailbox holds 1 to {MOST} messages")
         if max_bytes is not None and not LEAST_BYTES <= max_bytes <= MOST:
-            raise UsageError(f"a mailbox holds at least {LEAST_BYTES // MIB} MiB, or the largest message never fits")
+            raise UsageError(
+                f"a mailbox holds {LEAST_BYTES // MIB} MiB, or the largest message never fits, to {MOST // MIB} MiB"
+            )
         await self._decide(
             by, member, Act.QUOTA_CHANGED, lambda rule: replace(rule, max_messages=max_messages, max_bytes=max_bytes)
         )

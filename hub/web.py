@@ -220,13 +220,24 @@ async def metrics(request: web.Request) -> web.Response:
 
 async def local_metrics(request: web.Request) -> web.Response:
     """GET /metrics, for who asks this machine by its own name: no page of another site, nobody behind a proxy."""
-    try:
-        name = request.url.host or ""
-    except ValueError:
-        name = ""
-    if not is_loopback(name):
+    if not is_loopback(_name(request)):
         raise web.HTTPNotFound
     return await metrics(request)
+
+
+async def private_metrics(request: web.Request) -> web.Response:
+    """GET /metrics on the operators' own address; where only this machine reaches that, by its own name too."""
+    local = request.transport.get_extra_info("sockname") if request.transport else None
+    if isinstance(local, tuple) and is_loopback(local[0]):
+        return await local_metrics(request)
+    return await metrics(request)
+
+
+def _name(request: web.Request) -> str:
+    try:
+        return request.url.host or ""
+    except ValueError:
+        return ""
 
 
 async def status(request: web.Request) -> web.Response:
@@ -243,4 +254,4 @@ _LOG: Final = (
     web.post("/log/offers", offers),
 )
 _HEALTH: Final = (web.get("/livez", livez), web.get("/readyz", readyz))
-_FIGURES: Final = (web.get("/metrics", metrics),)
+_FIGURES: Final = (web.get("/metrics", private_metrics),)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Mistake = Callable[[web.Request, ValijaError, int | None], web.StreamResponse]
 """The page that tells of an error, with this status, else with the error's own."""
 
+FORM_SECONDS: Final = 20
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _POLICY: Final = (
     "default-src 'none'; "
@@ -64,6 +66,19 @@ def telling(mistake: Mistake, log: FilteringBoundLogger, max_form_bytes: int) ->
             return mistake(request, ValijaError(), None)
 
     return tell
+
+
+async def posted(request: web.Request) -> Mapping[str, str | bytearray | bytes | web.FileField]:
+    """The fields of the form that was sent; `UsageError` for what is none, 408 for one that takes longer than 20 seconds."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise UsageError("not a form of this site")
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            return await request.post()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason="the form did not arrive in time") from None
+    except (ValueError, UnicodeDecodeError, LookupError):
+        raise UsageError("a form that is not UTF-8") from None
 
 
 def _page_name(request: web.Request) -> str:

@@ -9,6 +9,7 @@ from aiohttp import web
 from hub.board.doors import Visitor
 from hub.board.parts import PARTS, Parts
 from hub.board.render import visitor_of
+from keys.guard import posted
 from protocol.errors import ForbiddenError, UsageError
 
 BY_ITSELF: Final = "Valija-By-Itself"
@@ -30,12 +31,7 @@ def require(request: web.Request) -> Visitor:
 
 async def form_of(request: web.Request) -> dict[str, str]:
     """The fields of the form that was sent; `UsageError` for what is none, or has one field twice."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise UsageError("not a form of this site")
-    try:
-        sent = await request.post()
-    except (ValueError, UnicodeDecodeError, LookupError):
-        raise UsageError("a form that is not UTF-8") from None
+    sent = await posted(request)
     fields = {name: value for name, value in sent.items() if isinstance(value, str)}
     if len(fields) != len(sent):
         raise UsageError("a field stands there twice")

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
+from keys.guard import posted
 from node.people.passkeys import MAX_ANSWER_BYTES
 from node.people.register import Visitor
 from node.people.site import Site
@@ -49,12 +50,7 @@ def require(request: web.Request) -> Visitor:
 # -- forms ---------------------------------------------------------------------------------------------
 async def form_of(request: web.Request) -> Form:
     """The form that was sent; `UsageError` for a file or for what is none."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise UsageError("not a form of this site")
-    try:
-        sent = await request.post()
-    except (ValueError, UnicodeDecodeError, LookupError):
-        raise UsageError("a form that is not UTF-8") from None
+    sent = await posted(request)
     fields: dict[str, list[str]] = {}
     for name, value in sent.items():
         if not isinstance(value, str):

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.door import MOST_ADDRESSES, Door
@@ -214,6 +215,13 @@ async def test_figures_are_not_for_the_network(hub: Running) -> None:
 
     assert "/metrics" not in paths(public_app(hub.core, hub.daemon.hall, figures=False))
     assert paths(operator_app(hub.core, hub.daemon.hall)) == {"/metrics", "/livez", "/readyz"}
+
+
+async def test_on_loopback_the_operators_address_is_asked_by_its_own_name(hub: Running) -> None:
+    async with TestClient(TestServer(operator_app(hub.core, hub.daemon.hall))) as client:
+        assert (await client.get("/metrics")).status == 200
+        for name in ("evil.example", "evil.example:8441", "["):
+            assert (await client.get("/metrics", headers={"Host": name})).status in {400, 404}
 
 
 @pytest.mark.parametrize(

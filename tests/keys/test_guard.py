@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
 import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
 
-from keys.guard import telling
+from keys import guard
+from keys.guard import posted, telling
 from protocol.errors import UnknownMemberError, ValijaError
 
 MAX_FORM_BYTES = 1_024
@@ -52,3 +57,24 @@ async def test_every_mistake_is_a_page_and_none_shows_its_inside() -> None:
         answer = await client.post("/form", data={"a": "x" * MAX_FORM_BYTES})
         assert await answer.text() == f"limit_exceeded: a form of over {MAX_FORM_BYTES} bytes"
         assert (await client.get("/elsewhere", allow_redirects=False)).status == 303
+
+
+async def test_a_form_is_waited_for_a_while_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "FORM_SECONDS", 0.2)
+
+    async def taken(request: web.Request) -> web.Response:
+        return web.json_response(dict(await posted(request)))
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"a=1"
+        await asyncio.sleep(30)
+
+    app = web.Application(middlewares=[telling(told, structlog.get_logger(), MAX_FORM_BYTES)])
+    app.add_routes([web.post("/form", taken)])
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with TestClient(TestServer(app)) as client:
+        assert await (await client.post("/form", data={"a": "1"})).json() == {"a": "1"}
+        assert (await client.post("/form", data=slow(), headers=kind)).status == 408
+        for headers, said in (({"Content-Type": "text/plain"}, "not a form"), (kind, "not UTF-8")):
+            answer = await client.post("/form", data=b"a=\xff", headers=headers)
+            assert said in await answer.text()
