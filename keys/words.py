@@ -253,7 +253,8 @@ def tally_facts(counted: Tally, names: Mapping[bytes, str]) -> Facts:
             }
             for group in counted.nearest
         ],
-        "not_counted": sorted(names.get(each, hex_groups(each)) for each in counted.strangers),
+        "not_counted": sorted(names.get(each, hex_groups(each)) for each in counted.uncounted),
+        "wanted": counted.wanted or None,
     }
 
 
@@ -266,12 +267,12 @@ def tally_lines(counted: Tally, names: Mapping[bytes, str]) -> list[str]:
         for group in told["groups"]
     ]
     lines += [f"A signature by {each} does not count here." for each in told["not_counted"]]
-    if counted.missing is None:
-        lines.append(f"Not counted yet: {counted.wanted}.")
-    elif counted.missing:
+    if counted.missing == 0:
+        return [*lines, "Complete: nothing is missing."]
+    if counted.missing:
         lines.append(f"{counted.missing} signature{'s are' if counted.missing > 1 else ' is'} missing.")
-    else:
-        lines.append("Complete: nothing is missing.")
+    if counted.wanted:
+        lines.append(f"Not counted yet: {counted.wanted}.")
     return lines
 
 

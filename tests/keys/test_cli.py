@@ -366,6 +366,7 @@ def test_a_whole_ceremony_in_real_processes(office: Office) -> None:
         "missing": 0,
         "groups": [{"who": "root of ar-mpf", "needed": 1, "signed": ["root of ar-mpf"], "not_signed": []}],
         "not_counted": [],
+        "wanted": None,
     }
     assert isinstance(office.statement("certificate"), SignedStatement)
 
