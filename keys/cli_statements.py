@@ -54,7 +54,7 @@ def told(signed: SignedStatement, papers: Papers) -> Facts:
     counted = tally(signed, papers)
     return facts(signed) | {
         "headline": headline(signed),
-        "warnings": warnings(signed, now()),
+        "warnings": warnings(signed, now(), papers.parts),
         "signatures": tally_facts(counted, papers.names()),
     }
 
@@ -65,7 +65,7 @@ def said(signed: SignedStatement, papers: Papers) -> list[str | Text]:
     return [
         strong(headline(signed)),
         *lines_of(facts(signed)),
-        *map(warned, warnings(signed, now())),
+        *map(warned, warnings(signed, now(), papers.parts)),
         *tally_lines(counted, papers.names()),
     ]
 

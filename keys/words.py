@@ -6,7 +6,7 @@ as text, whatever it holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, assert_never
 
 from keys.ceremony import Tally
@@ -204,12 +204,14 @@ def _whom(role: Role, member: str) -> str:
 
 
 # -- what to look at twice ---------------------------------------------------------------------------
-def warnings(signed: SignedStatement, now: int) -> list[str]:
-    """What an officer should know before signing, at `now` (Unix seconds)."""
+def warnings(signed: SignedStatement, now: int, parts: Iterable[PublicPart] = ()) -> list[str]:
+    """What an officer should know before signing, at `now` (Unix seconds), with these public keys at hand."""
     statement = signed.statement
     match statement:
         case Charter():
             return _charter_warnings(statement, now)
+        case Admission():
+            return _root_warnings(statement, parts)
         case Certificate() if statement.not_after < now:
             return ["This certificate has already expired."]
         case Revocation() | Suspension() | Expulsion() if statement.not_trusted_after > now:
@@ -236,6 +238,14 @@ def _charter_warnings(charter: Charter, now: int) -> list[str]:
     if not charter.witnesses.keys:
         said.append("No witnesses: the hub's word alone says how new the registry is.")
     return said
+
+
+def _root_warnings(admission: Admission, parts: Iterable[PublicPart]) -> list[str]:
+    named = {part.name for part in parts if part.fingerprint == admission.root.fingerprint} - {admission.member}
+    return [
+        f"The paper of this root key says {name}; with it {name} would speak for {admission.member}."
+        for name in sorted(named)
+    ]
 
 
 # -- who has signed ----------------------------------------------------------------------------------

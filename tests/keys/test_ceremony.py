@@ -264,6 +264,37 @@ def test_a_nodes_certificate_is_checked_against_the_admission(office: Office) ->
     assert show_time(certificate.not_before) == "2027-01-01T00:00:00Z"
 
 
+@pytest.mark.parametrize(
+    ("node", "root", "told"),
+    [
+        ("ar-mpf.node.pub", "ar-mpf", "this node key is ar-mpf's, not br-mpf's: give the one of br-mpf's node"),
+        ("ar-mpf.node.pub", "br-mpf", "this node key is ar-mpf's, not br-mpf's: give the one of br-mpf's node"),
+        ("br.pub", "ar-mpf", "this root is ar-mpf's, not br-mpf's: give br-mpf's, --root-key, or"),
+        ("br.pub", "ana.steward", "ana is a steward key; needed: member-root"),
+    ],
+)
+def test_no_member_is_certified_with_the_keys_of_another(office: Office, node: str, root: str, told: str) -> None:
+    charter = office.charter()
+    office.ok("new", "node", "br-mpf", "--out", "br.pub", "--memory-kib", "8", "--passes", "1")
+    office.ok("admit", "ar-mpf", "--charter", charter, "--root", "ar-mpf.member-root.pub", "--out", "a.valija")
+    certify = ("certify", "node", "br-mpf", "--charter", charter, "--with", "a.valija", "--out", "wrong.txt")
+    for dry in ((), ("--dry-run",)):
+        assert told in office.refused("invalid_request", *certify, "--node-key", node, "--root-key", root, *dry)
+    assert "wrong.txt" not in office.files()
+
+
+def test_a_root_of_another_name_is_looked_at_twice_and_certifies_once_admitted(office: Office) -> None:
+    charter = office.charter()
+    admit = ("admit", "ar-mpf", "--charter", charter, "--out", "a.valija", "--root")
+    assert "Look twice" not in office.ok(*admit, "ar-mpf.member-root.pub", "--dry-run")
+    said = "The paper of this root key says br-mpf; with it br-mpf would speak for ar-mpf."
+    assert f"Look twice: {said}" in office.ok(*admit, "br-mpf.member-root.pub")
+    assert office.told("explain", "a.valija", "--with", "br-mpf.member-root.pub")["warnings"] == [said]
+    assert office.told("explain", "a.valija")["warnings"] == []
+    certify = ("certify", "node", "ar-mpf", "--charter", charter, "--with", "a.valija")
+    assert "Complete" in office.ok(*certify, "--node-key", "ar-mpf.node.pub", "--root-key", "br-mpf")
+
+
 def test_a_network_is_defined_and_dissolved(office: Office) -> None:
     charter = office.charter()
     office.ok("network", "define", "rfai", "--charter", charter, "--members", "co-fgn, ar-mpf", "--title", "es=RFAI")
