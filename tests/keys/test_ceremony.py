@@ -91,6 +91,23 @@ def test_a_plan_that_is_no_charter_drafts_nothing(office: Office, before: str, a
     assert "charter-aiamp-1.valija" not in office.files()
 
 
+def test_every_mistake_in_a_plan_is_told_at_once(office: Office) -> None:
+    plan = PLAN.replace('name = "aiamp"', "").replace("threshold = 2", 'threshold = "2"')
+    limits = '[limits]\nmailbox_mesages = 5\nmailbox_bytes = "many"\n'
+    Path("plan.toml").write_text("witnesses = 3\n" + plan.replace("origin =", "zzzzzz =") + limits)
+    message = office.refused("bad_config", "charter", "draft", "--from", "plan.toml")
+    for part in (
+        "(name is missing",
+        "threshold: Expected int, got str",
+        "witnesses: Expected ",
+        "hub.origin is missing",
+        "hub.zzzzzz is no setting;",
+        "limits.mailbox_mesages is no setting, did you mean mailbox_messages?",
+        "limits.mailbox_bytes: Expected int, got str",
+    ):
+        assert part in message
+
+
 def test_missing_options_are_all_named(office: Office) -> None:
     result = office.run("charter", "draft", "--name", "aiamp")
     assert result.exit_code == 2
