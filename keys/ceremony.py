@@ -58,7 +58,11 @@ Alternative: TypeAlias = tuple[Group, ...]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The count of a statement's signatures; without alternatives it cannot be judged, and `wanted` says why."""
+    """The count of a statement's signatures, by every alternative that the papers at hand tell.
+
+    `strangers` are those who signed and are in none of these; `wanted` says which papers would tell of more
+    alternatives, by which strangers may still count, and is empty if there are no more.
+    """
 
     alternatives: tuple[Alternative, ...]
     strangers: frozenset[bytes]
@@ -71,8 +75,17 @@ class Tally:
 
     @property
     def missing(self) -> int | None:
-        """How many signatures are missing at least; None if that cannot be told."""
-        return sum(group.missing for group in self.nearest) if self.alternatives else None
+        """How many signatures the nearest alternative misses; None if that cannot be told."""
+        if not self.alternatives:
+            return None
+        missing = sum(group.missing for group in self.nearest)
+        # One of the strangers may be all that was missing.
+        return None if missing and self.wanted and self.strangers else missing
+
+    @property
+    def uncounted(self) -> frozenset[bytes]:
+        """Who signed and certainly counts for nothing; nobody, while papers are wanted."""
+        return frozenset() if self.wanted else self.strangers
 
     def counts(self, fingerprint: bytes) -> bool:
         """Whether a signature by this key would count, as far as can be told."""
@@ -176,7 +189,7 @@ def tally(signed: SignedStatement, papers: Papers) -> Tally:
     alternatives = _counted(signed, ways)
     known = {fingerprint for groups in alternatives for group in groups for fingerprint in group.names}
     strangers = frozenset(fingerprint for fingerprint, _signature in signed.signatures) - known
-    return Tally(alternatives, strangers, wanted)
+    return Tally(alternatives, strangers, wanted or (_older_wanted(signed, papers) if strangers else ""))
 
 
 _Needs: TypeAlias = tuple[str, int, Mapping[str, PublicKey]]
@@ -192,23 +205,42 @@ def _count(signed: SignedStatement, title: str, needed: int, keys: Mapping[str, 
     return Group(title, needed, names, signed.signers(by_fingerprint, signed.association))
 
 
-def _ways(signed: SignedStatement, papers: Papers) -> tuple[list[list[_Needs]], str]:
+_Known: TypeAlias = tuple[list[list[_Needs]], str]
+"""The ways to be complete that the papers tell, and which papers are wanted to tell the others, if there are any."""
+
+
+def _ways(signed: SignedStatement, papers: Papers) -> _Known:
     statement = signed.statement
     if isinstance(statement, Charter):
-        return _charter_ways(signed, statement, papers), "the charter before it is needed to count: give --charter FILE"
+        ways = _charter_ways(signed, statement, papers)
+        return ways, "" if ways else "the charter before it is needed to count: give --charter FILE"
     if isinstance(statement, Certificate):
-        root = papers.root(statement.role, statement.member, signed.association)
-        return [[_one(*root)]] if root else [], "the root's key is needed to count: give its admission, --with FILE"
+        return _by_root(statement, papers)
     if isinstance(statement, Opening):
-        return _by_certificate(statement.certificate, papers), "the certificate is needed to count: give --with FILE"
+        return _by_certificate(statement.certificate, papers)
+    ways, wanted = _by_stewards(signed, papers)
+    if not isinstance(statement, Revocation):
+        return ways, wanted
+    further, wanted_too = _by_root_of(statement.certificate, papers)
+    return ways + further, "; ".join(filter(None, (wanted, wanted_too)))
+
+
+def _by_stewards(signed: SignedStatement, papers: Papers) -> _Known:
+    statement = signed.statement
     charters = papers.charters(signed.association)
     if not charters and any(isinstance(each.statement, Charter) for each in papers.statements.values()):
         raise WrongAssociationError("the charter given is another association's")
     counted = charters if isinstance(statement, NEGATIVES) else charters[:1]
     ways = [[_stewards(charter, f"stewards of charter {charter.version}")] for charter in counted]
-    if isinstance(statement, Revocation):
-        ways += _by_root(statement.certificate, papers)
-    return ways, "the charter is needed to count: give --charter FILE"
+    return ways, "" if ways else "the charter is needed to count: give --charter FILE"
+
+
+def _older_wanted(signed: SignedStatement, papers: Papers) -> str:
+    # The stewards of any charter end trust, those of one that is not at hand too.
+    versions = [charter.version for charter in papers.charters(signed.association)]
+    if isinstance(signed.statement, NEGATIVES) and len(set(versions)) < max(versions, default=0):
+        return "the stewards of older charters count too: give those charters, --charter FILE"
+    return ""
 
 
 def _charter_ways(signed: SignedStatement, charter: Charter, papers: Papers) -> list[list[_Needs]]:
@@ -238,22 +270,32 @@ def _one(title: str, key: PublicKey) -> _Needs:
     return (title, 1, {title: key})
 
 
-def _certificate(wanted: StatementId, papers: Papers) -> tuple[SignedStatement, Certificate] | None:
+def _certificate(wanted: StatementId, papers: Papers) -> Certificate | None:
     signed = papers.statements.get(wanted)
-    if signed is None or not isinstance(signed.statement, Certificate):
-        return None
-    return signed, signed.statement
+    return signed.statement if signed and isinstance(signed.statement, Certificate) else None
 
 
-def _by_certificate(wanted: StatementId, papers: Papers) -> list[list[_Needs]]:
+def _by_certificate(wanted: StatementId, papers: Papers) -> _Known:
     found = _certificate(wanted, papers)
-    return [[_one("the key of its certificate", found[1].key)]] if found else []
+    if found is None:
+        return [], "the certificate is needed to count: give --with FILE"
+    return [[_one("the key of its certificate", found.key)]], ""
 
 
-def _by_root(wanted: StatementId, papers: Papers) -> list[list[_Needs]]:
+def _by_root(certificate: Certificate, papers: Papers) -> _Known:
+    root = papers.root(certificate.role, certificate.member, certificate.association)
+    if root:
+        return [[_one(*root)]], ""
+    if certificate.role is Role.HUB:
+        return [], "the hub's root is needed to count: give the charter that names it, --charter FILE"
+    return [], f"the root's key is needed to count: give the admission of {certificate.member}, --with FILE"
+
+
+def _by_root_of(wanted: StatementId, papers: Papers) -> _Known:
     found = _certificate(wanted, papers)
-    root = papers.root(found[1].role, found[1].member, found[0].association) if found else None
-    return [[_one(*root)]] if root else []
+    if found is None:
+        return [], "the certificate is needed to count its root: give it and its member's admission, --with FILE each"
+    return _by_root(found, papers)
 
 
 # -- signing and joining -----------------------------------------------------------------------------
@@ -268,7 +310,10 @@ def add_signature(signed: SignedStatement, key: PrivateKey, papers: Papers) -> S
 
 def require_counts(signed: SignedStatement, key: PublicKey, papers: Papers) -> None:
     """Return if the papers do not tell that a signature by `key` would count for nothing; else `UsageError`."""
-    if not tally(signed, papers).counts(key.fingerprint):
+    counted = tally(signed, papers)
+    if not counted.counts(key.fingerprint):
+        if counted.wanted:
+            raise UsageError(f"nothing at hand tells that a signature by this key would count; {counted.wanted}")
         lacking = "or is a paper missing that it is known by (--with)?"
         raise UsageError(
             f"a signature by this key would not count here; is it the right key, the right charter, {lacking}"

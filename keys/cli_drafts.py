@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from keys.ceremony import Papers, add_signature, require_counts
+from keys.ceremony import Papers, add_signature, require_counts, tally
 from keys.cli_statements import issue, papers_from
 from keys.console import FILE, F, Unlocking, dry_run_option, json_option, now, out_option, unlocking_options
 from keys.drafts import (
@@ -18,7 +18,7 @@ from keys.drafts import (
     read_titles,
     roster,
 )
-from keys.kinds import Kind
+from keys.kinds import Kind, PublicPart
 from keys.papers import read_part, read_statement
 from keys.times import read_time
 from keys.vault import Vault
@@ -103,7 +103,8 @@ def admit(
     member: str, *, charter: Path, root: Path, title: tuple[str, ...], country: str, out: Path | None, dry_run: bool
 ) -> None:
     """Draft the admission of MEMBER, whose root key speaks for it from then on."""
-    in_force = Charters(charter).in_force()
+    # The root's paper is at hand: whose it says it is, is told below.
+    in_force = Charters(charter, (root,)).in_force()
     key = read_part(root).require(Kind.MEMBER_ROOT).key
     admission = Admission(in_force.association, member, read_titles(title), country, key, now())
     in_force.issue(admission, f"admission-{member}", out, dry_run=dry_run)
@@ -144,18 +145,27 @@ def certify(
     if (role == "node") != bool(member):
         raise click.UsageError("Say `certify node MEMBER` or `certify hub`.")
     in_force = Charters(charter, others).in_force()
-    drafted = draft(certificate(in_force.association, member, read_part(part), read_time(begins, now()), days))
-    unlocking = Unlocking(passphrase_file, secret_file)
+    key = read_part(part)
+    signed = draft(certificate(in_force.association, member, key, read_time(begins, now()), days))
     wanted = Kind.MEMBER_ROOT if member else Kind.HUB_ROOT
-    signed = drafted if dry_run else _by_root(vault, name, wanted, unlocking, drafted, in_force.papers)
+    entry = vault.find(name if "." in name else f"{name}.{wanted}")
+    _require_own(member, key, entry.public.require(wanted), signed, in_force.papers)
+    if not dry_run:
+        opened = entry.open(Unlocking(passphrase_file, secret_file).of(entry))
+        signed = add_signature(signed, opened.signing(), in_force.papers)
     issue(signed, in_force.papers, out or Path(f"certificate-{member or 'hub'}{SUFFIX}"), dry_run=dry_run)
 
 
-def _by_root(
-    vault: Vault, name: str, wanted: Kind, unlocking: Unlocking, drafted: SignedStatement, papers: Papers
-) -> SignedStatement:
-    entry = vault.find(name if "." in name else f"{name}.{wanted}")
-    return add_signature(drafted, entry.open(unlocking.of(entry)).signing(), papers)
+def _require_own(member: str, key: PublicPart, root: PublicPart, signed: SignedStatement, papers: Papers) -> None:
+    # A hub goes by other names than its association.  Where the admission tells the root, its name says nothing more.
+    if member and key.name != member:
+        raise UsageError(
+            f"this node key is {key.name}'s, not {member}'s: give the one of {member}'s node, --node-key FILE"
+        )
+    require_counts(signed, root.key, papers)
+    if member and root.name != member and not tally(signed, papers).alternatives:
+        lacking = f"give {member}'s, --root-key, or the admission that names this one, --with FILE"
+        raise UsageError(f"this root is {root.name}'s, not {member}'s: {lacking}")
 
 
 @click.group()

@@ -14,6 +14,7 @@ from keys.console import (
     F,
     Unlocking,
     answer,
+    asking,
     dry_run_option,
     json_option,
     now,
@@ -54,7 +55,7 @@ def told(signed: SignedStatement, papers: Papers) -> Facts:
     counted = tally(signed, papers)
     return facts(signed) | {
         "headline": headline(signed),
-        "warnings": warnings(signed, now()),
+        "warnings": warnings(signed, now(), papers.parts),
         "signatures": tally_facts(counted, papers.names()),
     }
 
@@ -65,7 +66,7 @@ def said(signed: SignedStatement, papers: Papers) -> list[str | Text]:
     return [
         strong(headline(signed)),
         *lines_of(facts(signed)),
-        *map(warned, warnings(signed, now())),
+        *map(warned, warnings(signed, now(), papers.parts)),
         *tally_lines(counted, papers.names()),
     ]
 
@@ -161,7 +162,8 @@ def _ask(signed: SignedStatement, papers: Papers, stem: str) -> None:
     if wants_json(click.get_current_context()):
         raise click.UsageError("With --json, say --yes too: there is nobody to ask.")
     answer({}, said(signed, papers))
-    click.confirm(f"Sign this as {stem}?", abort=True, err=True)
+    with asking("--yes"):
+        click.confirm(f"Sign this as {stem}?", abort=True, err=True)
 
 
 @click.command("assemble", short_help="Put the signatures of copies together.")

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from getpass import GetPassWarning
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -83,6 +86,27 @@ def warned(line: str) -> Text:
     return Text(f"Look twice: {line}", style="yellow")
 
 
+@contextmanager
+def asking(instead: str) -> Iterator[None]:
+    """What the block asks is answered by a person; `UsageError` that says what to give `instead`, if nobody is there.
+
+    A passphrase is asked where it is not shown, or not at all.
+    """
+    nobody = UsageError(f"there is nobody to ask: give {instead}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", GetPassWarning)
+            yield
+    except GetPassWarning:
+        raise nobody from None
+    except click.Abort as error:
+        # Whoever interrupts, or says no, was there.
+        if not isinstance(error.__context__, EOFError):
+            raise
+        click.echo(err=True)
+        raise nobody from None
+
+
 class Commands(click.Group):
     """A group whose commands refuse in one sentence."""
 
@@ -126,7 +150,7 @@ class Unlocking:
             return Secret.read(self.secret_file)
         if self.passphrase_file is not None:
             return read_passphrase(self.passphrase_file)
-        return Passphrase(click.prompt(f"Passphrase of {entry.path.stem}", hide_input=True, err=True))
+        return Passphrase(_ask_passphrase(f"Passphrase of {entry.path.stem}", twice=False))
 
     def fresh(self, stem: str) -> Unlock:
         """What will open a new key; makes the secret file if there is none yet.
@@ -138,13 +162,17 @@ class Unlocking:
         passphrase = (
             read_passphrase(self.passphrase_file)
             if self.passphrase_file is not None
-            else Passphrase(
-                click.prompt(f"New passphrase of {stem}", hide_input=True, confirmation_prompt=True, err=True)
-            )
+            else Passphrase(_ask_passphrase(f"New passphrase of {stem}", twice=True))
         )
         if len(passphrase.text) < MIN_PASSPHRASE_CHARACTERS:
             raise UsageError(f"a passphrase has at least {MIN_PASSPHRASE_CHARACTERS} characters; four words are good")
         return passphrase
+
+
+def _ask_passphrase(text: str, *, twice: bool) -> str:
+    with asking("--passphrase-file FILE"):
+        asked: str = click.prompt(text, hide_input=True, confirmation_prompt=twice, err=True)
+    return asked
 
 
 def read_passphrase(path: Path) -> Passphrase:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
 
 from keys.kinds import Kind, PublicPart
+from keys.settings import meant
 from keys.times import read_time
 from protocol.codec import encode
 from protocol.errors import ConfigError, LimitError, MalformedError, UsageError
@@ -75,12 +76,34 @@ class CharterPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitsPlan = LimitsPlan()
 
 
+_TABLES: Final[dict[str, type[msgspec.Struct]]] = {"hub": HubPlan, "witnesses": WitnessPlan, "limits": LimitsPlan}
+
+
 def read_plan(values: Mapping[str, Any]) -> CharterPlan:
-    """The plan that these tables tell; `ConfigError` names the first field that is missing, unknown or wrong."""
+    """The plan that these tables tell; `ConfigError` names every field that is missing, unknown or wrong."""
+    mistakes = _mistakes(values, CharterPlan, "")
+    if mistakes:
+        raise ConfigError("; ".join(mistakes))
+    return msgspec.convert(values, CharterPlan)
+
+
+def _mistakes(values: Mapping[str, Any], plan: type[msgspec.Struct], inside: str) -> list[str]:
+    hints = get_type_hints(plan)
+    required = [each.name for each in msgspec.structs.fields(plan) if each.required]
+    missing = [f"{inside}{name} is missing" for name in required if name not in values]
+    unknown = [f"{inside}{name} is no setting{meant(name, hints)}" for name in values if name not in hints]
+    known = [(name, value) for name, value in values.items() if name in hints]
+    return [*missing, *unknown, *(each for name, value in known for each in _wrong(inside + name, value, hints[name]))]
+
+
+def _wrong(where: str, value: Any, hint: Any) -> list[str]:
+    if where in _TABLES and isinstance(value, dict):
+        return _mistakes(value, _TABLES[where], f"{where}.")
     try:
-        return msgspec.convert(values, CharterPlan)
+        msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from None
+        return [f"{where}: {error}".replace("`", "")]
+    return []
 
 
 # -- charters ----------------------------------------------------------------------------------------

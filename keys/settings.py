@@ -32,7 +32,7 @@ def load(path: Path, model: type[T], prefix: str, environment: Mapping[str, str]
         given = sections.pop(name, {})
         given |= _overrides(section, f"{prefix}_{name}".upper(), environment)
         values[name] = _section(name, section, given, mistakes)
-    mistakes += [f"[{name}] is no section{_meant(name, get_type_hints(model))}" for name in sections]
+    mistakes += [f"[{name}] is no section{meant(name, get_type_hints(model))}" for name in sections]
     if mistakes:
         raise ConfigError(f"{path}: " + "; ".join(mistakes))
     return model(**values)
@@ -61,7 +61,7 @@ def _section(name: str, section: type, given: dict[str, Any], mistakes: list[str
     before = len(mistakes)
     hints = get_type_hints(section)
     values = {key: _value(f"{name}.{key}", hints[key], raw, mistakes) for key, raw in given.items() if key in hints}
-    mistakes += [f"{name}.{key} is no setting{_meant(key, hints)}" for key in given if key not in hints]
+    mistakes += [f"{name}.{key} is no setting{meant(key, hints)}" for key in given if key not in hints]
     required = [f.name for f in msgspec.structs.fields(section) if f.required and f.name not in given]
     mistakes += [f"{name}.{key} is missing" for key in required]
     return None if len(mistakes) > before else section(**values)
@@ -75,6 +75,7 @@ def _value(where: str, hint: Any, raw: Any, mistakes: list[str]) -> Any:
         return None
 
 
-def _meant(word: str, known: Mapping[str, Any]) -> str:
+def meant(word: str, known: Mapping[str, Any]) -> str:
+    """A question whether a known word was meant, if one is like it; else nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean {near[0]}?" if near else ""

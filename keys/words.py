@@ -6,7 +6,7 @@ as text, whatever it holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, assert_never
 
 from keys.ceremony import Tally
@@ -204,12 +204,14 @@ def _whom(role: Role, member: str) -> str:
 
 
 # -- what to look at twice ---------------------------------------------------------------------------
-def warnings(signed: SignedStatement, now: int) -> list[str]:
-    """What an officer should know before signing, at `now` (Unix seconds)."""
+def warnings(signed: SignedStatement, now: int, parts: Iterable[PublicPart] = ()) -> list[str]:
+    """What an officer should know before signing, at `now` (Unix seconds), with these public keys at hand."""
     statement = signed.statement
     match statement:
         case Charter():
             return _charter_warnings(statement, now)
+        case Admission():
+            return _root_warnings(statement, parts)
         case Certificate() if statement.not_after < now:
             return ["This certificate has already expired."]
         case Revocation() | Suspension() | Expulsion() if statement.not_trusted_after > now:
@@ -238,6 +240,14 @@ def _charter_warnings(charter: Charter, now: int) -> list[str]:
     return said
 
 
+def _root_warnings(admission: Admission, parts: Iterable[PublicPart]) -> list[str]:
+    named = {part.name for part in parts if part.fingerprint == admission.root.fingerprint} - {admission.member}
+    return [
+        f"The paper of this root key says {name}; with it {name} would speak for {admission.member}."
+        for name in sorted(named)
+    ]
+
+
 # -- who has signed ----------------------------------------------------------------------------------
 def tally_facts(counted: Tally, names: Mapping[bytes, str]) -> Facts:
     """Whether the statement is complete, and for each group who signed and how many are missing."""
@@ -253,7 +263,8 @@ def tally_facts(counted: Tally, names: Mapping[bytes, str]) -> Facts:
             }
             for group in counted.nearest
         ],
-        "not_counted": sorted(names.get(each, hex_groups(each)) for each in counted.strangers),
+        "not_counted": sorted(names.get(each, hex_groups(each)) for each in counted.uncounted),
+        "wanted": counted.wanted or None,
     }
 
 
@@ -266,12 +277,12 @@ def tally_lines(counted: Tally, names: Mapping[bytes, str]) -> list[str]:
         for group in told["groups"]
     ]
     lines += [f"A signature by {each} does not count here." for each in told["not_counted"]]
-    if counted.missing is None:
-        lines.append(f"Not counted yet: {counted.wanted}.")
-    elif counted.missing:
+    if counted.missing == 0:
+        return [*lines, "Complete: nothing is missing."]
+    if counted.missing:
         lines.append(f"{counted.missing} signature{'s are' if counted.missing > 1 else ' is'} missing.")
-    else:
-        lines.append("Complete: nothing is missing.")
+    if counted.wanted:
+        lines.append(f"Not counted yet: {counted.wanted}.")
     return lines
 
 

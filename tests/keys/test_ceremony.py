@@ -91,6 +91,23 @@ def test_a_plan_that_is_no_charter_drafts_nothing(office: Office, before: str, a
     assert "charter-aiamp-1.valija" not in office.files()
 
 
+def test_every_mistake_in_a_plan_is_told_at_once(office: Office) -> None:
+    plan = PLAN.replace('name = "aiamp"', "").replace("threshold = 2", 'threshold = "2"')
+    limits = '[limits]\nmailbox_mesages = 5\nmailbox_bytes = "many"\n'
+    Path("plan.toml").write_text("witnesses = 3\n" + plan.replace("origin =", "zzzzzz =") + limits)
+    message = office.refused("bad_config", "charter", "draft", "--from", "plan.toml")
+    for part in (
+        "(name is missing",
+        "threshold: Expected int, got str",
+        "witnesses: Expected ",
+        "hub.origin is missing",
+        "hub.zzzzzz is no setting;",
+        "limits.mailbox_mesages is no setting, did you mean mailbox_messages?",
+        "limits.mailbox_bytes: Expected int, got str",
+    ):
+        assert part in message
+
+
 def test_missing_options_are_all_named(office: Office) -> None:
     result = office.run("charter", "draft", "--name", "aiamp")
     assert result.exit_code == 2
@@ -241,6 +258,10 @@ def test_the_hubs_certificate_is_signed_by_the_root_of_the_charter(office: Offic
     assert (certificate.role, certificate.member) == (Role.HUB, "")
     assert certificate.not_after - certificate.not_before == 30 * 86_400
     assert told["signatures"]["complete"] is True
+    said = office.ok("explain", "certificate-hub.valija")
+    assert "the hub's root is needed to count: give the charter that names it, --charter FILE." in said
+    assert not any(each in said for each in ("does not count", "admission"))
+    assert office.told("explain", "certificate-hub.valija")["signatures"]["not_counted"] == []
     office.ok("new", "hub-root", "false-root", "--memory-kib", "8", "--passes", "1")
     office.refused("invalid_request", *hub, "--root-key", "false-root", "--out", "x")
 
@@ -254,10 +275,41 @@ def test_a_nodes_certificate_is_checked_against_the_admission(office: Office) ->
     before = office.files()
     assert "Would be written" in office.ok(*certify, "ar-mpf", "--dry-run")
     assert office.files() == before
-    assert "give its admission" in office.ok(*certify, "ar-mpf", "--from", "2027-01-01")
+    assert "give the admission of ar-mpf, --with FILE" in office.ok(*certify, "ar-mpf", "--from", "2027-01-01")
     certificate = office.statement("certificate-ar-mpf.valija").statement
     assert isinstance(certificate, Certificate)
     assert show_time(certificate.not_before) == "2027-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("node", "root", "told"),
+    [
+        ("ar-mpf.node.pub", "ar-mpf", "this node key is ar-mpf's, not br-mpf's: give the one of br-mpf's node"),
+        ("ar-mpf.node.pub", "br-mpf", "this node key is ar-mpf's, not br-mpf's: give the one of br-mpf's node"),
+        ("br.pub", "ar-mpf", "this root is ar-mpf's, not br-mpf's: give br-mpf's, --root-key, or"),
+        ("br.pub", "ana.steward", "ana is a steward key; needed: member-root"),
+    ],
+)
+def test_no_member_is_certified_with_the_keys_of_another(office: Office, node: str, root: str, told: str) -> None:
+    charter = office.charter()
+    office.ok("new", "node", "br-mpf", "--out", "br.pub", "--memory-kib", "8", "--passes", "1")
+    office.ok("admit", "ar-mpf", "--charter", charter, "--root", "ar-mpf.member-root.pub", "--out", "a.valija")
+    certify = ("certify", "node", "br-mpf", "--charter", charter, "--with", "a.valija", "--out", "wrong.txt")
+    for dry in ((), ("--dry-run",)):
+        assert told in office.refused("invalid_request", *certify, "--node-key", node, "--root-key", root, *dry)
+    assert "wrong.txt" not in office.files()
+
+
+def test_a_root_of_another_name_is_looked_at_twice_and_certifies_once_admitted(office: Office) -> None:
+    charter = office.charter()
+    admit = ("admit", "ar-mpf", "--charter", charter, "--out", "a.valija", "--root")
+    assert "Look twice" not in office.ok(*admit, "ar-mpf.member-root.pub", "--dry-run")
+    said = "The paper of this root key says br-mpf; with it br-mpf would speak for ar-mpf."
+    assert f"Look twice: {said}" in office.ok(*admit, "br-mpf.member-root.pub")
+    assert office.told("explain", "a.valija", "--with", "br-mpf.member-root.pub")["warnings"] == [said]
+    assert office.told("explain", "a.valija")["warnings"] == []
+    certify = ("certify", "node", "ar-mpf", "--charter", charter, "--with", "a.valija")
+    assert "Complete" in office.ok(*certify, "--node-key", "ar-mpf.node.pub", "--root-key", "br-mpf")
 
 
 def test_a_network_is_defined_and_dissolved(office: Office) -> None:
@@ -306,6 +358,65 @@ def test_a_revocation_by_the_root_is_complete_at_once(office: Office) -> None:
     revocation = office.statement("r").statement
     assert isinstance(revocation, Revocation)
     assert (revocation.certificate, revocation.reason) == (office.statement(certificate).id, "lost")
+
+
+def test_a_root_that_no_paper_tells_is_not_said_to_count_for_nothing(office: Office) -> None:
+    charter, admission, certificate = _certified(office)
+    root = ("--root-key", "ar-mpf.member-root")
+    office.ok("revoke", certificate, "--charter", charter, "--with", admission, *root, "--out", "r")
+    for papers, wanted in (
+        ((), "give it and its member's admission, --with FILE each"),
+        (("--with", admission), "give it and its member's admission, --with FILE each"),
+        (("--with", certificate), "give the admission of ar-mpf, --with FILE"),
+    ):
+        by = ("r", "--charter", charter, *papers)
+        said = office.ok("explain", *by)
+        assert f"{wanted}.\n" in said
+        assert "stewards of charter 1: 0 of the 2" in said
+        assert not any(each in said for each in ("does not count", "missing", "Complete"))
+        counted = office.told("explain", *by)["signatures"]
+        assert (counted["missing"], counted["complete"], counted["not_counted"]) == (None, False, [])
+        assert wanted in counted["wanted"]
+        assert wanted in office.refused("invalid_request", "assemble", *by, "--out", "x")
+        assert "nothing at hand tells" in office.refused("invalid_request", "sign", *by, "--key", "dora", "--yes")
+    whole = ("r", "--with", admission, "--with", certificate)
+    assert "Complete" in office.ok("explain", *whole, "--charter", charter)
+    assert office.told("explain", *whole)["signatures"]["complete"] is True
+
+
+def test_stewards_are_no_strangers_where_only_the_charter_is_missing(office: Office) -> None:
+    charter, admission, certificate = _certified(office)
+    office.ok("revoke", certificate, "--charter", charter, "--out", "r")
+    said = office.ok("explain", "r", "--charter", charter)
+    assert "2 signatures are missing." in said
+    assert "give it and its member's admission" in said
+    office.signed_by("r", "ana", "bruno")
+    papers = ("--with", admission, "--with", certificate)
+    said = office.ok("explain", "r", *papers)
+    assert "root of ar-mpf: 0 of the 1 needed" in said
+    assert "Not counted yet: the charter is needed to count: give --charter FILE.\n" in said
+    assert "does not count" not in said
+    # With k stewards it is complete, whoever its root is.
+    assert "Not counted" not in office.ok("explain", "r", "--charter", charter)
+    office.signed_by("r", "dora")
+    assert "A signature by steward dora does not count here." in office.ok(
+        "explain", "r", *papers, "--charter", charter, "--with", "dora.steward.pub"
+    )
+
+
+def test_stewards_of_a_charter_that_is_not_at_hand_may_end_trust(office: Office) -> None:
+    charter = office.charter()
+    office.ok("charter", "next", charter, "--remove-steward", "ana", "--add-steward", "dora.steward.pub", "--out", "n")
+    office.ok("sign", "n", "--key", "bruno", "--yes")
+    for name in ("ana", "dora"):
+        office.ok("sign", "n", "--key", name, "--yes", "--charter", charter)
+    office.ok("suspend", "ar-mpf", "--charter", charter, "--out", "s")
+    assert "older charters" not in office.ok("explain", "s", "--charter", "n")
+    office.signed_by("s", "ana", "bruno")
+    said = office.ok("explain", "s", "--charter", "n")
+    assert "the stewards of older charters count too" in said
+    assert "does not count" not in said
+    assert "Complete" in office.ok("explain", "s", "--charter", "n", "--charter", charter)
 
 
 def test_a_revocation_by_stewards_needs_k_of_them(office: Office) -> None:

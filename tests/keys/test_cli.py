@@ -6,15 +6,19 @@ import json
 import os
 import subprocess
 import sys
+import warnings
+from getpass import GetPassWarning
 from pathlib import Path
 
 import pytest
 
 from keys.armour import Mark, armour, read_armour
+from keys.console import asking
 from keys.kinds import Kind, hex_groups
 from keys.locks import Passphrase
 from keys.papers import read_part
 from protocol.codec import encode
+from protocol.errors import UsageError
 from protocol.trust.statements import SignedStatement
 from tests.keys.office import PLAN, WORDS, Office
 
@@ -212,6 +216,39 @@ def test_json_never_asks(office: Office) -> None:
     assert json.loads(result.stdout)["error"]["code"] == "invalid_request"
 
 
+def test_where_nobody_can_be_asked_a_refusal_says_what_to_give(office: Office) -> None:
+    file = "charter-aiamp-1.valija"
+    office.ok("charter", "draft", "--from", "plan.toml", "--out", file)
+    for asks in (("new", "steward", "eva", *NEW), ("sign", file, "--key", "ana", "--yes")):
+        assert "give --passphrase-file FILE" in office.refused("invalid_request", *asks, passphrase=False, said="")
+    nobody = office.run("sign", file, "--key", "ana", said="")
+    assert (nobody.exit_code, nobody.stderr.splitlines()[-1].endswith("give --yes) [invalid_request]")) == (1, True)
+    assert office.run("sign", file, "--key", "ana", said="n\n").stderr.endswith("Aborted!\n")
+    assert office.statement(file).signatures == ()
+
+
+def test_a_passphrase_is_not_typed_where_it_would_show() -> None:
+    with pytest.raises(UsageError, match="nobody to ask"), asking("something"):
+        warnings.warn("Can not control echo on the terminal.", GetPassWarning, stacklevel=1)
+
+
+def test_without_a_terminal_only_the_refusal_is_said(office: Office) -> None:
+    command = [sys.executable, "-c", "from keys.cli import main; main()", "--keystore", str(office.vault.folder)]
+    environment = {each: value for each, value in os.environ.items() if not each.startswith("VALIJA")}
+    done = subprocess.run(
+        [*command, "new", "steward", "eva", *NEW, "--json"],
+        env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout)["error"]["code"] == "invalid_request"
+
+
 def test_a_dry_run_of_sign_needs_no_passphrase_and_signs_nothing(office: Office) -> None:
     office.ok("charter", "draft", "--from", "plan.toml")
     said = office.ok("sign", "charter-aiamp-1.valija", "--key", "ana", "--dry-run", passphrase=False)
@@ -366,6 +403,7 @@ def test_a_whole_ceremony_in_real_processes(office: Office) -> None:
         "missing": 0,
         "groups": [{"who": "root of ar-mpf", "needed": 1, "signed": ["root of ar-mpf"], "not_signed": []}],
         "not_counted": [],
+        "wanted": None,
     }
     assert isinstance(office.statement("certificate"), SignedStatement)
 
