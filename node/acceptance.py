@@ -93,6 +93,14 @@ def accept(ctx: Context, request: Request) -> Accepted:
     return answer
 
 
+def check(ctx: Context, request: Request) -> None:
+    """Return if `accept` would take this request now; raises what it would, and stores nothing."""
+    identifier = _message_id(ctx.identity.me, request)
+    if isinstance(identifier, ValijaError):
+        raise identifier
+    _admit(ctx, identifier, request, outbox.requests(ctx.tx, [identifier]), {})
+
+
 def accept_all(ctx: Context, requests: Sequence[Request]) -> list[Accepted | ValijaError]:
     """The answer to each request, as `accept` gives or raises it; one that is refused harms no other."""
     me = ctx.identity.me

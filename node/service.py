@@ -105,6 +105,16 @@ class Service:
         self.desks.require(asked.request.desk)
         return await self.rounds.ask(partial(self._accept, asked, caller))
 
+    async def check(self, asked: Asked, caller: Caller) -> None:
+        """Return if `send` would accept this message now; raises what it would, and stores nothing."""
+        self.desks.require(asked.request.desk)
+
+        def work(ctx: Context) -> None:
+            self._check_forward(ctx, asked, caller, resolve(ctx, asked.request.addressed).parties)
+            acceptance.check(ctx, asked.request)
+
+        await self.rounds.ask(work)
+
     async def send_all(self, batch: Sequence[Asked | ValijaError], caller: Caller) -> list[Accepted | ValijaError]:
         """Accept each message of a batch, or say why not; all in one transaction."""
         return await self.rounds.ask(partial(self._accept_all, batch, caller))

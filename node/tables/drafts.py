@@ -27,21 +27,26 @@ class Draft:
 _DRAFT = "SELECT id, person, key, form, updated_at, send_at, failure FROM draft"
 
 
-def add(tx: Transaction, person: int, key: str, form: bytes, at: int) -> int:
-    """The id of a draft begun just now."""
-    return tx.add("INSERT INTO draft (person, key, form, updated_at) VALUES (?, ?, ?, ?)", (person, key, form, at))
+def keep(tx: Transaction, key: str, person: int, form: bytes, at: int) -> bool:
+    """Whether the draft is the person's and not about to go; afterwards it says this, begun now if there was none."""
+    sql = (
+        "INSERT INTO draft (key, person, form, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+        "SET form = excluded.form, updated_at = excluded.updated_at WHERE person = excluded.person AND send_at IS NULL"
+    )
+    return tx.run(sql, (key, person, form, at)) == 1
 
 
-def keep(tx: Transaction, draft: int, person: int, form: bytes, at: int) -> bool:
-    """Whether the person had this draft and it was not about to go; afterwards it says this."""
-    sql = "UPDATE draft SET form = ?, updated_at = ? WHERE id = ? AND person = ? AND send_at IS NULL"
-    return tx.run(sql, (form, at, draft, person)) == 1
+def send(tx: Transaction, key: str, person: int, send_at: int) -> bool:
+    """Whether the person had this draft; afterwards it goes at `send_at`."""
+    sql = "UPDATE draft SET send_at = ?, failure = NULL WHERE key = ? AND person = ?"
+    return tx.run(sql, (send_at, key, person)) == 1
 
 
-def send(tx: Transaction, draft: int, person: int, send_at: int | None) -> bool:
-    """Whether the person had this draft; afterwards it goes at `send_at`, or is being written again for None."""
-    sql = "UPDATE draft SET send_at = ?, failure = NULL WHERE id = ? AND person = ?"
-    return tx.run(sql, (send_at, draft, person)) == 1
+def undo(tx: Transaction, key: str, person: int, now: int) -> bool:
+    """Whether the draft was still to go after `now`; afterwards it is being written again."""
+    # What is due may be under way already.
+    sql = "UPDATE draft SET send_at = NULL WHERE key = ? AND person = ? AND send_at > ?"
+    return tx.run(sql, (key, person, now)) == 1
 
 
 def fail(tx: Transaction, draft: int, failure: str) -> None:
@@ -49,15 +54,21 @@ def fail(tx: Transaction, draft: int, failure: str) -> None:
     tx.run("UPDATE draft SET send_at = NULL, failure = ? WHERE id = ?", (failure, draft))
 
 
-def drop(tx: Transaction, draft: int, person: int) -> bool:
+def drop(tx: Transaction, key: str, person: int) -> bool:
     """Whether the person had this draft; afterwards not."""
-    return tx.run("DELETE FROM draft WHERE id = ? AND person = ?", (draft, person)) == 1
+    return tx.run("DELETE FROM draft WHERE key = ? AND person = ?", (key, person)) == 1
 
 
-def find(tx: Transaction, draft: int, person: int) -> Draft | None:
-    """The person's draft with this id."""
-    row = tx.one(f"{_DRAFT} WHERE id = ? AND person = ?", (draft, person))
+def find(tx: Transaction, key: str) -> Draft | None:
+    """The draft with this key, whosever it is."""
+    row = tx.one(f"{_DRAFT} WHERE key = ?", (key,))
     return None if row is None else Draft(*row)
+
+
+def failed(tx: Transaction, person: int) -> int:
+    """How many of the person's drafts did not go."""
+    row = tx.one("SELECT count(*) FROM draft WHERE person = ? AND failure IS NOT NULL", (person,))
+    return int(row[0]) if row else 0
 
 
 def of_person(tx: Transaction, person: int) -> list[Draft]:

@@ -58,8 +58,11 @@ class Outgoing:
             raise ForbiddenError(Power.WRITE.value)
         if asked.formality and asked.formality.kind is FormalityKind.FORMAL and Power.FORMAL not in powers:
             raise ForbiddenError(Power.FORMAL.value)
-        author = Author(name=person.name, role=person.role.value, login_method=typed.method)
-        return message_of(asked, key, Colleague(person.desks, author), self._service.writer)
+        return message_of(asked, key, _colleague(person, typed), self._service.writer)
+
+    async def check(self, person: Person, typed: Typed, key: str) -> None:
+        """Return if this person's message would go now; raises whatever would be told when its time comes."""
+        await self._service.check(self.judge(person, typed, key), _colleague(person, typed))
 
     def notify(self) -> None:
         """A draft is about to go."""
@@ -86,8 +89,7 @@ class Outgoing:
                 raise ForbiddenError(Power.WRITE.value)
             typed = read_typed(draft.form)
             asked = self.judge(person, typed, draft.key)
-            author = Author(name=person.name, role=person.role.value, login_method=typed.method)
-            handed = await self._service.send(asked, Colleague(person.desks, author))
+            handed = await self._service.send(asked, _colleague(person, typed))
         except StoreError:
             raise
         except ValijaError as error:
@@ -98,10 +100,14 @@ class Outgoing:
         sent_by, shown = person, show_message_id(handed.message_id)
 
         def job(tx: Transaction) -> None:
-            if drafts.drop(tx, draft.id, sent_by.id):
+            if drafts.drop(tx, draft.key, sent_by.id):
                 self._register.note(tx, sent_by.login, Act.SENT, shown)
 
         await self._service.write(job)
+
+
+def _colleague(person: Person, typed: Typed) -> Colleague:
+    return Colleague(person.desks, Author(name=person.name, role=person.role.value, login_method=typed.method))
 
 
 def failure_of(draft: Draft) -> ValijaError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -23,12 +24,12 @@ from node.web.pages_mail import hit_of, look_of, parts_of, read
 from node.web.render import page, speech_of
 from node.web.requests import form_of, go, require
 from node.web.writing import NEEDED, Source, Typed, read_typed, typed_of
-from protocol.errors import UnknownMessageError, UsageError, ValijaError
+from protocol.errors import TooLateError, UnknownMessageError, UsageError, ValijaError
 from protocol.messages.content import MessageType
-from protocol.names import Party, parse_address
+from protocol.names import Party, message_id, parse_address
 
 _KEY_BYTES = 16
-_MAX_DIGITS = 18
+_KEY = re.compile(rf"web-[0-9a-f]{{{2 * _KEY_BYTES}}}")
 
 
 def routes() -> list[web.RouteDef]:
@@ -52,31 +53,39 @@ def _writer(request: web.Request) -> Visitor:
     return visitor
 
 
-def _named(request: web.Request) -> int:
-    written = request.match_info["draft"]
-    if not (written.isascii() and written.isdigit() and len(written) <= _MAX_DIGITS):
+def _key(request: web.Request) -> str:
+    """The idempotency key by which the address names a draft; `UnknownMessageError` for what is none of ours."""
+    key = request.match_info["draft"]
+    if not _KEY.fullmatch(key):
         raise UnknownMessageError
-    return int(written)
+    return key
 
 
-async def _draft(request: web.Request) -> Draft:
-    """The visitor's draft that the address names; `UnknownMessageError` for another's, or one that went."""
-    visitor, number = _writer(request), _named(request)
-    found = await read(request, lambda tx: drafts.find(tx, number, visitor.person.id))
-    if found is None:
+async def _found(request: web.Request) -> Draft | None:
+    """The draft that the address names, None if nothing is kept of it; `UnknownMessageError` for another's."""
+    visitor, key = _writer(request), _key(request)
+    found = await read(request, lambda tx: drafts.find(tx, key))
+    if found is not None and found.person != visitor.person.id:
         raise UnknownMessageError
     return found
 
 
+def _sent_as(tx: Transaction, request: web.Request) -> str | None:
+    """The page of the message as which the draft of this address went; None if it did not."""
+    registry, member = parts_of(request).service.registry, parts_of(request).member
+    for desk in require(request).person.desks:
+        found = finding.sent_of(tx, message_id(registry.association, member, desk, _key(request)))
+        if found is not None:
+            return f"/messages/{member}/{show_message_id(found.message_id)}"
+    return None
+
+
 # -- beginning -------------------------------------------------------------------------------------------
 async def compose(request: web.Request) -> web.Response:
-    """Begin a draft: empty, an answer, or a message passed on; then go on to its page."""
-    visitor, parts = _writer(request), parts_of(request)
-    typed = await _beginning(request, visitor)
-    key = f"web-{secrets.token_hex(_KEY_BYTES)}"
-    at = int(parts.now())
-    number = await parts.service.write(lambda tx: drafts.add(tx, visitor.person.id, key, typed.encode(), at))
-    return go(f"/drafts/{number}")
+    """Begin a message: empty, an answer, or one passed on; nothing is kept before something is typed."""
+    _writer(request)
+    query = request.rel_url.raw_query_string
+    return go(f"/drafts/web-{secrets.token_hex(_KEY_BYTES)}{'?' if query else ''}{query}")
 
 
 async def _beginning(request: web.Request, visitor: Visitor) -> Typed:
@@ -86,10 +95,10 @@ async def _beginning(request: web.Request, visitor: Visitor) -> Typed:
         first = visitor.person.desks[0] if len(visitor.person.desks) == 1 else ""
         return Typed({"desk": first, "type": MessageType.MESSAGE.value})
     sender, _, shown = named.partition("/")
-    message_id = message_id_of(shown)
+    named_id = message_id_of(shown)
 
     def job(tx: Transaction) -> Typed:
-        hit = hit_of(tx, look, message_id, sender)
+        hit = hit_of(tx, look, named_id, sender)
         line = folders.of_hits(tx, look, [hit])[0]
         if line.content is None:
             raise UsageError("this message was written with a newer program")
@@ -97,11 +106,11 @@ async def _beginning(request: web.Request, visitor: Visitor) -> Typed:
             readers = evidence.manifest(tx, finding.manifest_of(tx, hit.row)).audience
             desks = tuple(each for each in inbox.desks_of(tx, hit.row) if each in look.own)
         else:
-            readers, desks = status.readers(tx, message_id), (line.content.origin.desk,)
+            readers, desks = status.readers(tx, named_id), (line.content.origin.desk,)
         source = Source(line, line.content, readers, desks or look.own[:1])
         if "forward" in request.query:
             return writing.forward(source)
-        root = show_message_id(thread_of(line.content, message_id))
+        root = show_message_id(thread_of(line.content, named_id))
         return writing.reply(source, member, root, to_all=request.query.get("all") == "1")
 
     return await read(request, job)
@@ -117,20 +126,23 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def edit(request: web.Request) -> web.Response:
-    """The form of a draft."""
-    draft = await _draft(request)
+    """The form of a draft, or of one that nobody has typed into yet."""
+    draft, visitor = await _found(request), _writer(request)
+    if draft is None:
+        went = await read(request, lambda tx: _sent_as(tx, request))
+        return go(went) if went else await _form(request, await _beginning(request, visitor), None)
     if draft.send_at is not None:
-        return go(f"/drafts/{draft.id}/sending")
-    return await _form(request, draft, read_typed(draft.form), failure_of(draft))
+        return go(f"/drafts/{draft.key}/sending")
+    return await _form(request, read_typed(draft.form), failure_of(draft))
 
 
-async def _form(request: web.Request, draft: Draft, typed: Typed, problem: ValijaError | None) -> web.Response:
+async def _form(request: web.Request, typed: Typed, problem: ValijaError | None) -> web.Response:
     service = parts_of(request).service
     told = problems.problem(problem) if problem else None
     readers, reach = await _readers(request, typed)
     members = [each for each in await service.members() if each["in_standing"] and not each["is_this_node"]]
     values: dict[str, Any] = {
-        "draft": draft,
+        "address": f"/drafts/{_key(request)}",
         "typed": typed,
         "problem": told,
         "members": sorted(members, key=lambda each: speech_of(request).country(each["country"])),
@@ -164,52 +176,72 @@ async def _readers(request: web.Request, typed: Typed) -> tuple[list[Party], str
 
 async def keep(request: web.Request) -> web.Response:
     """Keep what was typed; the answer is the page, or for the page's own keeping the list of readers in it."""
-    draft, visitor = await _draft(request), _writer(request)
+    visitor = _writer(request)
     typed = typed_of(await form_of(request), visitor.session.method)
-    at = int(parts_of(request).now())
-    number, who = draft.id, visitor.person.id
-    kept = await parts_of(request).service.write(lambda tx: drafts.keep(tx, number, who, typed.encode(), at))
-    if not kept:
-        return go(f"/drafts/{number}/sending")
-    return await _form(request, draft, typed, None)
+    draft = await _kept(request, typed)
+    if draft is None:
+        return go(f"/drafts/{_key(request)}/sending")
+    return await _form(request, typed, None)
+
+
+async def _kept(request: web.Request, typed: Typed, send_at: int | None = None) -> Draft | None:
+    """The draft, which now says this and goes at `send_at`; None if it is about to go or went, or is another's."""
+    visitor, key, at = _writer(request), _key(request), int(parts_of(request).now())
+
+    def job(tx: Transaction) -> Draft | None:
+        # The page keeps by itself: what comes late must not begin again what has gone.
+        if _sent_as(tx, request) or not drafts.keep(tx, key, visitor.person.id, typed.encode(), at):
+            return None
+        if send_at is not None:
+            drafts.send(tx, key, visitor.person.id, send_at)
+        return drafts.find(tx, key)
+
+    return await parts_of(request).service.write(job)
 
 
 async def send(request: web.Request) -> web.Response:
-    """Keep what was typed and send it in ten seconds; or say what is missing."""
-    draft, visitor, parts = await _draft(request), _writer(request), parts_of(request)
+    """Keep what was typed and send it in ten seconds; or say what is in the way, as far as it can be known now."""
+    visitor, parts = _writer(request), parts_of(request)
     typed = typed_of(await form_of(request), visitor.session.method)
-    number, who, at = draft.id, visitor.person.id, int(parts.now())
-    await parts.service.write(lambda tx: drafts.keep(tx, number, who, typed.encode(), at))
+    problem: ValijaError | None = None
     try:
-        parts.outgoing.judge(visitor.person, typed, draft.key)
+        await parts.outgoing.check(visitor.person, typed, _key(request))
     except ValijaError as error:
-        return await _form(request, draft, typed, error)
-    await parts.service.write(lambda tx: drafts.send(tx, number, who, at + parts.outgoing.undo_seconds))
+        problem = error
+    draft = await _kept(request, typed, None if problem else int(parts.now()) + parts.outgoing.undo_seconds)
+    if draft is not None and problem is not None:
+        return await _form(request, typed, problem)
     parts.outgoing.notify()
-    return go(f"/drafts/{number}/sending")
+    return go(f"/drafts/{_key(request)}/sending")
 
 
 async def sending(request: web.Request) -> web.Response:
     """The page on which sending can still be undone; on to what was sent, once it has gone."""
-    visitor, number = _writer(request), _named(request)
-    draft = await read(request, lambda tx: drafts.find(tx, number, visitor.person.id))
+    draft = await _found(request)
     if draft is None:
         return go("/sent")
+    address = f"/drafts/{draft.key}"
     if draft.send_at is None:
-        return go(f"/drafts/{number}")
+        return go(address)
     left = max(0, draft.send_at - int(parts_of(request).now()))
-    return page(request, "sending.html", {"draft": draft, "typed": read_typed(draft.form), "left": left})
+    return page(request, "sending.html", {"address": address, "typed": read_typed(draft.form), "left": left})
 
 
 async def undo(request: web.Request) -> web.Response:
-    """Go on writing what was about to be sent."""
-    visitor, number = _writer(request), _named(request)
-    kept = await parts_of(request).service.write(lambda tx: drafts.send(tx, number, visitor.person.id, None))
-    return go(f"/drafts/{number}" if kept else "/sent")
+    """Go on writing what was about to be sent; or learn that it is too late."""
+    visitor, key, now = _writer(request), _key(request), int(parts_of(request).now())
+    await parts_of(request).service.write(lambda tx: drafts.undo(tx, key, visitor.person.id, now))
+    draft = await _found(request)
+    if draft is not None and draft.send_at is None:
+        return go(f"/drafts/{key}")
+    went = await read(request, lambda tx: _sent_as(tx, request))
+    if draft is None and went is None:
+        raise UnknownMessageError
+    return page(request, "late.html", {"address": went}, problems.STATUSES[TooLateError.code])
 
 
 async def drop(request: web.Request) -> web.Response:
     """Throw a draft away."""
-    visitor, number = _writer(request), _named(request)
-    await parts_of(request).service.write(lambda tx: drafts.drop(tx, number, visitor.person.id))
+    visitor, key = _writer(request), _key(request)
+    await parts_of(request).service.write(lambda tx: drafts.drop(tx, key, visitor.person.id))
     return go("/drafts")

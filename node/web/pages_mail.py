@@ -16,7 +16,7 @@ from node.people.register import Visitor
 from node.people.roles import Power
 from node.search import Box, Hit
 from node.store import Transaction
-from node.tables import finding, reading
+from node.tables import drafts, finding, reading
 from node.tables.finding import FOREVER, Sent
 from node.web import folders
 from node.web.folders import Folder, Line, Listed, Look
@@ -105,8 +105,12 @@ async def search(request: web.Request) -> web.Response:
 
 
 def _standing(tx: Transaction, look: Look) -> dict[str, object]:
-    """How much is new, and behind which event whatever comes is news to the page."""
-    return {"new": reading.unopened(tx, look.person, look.seen), "news_after": Place(finding.last_event(tx))}
+    """How much is new or did not go, and behind which event whatever comes is news to the page."""
+    return {
+        "new": reading.unopened(tx, look.person, look.seen),
+        "failed": drafts.failed(tx, look.person),
+        "news_after": Place(finding.last_event(tx)),
+    }
 
 
 def _mail(request: web.Request, listed: Listed, standing: dict[str, object], **shown: object) -> web.Response:

@@ -90,6 +90,11 @@ async def draft(session: aiohttp.ClientSession, begin: str = "/compose") -> str:
         return answer.headers["Location"]
 
 
+def sends(where: str) -> str:
+    """Where the form of this draft is sent."""
+    return f"{where.partition('?')[0]}/send"
+
+
 def form(**changes: Any) -> dict[str, Any]:
     return {
         "desk": "central", "to": CO, "type": "message", "subject": "Consulta", "body": "Se consulta.",
@@ -99,7 +104,7 @@ def form(**changes: Any) -> dict[str, Any]:
 
 async def send(session: aiohttp.ClientSession, begin: str = "/compose", **changes: Any) -> None:
     where = await draft(session, begin)
-    async with session.post(f"{where}/send", data=form(**changes), allow_redirects=False) as answer:
+    async with session.post(sends(where), data=form(**changes), allow_redirects=False) as answer:
         assert answer.status == 303, await answer.text()
 
 
@@ -158,7 +163,7 @@ async def test_an_answer_stands_in_the_thread_and_ends_the_waiting(town: Town) -
     others = re.search(r'name="others" value="([^"]*)"', begun)[1]  # type: ignore[index]
     data = form(subject="Re: Pregunta unica", others=others, type="consultation") | fields
     data.pop("to")
-    async with luis.post(f"{where}/send", data=data, allow_redirects=False) as answer:
+    async with luis.post(sends(where), data=data, allow_redirects=False) as answer:
         assert answer.status == 303
     back = await arrived(ana, "Re: Pregunta unica")
 
@@ -253,7 +258,7 @@ async def test_a_clerk_decides_nothing_and_writes_nothing_formal(town: Town) -> 
     async with clerk.post(f"{address}/answer", data={"desk": "central", "action": "acknowledged"}) as answer:
         assert answer.status == 200
     where = await draft(clerk)
-    async with clerk.post(f"{where}/send", data=form(to=AR, kind="formal")) as answer:
+    async with clerk.post(sends(where), data=form(to=AR, kind="formal")) as answer:
         assert answer.status == 403
 
 
@@ -292,7 +297,7 @@ async def test_nobody_opens_the_draft_of_another(town: Town) -> None:
 async def test_a_draft_says_what_is_missing_and_keeps_what_was_typed(town: Town) -> None:
     ana = await town.person(AR, "ana")
     where = await draft(ana)
-    async with ana.post(f"{where}/send", data=form(type="mla-request", subject="Sin referencia")) as answer:
+    async with ana.post(sends(where), data=form(type="mla-request", subject="Sin referencia")) as answer:
         assert answer.status == 400
         text = await answer.text()
     assert "Case reference" in text
@@ -304,7 +309,7 @@ async def test_a_draft_says_what_is_missing_and_keeps_what_was_typed(town: Town)
         {"type": "conjuro"},
         {"desk": "antidrogas"},
     ):
-        async with ana.post(f"{where}/send", data=form(**change)) as answer:
+        async with ana.post(sends(where), data=form(**change)) as answer:
             assert answer.status in {400, 403}, change
 
 
@@ -321,26 +326,85 @@ async def test_what_is_about_to_go_can_be_kept_back(town: Town, monkeypatch: pyt
     ana = await town.person(AR, "ana")
     monkeypatch.setattr(town.pages[AR].outgoing, "undo_seconds", 3_600)
     where = await draft(ana)
-    await ana.post(f"{where}/send", data=form(subject="Me lo pienso"))
+    await ana.post(sends(where), data=form(subject="Me lo pienso"))
     assert "go on writing" in await text_of(ana, f"{where}/sending")
     await ana.post(f"{where}/undo")
     assert "Me lo pienso" in await text_of(ana, where)
     assert "Me lo pienso" not in await text_of(ana, "/sent")
 
 
-async def test_a_draft_that_did_not_go_says_why(town: Town) -> None:
-    ana = await town.person(AR, "ana")
-    where = await draft(ana)
-    async with ana.post(
-        f"{where}/send", data=form(others="xx-nadie", to="", subject="A nadie"), allow_redirects=False
-    ) as answer:
-        assert answer.status == 303
+async def test_what_can_be_judged_at_once_is_refused_on_the_form(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(luis, to=AR, subject="Solo para ustedes", tlp="TLP:RED")
+    address = await arrived(ana, "Solo para ustedes")
+    forward = f"/compose?forward={address.removeprefix('/messages/')}"
+    passed = re.findall(r'name="(forward_of)" value="([^"]*)"', await text_of(ana, await draft(ana, forward)))
+    for change, code in (
+        ({"to": "", "others": "xx-nadie"}, "unknown_recipient"),
+        ({"to": "#ninguna"}, "unknown_network"),
+        ({"to": AR}, "invalid_request"),
+        (dict(passed) | {"tlp": "TLP:GREEN"}, "handling_forbids"),
+    ):
+        where = await draft(ana)
+        data = form(subject="No puede ir") | change
+        async with ana.post(sends(where), data=data, allow_redirects=False) as answer:
+            text = await answer.text()
+            assert answer.status >= 400, code
+        assert f"Code for support: {code}" in text
+        assert "No puede ir" in text
+        assert "did not go" not in await text_of(ana, "/inbox")
+        await ana.post(f"{where}/drop")
+
+
+async def test_what_did_not_go_later_is_told_on_every_page_of_mail(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = await town.person(AR, "mudada")
+    monkeypatch.setattr(town.pages[AR].outgoing, "undo_seconds", 1)
+    where = await draft(moved)
+    await moved.post(sends(where), data=form(subject="Ya no puede"))
+    register = town.pages[AR].register
+    await register.assign(NODE, "mudada", "Persona mudada", Role.PROSECUTOR, ["antidrogas"])
 
     async def refused() -> bool:
-        return "unknown_recipient" in await (await ana.get(where)).text()
+        return "forbidden" in await (await moved.get(where)).text()
 
     await eventually("the refusal", refused)
-    assert "did not go" in await text_of(ana, "/drafts")
+    assert "did not go" in await text_of(moved, "/drafts")
+    for path in ("/inbox", "/sent", "/held", "/search?q=nada"):
+        assert "1 message did not go: see your drafts." in await text_of(moved, path)
+    await moved.post(f"{where}/drop")
+    assert "did not go" not in await text_of(moved, "/inbox")
+
+
+async def test_who_takes_it_back_too_late_is_told_and_led_to_the_message(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    await ana.post(sends(where), data=form(subject="Demasiado tarde"))
+    await arrived(ana, "Demasiado tarde", "/sent")
+    async with ana.post(f"{where}/undo") as answer:
+        assert answer.status == 409
+        text = await answer.text()
+    assert "Too late" in text
+    message = re.search(r'href="(/messages/[^"]+)"', text)
+    assert message
+    assert "Demasiado tarde" in await text_of(ana, message[1])
+    # The draft's address leads there, too, and what is kept late begins nothing again.
+    async with ana.get(where) as answer:
+        assert answer.url.path == message[1]
+    await ana.post(where, data=form(subject="Otra vez"))
+    assert "Otra vez" not in await text_of(ana, "/drafts")
+
+
+async def test_nothing_is_kept_before_something_is_typed(town: Town) -> None:
+    zoe = await town.person(AR, "zoe")
+    where = [await draft(zoe) for _ in range(3)]
+    for each in where:
+        await text_of(zoe, each)
+    assert "/drafts/" not in await text_of(zoe, "/drafts")
+    await zoe.post(where[0], data=form(subject="Empezado"))
+    assert "Empezado" in await text_of(zoe, where[0])
+    assert (await text_of(zoe, "/drafts")).count("/drafts/") == 1
+    await zoe.post(f"{where[0]}/drop")
+    assert "/drafts/" not in await text_of(zoe, "/drafts")
 
 
 async def test_what_a_handling_code_forbids_is_not_passed_on(town: Town) -> None:
@@ -350,13 +414,9 @@ async def test_what_a_handling_code_forbids_is_not_passed_on(town: Town) -> None
     where = await draft(luis, f"/compose?forward={address.removeprefix('/messages/')}")
     shown = address.rpartition("/")[2]
     data = form(to=AR, forward_of=shown, tlp="TLP:CLEAR", subject="Fwd: Bajo TLP")
-    async with luis.post(f"{where}/send", data=data, allow_redirects=False) as answer:
-        assert answer.status == 303
-
-    async def refused() -> bool:
-        return "handling_forbids" in await (await luis.get(where)).text()
-
-    await eventually("the refusal", refused)
+    async with luis.post(sends(where), data=data, allow_redirects=False) as answer:
+        assert answer.status == 403
+        assert "handling_forbids" in await answer.text()
 
 
 # -- hostile input -------------------------------------------------------------------------------------------
@@ -380,7 +440,7 @@ async def test_a_hostile_message_is_text_everywhere(town: Town, how: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/messages/ar-mpf/msg_x", "/messages/../../etc", "/messages/ar-mpf/msg_" + "a" * 26, "/drafts/99999999999999999999",
+    "path", ["/messages/ar-mpf/msg_x", "/messages/../../etc", "/messages/ar-mpf/msg_" + "a" * 26, "/drafts/99999999999999999999", "/drafts/web-x",
              "/drafts/-1", "/members/xx", "/messages/%00/msg_aaaa"])  # fmt: skip
 async def test_what_does_not_exist_is_refused_in_words(town: Town, path: str) -> None:
     ana = await town.person(AR, "ana")
