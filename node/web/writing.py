@@ -175,8 +175,12 @@ class Source:
 
 
 def reply(source: Source, me: str, root: str, *, to_all: bool) -> Typed:
-    """The beginning of an answer to the author's desk, or to everybody who could read the message."""
+    """The beginning of an answer to the author's desk, or to everybody who could read the message.
+
+    Whatever act was asked for, an answer does not ask for it in turn.
+    """
     content = source.content
+    is_answer = content.type is MessageType.MLA_REQUEST and content.origin.member != me
     first = f"{content.origin.member}/{content.origin.desk}"
     others = [each.member for each in source.readers if each.member not in {me, content.origin.member}]
     to = list(content.to) if content.origin.member == me else [first, *(others if to_all else [])]
@@ -184,20 +188,27 @@ def reply(source: Source, me: str, root: str, *, to_all: bool) -> Typed:
         "subject": _prefixed("Re: ", content.subject),
         "in_reply_to": source.line.shown_id,
         "thread": root,
-        "type": "mla-response" if content.type is MessageType.MLA_REQUEST else content.type.value,
+        "type": (MessageType.MLA_RESPONSE if is_answer else MessageType.MESSAGE).value,
         "desk": source.desks[0] if source.desks else "",
     }
     return Typed(fields | {"others": " ".join(to)}, _codes(content))
 
 
-def forward(source: Source) -> Typed:
-    """The beginning of a message that passes this one on, under the same handling code."""
+def forward(source: Source, zone: tzinfo) -> Typed:
+    """The beginning of a message that passes this one on: the same act, under the same handling code.
+
+    When it is due is told in `zone`.
+    """
     content = source.content
     quoted = "\n".join(f"> {line}" for line in content.body.text.splitlines())
     fields = _carried(content) | {
         "subject": _prefixed("Fwd: ", content.subject),
         "forward_of": source.line.shown_id,
         "type": content.type.value,
+        "urgency": content.urgency.value,
+        "due": _local(content.due_at, zone),
+        "use_limits": content.use_limits or "",
+        "format": content.body.format.value,
         "body": f"\n\n{content.origin.member}/{content.origin.desk}:\n{quoted}\n",
         "desk": source.desks[0] if source.desks else "",
     }
@@ -206,7 +217,11 @@ def forward(source: Source) -> Typed:
 
 def _carried(content: Content) -> dict[str, str]:
     tlp = content.handling.tlp.value if content.handling and content.handling.tlp else ""
-    return {"case_reference": content.case_reference or "", "tlp": tlp, "urgency": content.urgency.value}
+    return {"case_reference": content.case_reference or "", "tlp": tlp}
+
+
+def _local(due_at: str | None, zone: tzinfo) -> str:
+    return "" if due_at is None else datetime.fromisoformat(due_at).astimezone(zone).strftime(_LOCAL)
 
 
 def _codes(content: Content) -> dict[str, list[str]]:

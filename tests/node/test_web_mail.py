@@ -394,6 +394,51 @@ async def test_who_takes_it_back_too_late_is_told_and_led_to_the_message(town: T
     assert "Otra vez" not in await text_of(ana, "/drafts")
 
 
+def chosen(text: str, name: str) -> str:
+    """What is chosen in this list of the form."""
+    found_value = re.search(r'value="([^"]*)" selected', text.split(f'name="{name}"')[1].split("</select>")[0])
+    return found_value[1] if found_value else ""
+
+
+def filled(text: str, name: str) -> str:
+    """What stands in this field of the form."""
+    return re.search(rf'name="{name}"[^>]* value="([^"]*)"', text)[1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [("mla-request", "mla-response"), ("extradition-request", "message"), ("consultation", "message")],
+)
+async def test_an_answer_asks_for_no_act_in_turn(town: Town, asked: str, answered: str) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    subject = f"Se pide {asked}"
+    await send(ana, type=asked, subject=subject, case_reference="77/2026", due="2031-12-01T12:00", urgency="emergency")
+    address = await arrived(luis, subject)
+    where = await draft(luis, f"/compose?reply={address.removeprefix('/messages/')}")
+    text = await text_of(luis, where)
+    assert (chosen(text, "type"), chosen(text, "urgency")) == (answered, "routine")
+    assert (filled(text, "due"), filled(text, "case_reference")) == ("", "77/2026")
+    # Nothing has to be added for it to go.
+    data = form(to=AR, subject="Re", type=answered, case_reference=filled(text, "case_reference"))
+    async with luis.post(sends(where), data=data, allow_redirects=False) as answer:
+        assert answer.status == 303
+    # Who writes again to those whom they asked answers nothing.
+    again = await draft(ana, f"/compose?reply={address.removeprefix('/messages/')}")
+    assert chosen(await text_of(ana, again), "type") == "message"
+
+
+async def test_what_is_passed_on_is_the_same_act_with_its_fields(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, type="extradition-request", subject="Para pasar", case_reference="78/2026", due="2031-12-01T12:00",
+               urgency="urgent", use_limits="Solo aqui", format="commonmark")  # fmt: skip
+    address = await arrived(luis, "Para pasar")
+    text = await text_of(luis, await draft(luis, f"/compose?forward={address.removeprefix('/messages/')}"))
+    lists = [chosen(text, name) for name in ("type", "urgency", "format")]
+    assert lists == ["extradition-request", "urgent", "commonmark"]
+    assert (filled(text, "due"), filled(text, "case_reference")) == ("2031-12-01T12:00", "78/2026")
+    assert "Solo aqui</textarea>" in text
+
+
 async def test_nothing_is_kept_before_something_is_typed(town: Town) -> None:
     zoe = await town.person(AR, "zoe")
     where = [await draft(zoe) for _ in range(3)]
