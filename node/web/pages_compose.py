@@ -7,12 +7,14 @@ import secrets
 from typing import Any
 
 from aiohttp import web
+from msgspec import structs
 
 from node import problems, status
 from node.api_requests import message_id_of
 from node.api_views import show_message_id
 from node.people.register import Visitor
 from node.people.roles import Power
+from node.problems import Problem
 from node.reach import addressed_bytes, resolve
 from node.search import Box, thread_of
 from node.store import Transaction
@@ -23,8 +25,8 @@ from node.web.outgoing import failure_of
 from node.web.pages_mail import hit_of, look_of, parts_of, read
 from node.web.render import page, speech_of
 from node.web.requests import form_of, go, require
-from node.web.writing import NEEDED, Source, Typed, read_typed, typed_of
-from protocol.errors import TooLateError, UnknownMessageError, UsageError, ValijaError
+from node.web.writing import LABELS, NEEDED, MissingError, Source, Typed, faulty, read_typed, typed_of
+from protocol.errors import TooLateError, UnknownMessageError, UnknownNetworkError, UsageError, ValijaError
 from protocol.messages.content import MessageType
 from protocol.names import Party, message_id, parse_address
 
@@ -138,8 +140,8 @@ async def edit(request: web.Request) -> web.Response:
 
 async def _form(request: web.Request, typed: Typed, problem: ValijaError | None) -> web.Response:
     service = parts_of(request).service
-    told = problems.problem(problem) if problem else None
-    readers, reach = await _readers(request, typed)
+    told = _told(problem) if problem else None
+    readers, unreachable = await _readers(request, typed)
     members = [each for each in await service.members() if each["in_standing"] and not each["is_this_node"]]
     values: dict[str, Any] = {
         "address": f"/drafts/{_key(request)}",
@@ -148,7 +150,10 @@ async def _form(request: web.Request, typed: Typed, problem: ValijaError | None)
         "members": sorted(members, key=lambda each: speech_of(request).country(each["country"])),
         "networks": await service.networks(),
         "readers": readers,
-        "unreachable": reach,
+        "unreachable": unreachable,
+        "missing": problem.names if isinstance(problem, MissingError) else (),
+        "faulty": faulty(problem),
+        "labels": LABELS,
         "types": list(MessageType),
         "needed": NEEDED,
         "needed_now": {each.value: names for each, names in NEEDED.items()}.get(typed["type"], ()),
@@ -156,22 +161,44 @@ async def _form(request: web.Request, typed: Typed, problem: ValijaError | None)
     return page(request, "compose.html", values, told.status if told else 200)
 
 
-async def _readers(request: web.Request, typed: Typed) -> tuple[list[Party], str]:
-    """Everybody who will be able to read what goes to these addresses, besides the sender; why not, if somebody cannot."""
-    service = parts_of(request).service
+def _told(error: ValijaError) -> Problem:
+    """The refusal, in the words of the form."""
+    told = problems.problem(error)
+    detail = writing.NO_ADDRESS if told.detail == "address" else told.detail
+    return structs.replace(told, title=writing.REFUSALS.get(error.code, told.title), detail=detail)
+
+
+async def _readers(request: web.Request, typed: Typed) -> tuple[list[Party], tuple[str, Problem] | None]:
+    """Everybody who will be able to read what goes to these addresses, besides the sender; else the address that is none, and why."""
+    service, now = parts_of(request).service, int(parts_of(request).now())
+    members: list[str] = []
+    networks: list[str] = []
+    for each in typed.to:
+        try:
+            address = parse_address(each, service.writer.association)
+            if address.member is not None:
+                service.registry.member_standing(address.member, now)
+                members.append(address.member)
+            elif address.network is not None:
+                if service.registry.roster(address.network) is None:
+                    raise UnknownNetworkError(address.network)
+                networks.append(address.network)
+        except ValijaError as error:
+            return [], (each, _of_address(error))
+    if not members and not networks:
+        return [], None
+    named = addressed_bytes(tuple(members), tuple(networks))
     try:
-        addresses = tuple(parse_address(each, service.writer.association) for each in typed.to)
-        members = [each.member for each in addresses if each.member is not None]
-        networks = [each.network for each in addresses if each.network is not None]
-        if not addresses:
-            return [], ""
-        for name in members:
-            service.registry.member(name)
-        named = addressed_bytes(tuple(members), tuple(networks))
-        found = await service.rounds.ask(lambda ctx: resolve(ctx, named))
+        return list((await service.rounds.ask(lambda ctx: resolve(ctx, named))).parties), None
     except ValijaError as error:
-        return [], f"{error.code}: {error.detail}" if error.detail else error.code
-    return list(found.parties), ""
+        return [], (", ".join(typed.to), _told(error))
+
+
+def _of_address(error: ValijaError) -> Problem:
+    told = _told(error)
+    if not isinstance(error, UsageError) or isinstance(error, UnknownNetworkError):
+        return structs.replace(told, detail="")
+    return structs.replace(told, title="")
 
 
 async def keep(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from node import problems
 from node.people.acts import Act
 from node.people.roles import Power, Role
 from node.tables import people as table
@@ -14,7 +15,7 @@ from node.web.pages_login import invitation_address
 from node.web.parts import PARTS, Parts
 from node.web.render import page
 from node.web.requests import form_of, go, require
-from protocol.errors import UsageError
+from protocol.errors import StoreError, UsageError, ValijaError
 
 PEOPLE: Final = "/people"
 JOURNAL: Final = "/journal"
@@ -50,10 +51,25 @@ def _by(request: web.Request) -> str:
 async def people(request: web.Request) -> web.Response:
     """Everybody of this member."""
     _by(request)
-    desks = sorted(_parts(request).service.desks.names)
-    return page(
-        request, "people.html", {"people": _parts(request).register.everybody, "desks": desks, "roles": list(Role)}
-    )
+    return _people(request)
+
+
+def _people(request: web.Request, typed: Form | None = None, error: ValijaError | None = None) -> web.Response:
+    """The page of everybody; with what was typed into its form, and why nobody was invited."""
+    told = problems.problem(error) if error else None
+    values = {
+        "people": _parts(request).register.everybody,
+        "desks": sorted(_parts(request).service.desks.names),
+        "roles": list(Role),
+        "typed": _typed(typed) if typed else None,
+        "problem": told,
+    }
+    return page(request, "people.html", values, told.status if told else 200)
+
+
+def _typed(form: Form) -> dict[str, object]:
+    texts = {name: form.raw(name) for name in ("login", "name", "role")}
+    return texts | {"desks": form.every("desk")}
 
 
 async def person(request: web.Request) -> web.Response:
@@ -68,7 +84,12 @@ async def add(request: web.Request) -> web.Response:
     """Invite somebody new."""
     by, form = _by(request), await form_of(request)
     login = form.text("login")
-    text = await _parts(request).register.add(by, login, form.text("name"), _role(form), form.every("desk"))
+    try:
+        text = await _parts(request).register.add(by, login, form.text("name"), _role(form), form.every("desk"))
+    except StoreError:
+        raise
+    except ValijaError as error:
+        return _people(request, form, error)
     return _invitation(request, login, text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -9,11 +10,13 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from node import faults
 from node.api_requests import MAX_SINGLE_BYTES, MessageRequest
+from node.faults import FieldError
 from node.web.folders import Line
 from node.web.forms import Form
 from node.web.words import N_
-from protocol.errors import LimitError, UsageError
+from protocol.errors import LimitError, UsageError, ValijaError
 from protocol.messages.content import (
     BodyFormat,
     Content,
@@ -58,10 +61,47 @@ NEEDED: Final[dict[MessageType, tuple[str, ...]]] = {
 """What each act needs besides a text: without it the recipient has to ask before they can begin."""
 
 LABELS: Final = {
+    "desk": N_("From the desk"),
+    "to": N_("To: at least one recipient"),
+    "subject": N_("Subject: what others see in their lists"),
     "case_reference": N_("Case reference"),
     "due": N_("Answer needed by"),
     "use_limits": N_("What it may be used for"),
 }
+"""What every message needs, and what its act may need besides; in the order of the form."""
+
+REFUSALS: Final = {
+    "invalid_request": N_("This cannot be sent as it is; correct what is named and send it again."),
+    "unknown_member": N_("No member of this name is here; choose one from the list of members."),
+    "unknown_recipient": N_("No member of this name is here; choose one from the list of members."),
+    "unknown_network": N_("No network of this name is here; choose one from the list of networks."),
+    "unknown_desk": N_("Your service has no desk of this name any more; choose another, or ask your administrator."),
+    "unknown_message": N_(
+        "The message that this one passes on is not among those you may read; begin it anew from there."
+    ),
+    "conflict": N_("A message went from this draft already; copy your text, and write a new one."),
+    "stale_view": N_("Your node has not reached the hub for long; keep this as a draft and try again later."),
+}
+"""What is told on the form instead of the sentence of the code, which may speak to whoever runs the node."""
+
+NO_ADDRESS: Final = N_("an address is a member, a desk of one as in co-fgn/central, or a network as in #rfai")
+ADDRESS_FAULTS: Final = (
+    N_("a name has 2 to 32 lower-case letters, digits and single hyphens"),
+    N_("an address in another association"),
+)
+"""What else is said of an address where it is read."""
+
+_OF_ADDRESS: Final = frozenset({"unknown_member", "unknown_recipient", "unknown_network", "recipient_suspended"})
+_FIELD_OF: Final = {"to": "others", "due_at": "due", "handling": "tlp", "formality": "kind", "transition": "matter"}
+
+
+class MissingError(UsageError):
+    """Something is still missing; nothing was sent."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Keep the names of the fields that are empty."""
+        super().__init__(", ".join(LABELS[name] for name in names))
+        self.names = tuple(names)
 
 
 class Typed(msgspec.Struct, frozen=True):
@@ -107,13 +147,10 @@ def read_typed(data: bytes) -> Typed:
 def request_of(typed: Typed, zone: tzinfo) -> MessageRequest:
     """The message that was typed, its times in `zone`; `UsageError` saying what is missing or is none."""
     kind = _chosen(MessageType, typed["type"] or "message")
-    if not typed.to:
-        raise UsageError("choose at least one recipient")
-    if not typed["subject"]:
-        raise UsageError("write a subject: what others see in their lists")
-    missing = [name for name in NEEDED.get(kind, ()) if not typed[name]]
+    needed = {"desk", "to", "subject", *NEEDED.get(kind, ())}
+    missing = [name for name in LABELS if name in needed and not (typed.to if name == "to" else typed[name])]
     if missing:
-        raise UsageError(LABELS[missing[0]])
+        raise MissingError(missing)
     return MessageRequest(
         to=typed.to,
         body=Text(format=_chosen(BodyFormat, typed["format"] or "plain"), text=typed["body"]),
@@ -159,8 +196,18 @@ def _due(written: str, zone: tzinfo) -> str | None:
     try:
         at = datetime.strptime(written[: len("2026-01-01T00:00")], _LOCAL).replace(tzinfo=zone)
     except ValueError:
-        raise UsageError("the date is none: choose a day and a time") from None
+        raise faults.field("due", "the date is none: choose a day and a time") from None
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def faulty(error: ValijaError | None) -> tuple[str, ...]:
+    """The fields of the form that this refusal is about."""
+    if isinstance(error, MissingError):
+        return error.names
+    if error is None or error.code in _OF_ADDRESS:
+        return ("others",) if error else ()
+    pointer = (error.fault.pointer or "" if isinstance(error, FieldError) else "").split("/")[1:2]
+    return tuple(_FIELD_OF.get(each, each) for each in pointer)
 
 
 # -- beginnings ------------------------------------------------------------------------------------------

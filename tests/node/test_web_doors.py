@@ -295,6 +295,19 @@ async def test_an_administrator_invites_changes_and_shuts_out(pages: Pages) -> N
         assert (await session.post("/people/kati", data=form | {"role": "clerk"})).status == 400
 
 
+async def test_an_invitation_that_is_refused_keeps_what_was_typed(pages: Pages) -> None:
+    async with pages.visiting("nilda", Role.ADMINISTRATOR) as session:
+        form = {"login": "nilda", "name": "Nilda Otra", "role": "auditor", "desk": "central"}
+        async with session.post("/people", data=form) as answer:
+            assert answer.status == 409
+            text = await answer.text()
+        assert "somebody logs in as nilda already" in text
+        asked = text.split('id="invite"')[1]
+        for kept in ('value="nilda"', 'value="Nilda Otra"', 'value="auditor" selected', 'value="central" checked'):
+            assert kept in asked, kept
+        assert "Invitation for nora.z" in await (await session.post("/people", data=form | {"login": "nora.z"})).text()
+
+
 async def test_each_language_is_spoken_when_it_is_asked_for(pages: Pages) -> None:
     async with pages.browser(**{"Accept-Language": "fr, es;q=0.8"}) as session:
         text = await (await session.get("/login")).text()

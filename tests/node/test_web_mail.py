@@ -316,10 +316,49 @@ async def test_a_draft_says_what_is_missing_and_keeps_what_was_typed(town: Town)
 async def test_it_says_who_will_be_able_to_read_it(town: Town) -> None:
     ana = await town.person(AR, "ana")
     where = await draft(ana)
-    for to, expected in ((CO, f"Fiscalía {CO}"), ("#rfai", f"Fiscalía {CO}"), ("xx-nadie", "unknown_member")):
+    for to, expected in (
+        (CO, f"Fiscalía {CO}"),
+        ("#rfai", f"Fiscalía {CO}"),
+        (AR, "nobody but your own service"),
+        ("xx-nadie", "unknown_member"),
+        ("#ninguna", "unknown_network"),
+        ("a@b@c", "an address is a member"),
+    ):
         async with ana.post(where, data=form(to=to)) as answer:
             readers = (await answer.text()).split('id="readers"')[1].split("</div>")[0]
             assert expected in readers, to
+            assert "valija-node" not in readers
+
+
+async def test_why_nobody_can_read_it_is_told_in_the_reader_s_language(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    await ana.post("/account/look", data={"language": "es", "theme": ""})
+    try:
+        for to, expected in (("xx-nadie", "Aquí no hay ningún miembro"), ("a", "un nombre tiene de 2 a 32 letras")):
+            async with ana.post(where, data=form(to=to)) as answer:
+                assert expected in (await answer.text()).split('id="readers"')[1].split("</div>")[0], to
+    finally:
+        await ana.post("/account/look", data={"language": "en", "theme": ""})
+
+
+async def test_all_that_is_missing_is_told_at_once_with_the_way_to_it(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    empty = form(type="mla-request", to="", subject="")
+    async with ana.post(sends(where), data=empty, allow_redirects=False) as answer:
+        assert answer.status == 400
+        text = await answer.text()
+    told = text.split('role="alert"')[1].split("</div>")[0]
+    for name in ("to", "subject", "case_reference", "due"):
+        assert f'href="#{name}" id="missing-{name}"' in told
+        field_of = re.search(rf'<\w+ [^>]*id="{name}"[^>]*>', text)[0]  # type: ignore[index]
+        assert f'aria-describedby="missing-{name}"' in field_of
+        assert name == "to" or 'aria-invalid="true"' in field_of
+    async with ana.post(sends(where), data=form(due="mañana")) as answer:
+        text = await answer.text()
+    assert re.search(r'<input id="due"[^>]* aria-invalid="true" aria-describedby="problem"', text)
+    assert text.count("aria-invalid") == 1
 
 
 async def test_what_is_about_to_go_can_be_kept_back(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
