@@ -21,6 +21,7 @@ from node.store import Transaction
 from node.tables import drafts, evidence, finding, inbox, reading
 from node.tables.drafts import Draft
 from node.web import folders, writing
+from node.web.folders import Folder, Line
 from node.web.outgoing import failure_of
 from node.web.pages_mail import hit_of, look_of, parts_of, read
 from node.web.render import page, speech_of
@@ -149,6 +150,8 @@ async def _form(request: web.Request, typed: Typed, problem: ValijaError | None)
         "problem": told,
         "members": sorted(members, key=lambda each: speech_of(request).country(each["country"])),
         "networks": await service.networks(),
+        "desks": await _desks(request, typed),
+        "to_desks": [each for each in typed.to if "/" in each],
         "readers": readers,
         "unreachable": unreachable,
         "missing": problem.names if isinstance(problem, MissingError) else (),
@@ -159,6 +162,19 @@ async def _form(request: web.Request, typed: Typed, problem: ValijaError | None)
         "needed_now": {each.value: names for each, names in NEEDED.items()}.get(typed["type"], ()),
     }
     return page(request, "compose.html", values, told.status if told else 200)
+
+
+async def _desks(request: web.Request, typed: Typed) -> list[str]:
+    """Desks of others that the visitor's newest messages name, and those chosen before: nobody publishes theirs."""
+    parts, look = parts_of(request), look_of(request)
+
+    def job(tx: Transaction) -> list[Line]:
+        return [line for each in (Folder.INBOX, Folder.SENT) for line in folders.listed(tx, each, look).lines]
+
+    lines = await read(request, job)
+    contents = [line.content for line in lines if line.content is not None]
+    seen = writing.desks_named(contents, parts.member, parts.association)
+    return sorted({*seen, *(each for each in typed.lists.get("to", []) if "/" in each)})
 
 
 def _told(error: ValijaError) -> Problem:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import jinja2
 from aiohttp import web
+from markupsafe import Markup
 
 from keys.assets import Assets
 from node import problems
@@ -18,7 +19,8 @@ from node.people.register import Visitor
 from node.people.roles import Power
 from node.web import texts, words
 from node.web.parts import PARTS
-from protocol.errors import UnknownMemberError, ValijaError
+from protocol.errors import UnknownMemberError, UsageError, ValijaError
+from protocol.names import parse_address
 from protocol.trust.registry import Registry
 
 ASSETS: Final = Assets("node.web", "static", "static/vendor")
@@ -102,6 +104,7 @@ def page(
     frame |= {
         "flag": lambda member: texts.flag(_country(registry, member)),
         "title": lambda member: told.title(_titles(registry, member), member),
+        "named": lambda written: _named(registry, told, parts.association, written),
     }
     body = _environment(told.language, parts.zone).get_template(template).render(frame | dict(values or {}))
     return web.Response(text=body, content_type="text/html", status=status)
@@ -112,6 +115,22 @@ def _titles(registry: Registry, member: str) -> dict[str, str]:
         return dict(registry.member(member).titles)
     except UnknownMemberError:
         return {}
+
+
+def _named(registry: Registry, told: Speech, association: str, written: str) -> Markup | str:
+    """Whom this address names, as people know them, flag and desk included; the address where that is nobody here."""
+    try:
+        address = parse_address(written, association)
+    except UsageError:
+        return written
+    if address.member is None:
+        titles = {each.network: dict(each.titles) for each in registry.networks()}.get(address.network or "", {})
+        return f"#{address.network} {told.title(titles, '')}".strip()
+    flag = texts.flag(_country(registry, address.member))
+    title = texts.visible(told.title(_titles(registry, address.member), address.member))
+    return Markup('<span class="member">{} {}{}</span>').format(
+        flag, title, f" / {address.desk}" if address.desk else ""
+    )
 
 
 def _country(registry: Registry, member: str) -> str:

@@ -130,6 +130,8 @@ EMPTY: Final = {
     "drafts": N_("You are writing nothing just now."),
 }
 
+NO_DESK: Final = N_("You see no desk yet, so nothing comes to you and you cannot send. Ask your administrator for one.")
+
 ROLES: Final = {
     "prosecutor": N_("prosecutor"),
     "clerk": N_("clerk"),

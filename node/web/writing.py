@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -31,7 +31,7 @@ from protocol.messages.content import (
     Transition,
     Urgency,
 )
-from protocol.names import Party
+from protocol.names import Party, parse_address
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -208,6 +208,20 @@ def faulty(error: ValijaError | None) -> tuple[str, ...]:
         return ("others",) if error else ()
     pointer = (error.fault.pointer or "" if isinstance(error, FieldError) else "").split("/")[1:2]
     return tuple(_FIELD_OF.get(each, each) for each in pointer)
+
+
+def desks_named(contents: Iterable[Content], me: str, association: str) -> set[str]:
+    """Every desk of another member that wrote one of these messages or was written to, as `member/desk`."""
+    found: set[str] = set()
+    for content in contents:
+        for each in (f"{content.origin.member}/{content.origin.desk}", *content.to):
+            try:
+                address = parse_address(each, association)
+            except UsageError:
+                continue
+            if address.member not in {None, me} and address.desk is not None:
+                found.add(f"{address.member}/{address.desk}")
+    return found
 
 
 # -- beginnings ------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from node import desks
 from node.people.acts import NODE
 from node.people.roles import Role
 from node.tables import people as table
@@ -160,7 +161,7 @@ async def test_an_answer_stands_in_the_thread_and_ends_the_waiting(town: Town) -
     begun = await text_of(luis, where)
     assert "Re: Pregunta unica" in begun
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', begun))
-    others = re.search(r'name="others" value="([^"]*)"', begun)[1]  # type: ignore[index]
+    others = filled(begun, "others")
     data = form(subject="Re: Pregunta unica", others=others, type="consultation") | fields
     data.pop("to")
     async with luis.post(sends(where), data=data, allow_redirects=False) as answer:
@@ -359,6 +360,61 @@ async def test_all_that_is_missing_is_told_at_once_with_the_way_to_it(town: Town
         text = await answer.text()
     assert re.search(r'<input id="due"[^>]* aria-invalid="true" aria-describedby="problem"', text)
     assert text.count("aria-invalid") == 1
+
+
+async def test_people_are_named_as_they_are_known_wherever_a_message_goes(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, subject="Con nombres", others="#rfai, co-fgn/antidrogas")
+    address = await arrived(ana, "Con nombres", "/sent")
+    known = f"Fiscalía {CO} / antidrogas"
+    assert known in await text_of(ana, "/sent")
+    text = await text_of(ana, address)
+    assert known in text
+    assert f"{CO}@" not in text
+    # Who can read it begins with whoever wrote it, as it does on the form.
+    for who, own in ((ana, AR), (luis, CO)):
+        await arrived(who, "Con nombres", "/sent" if who is ana else "/inbox")
+        readers = (await text_of(who, address)).split("Who can read this")[1].split("</dd>")[0]
+        assert readers.index(f"Fiscalía {AR}") < readers.index(f"Fiscalía {CO}")
+        assert re.search(rf"Fiscalía {own}</span> \(your service\)", readers)
+    # Its desk is offered from now on, and what the form cannot know it says.
+    where = await draft(ana)
+    assert f'value="{CO}/antidrogas"' in await text_of(ana, where)
+    async with ana.post(where, data=form(to=f"{CO}/nunca", subject="A una que no hay")) as answer:
+        text = await answer.text()
+    assert "only its own node knows" in text.split('id="readers"')[1].split("</div>")[0]
+    assert f'value="{CO}/nunca" checked' in text
+    assert f"Fiscalía {CO} / nunca" in await text_of(ana, "/drafts")
+    monkeypatch.setattr(town.pages[AR].outgoing, "undo_seconds", 3_600)
+    await ana.post(sends(where), data=form(to="#rfai", others=f"{CO}/nunca"))
+    assert f"Fiscalía {CO} / nunca" in await text_of(ana, f"{where}/sending")
+
+
+async def test_somebody_without_a_desk_is_told_what_to_do(town: Town) -> None:
+    nueva = await town.person(AR, "nueva")
+    text = await text_of(nueva, "/held")
+    assert "Choose a message to read it here." not in text
+    assert "The message that you choose from a list is shown here." in text
+    register = town.pages[AR].register
+    await register.assign(NODE, "nueva", "Persona nueva", Role.PROSECUTOR, [])
+    where = await draft(nueva)
+    for path in ("/inbox", where):
+        assert "Ask your administrator for one." in await text_of(nueva, path)
+    async with nueva.post(sends(where), data=form(desk="")) as answer:
+        assert answer.status == 400
+        assert 'href="#desk"' in await answer.text()
+
+
+async def test_an_empty_inbox_names_the_next_step(town: Town) -> None:
+    await town.pages[CO].service.write(lambda tx: desks.add(tx, "vacia", 1))
+    town.pages[CO].service.store.read(town.pages[CO].service.desks.refresh)
+    for role, may_write in ((Role.CLERK, True), (Role.AUDITOR, False)):
+        sola = await town.person(CO, f"sola.{role.value}", role, "vacia")
+        lines = (await text_of(sola, "/inbox")).split('id="lines"')[1].split("</section>")[0]
+        assert 'href="/members"' in lines
+        assert ('href="/compose"' in lines) is may_write
 
 
 async def test_what_is_about_to_go_can_be_kept_back(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
