@@ -23,9 +23,8 @@ from node.web import (
 )
 from node.web.guard import guarding, harden
 from node.web.parts import PARTS, Parts
-from node.web.render import ASSETS, mistake, set_visitor, visitor_of
+from node.web.render import ASSETS, mistake, page, set_visitor, visitor_of
 from node.web.requests import PUBLIC, cookie_name, is_by_itself
-from protocol.errors import ForbiddenError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,9 +62,10 @@ def _recognizing(parts: Parts) -> Any:
         # What a page does by itself keeps no session alive.
         set_visitor(request, await parts.register.visitor(cookie, counts=not is_by_itself(request)))
         if visitor_of(request) is None and request.match_info.handler not in PUBLIC:
-            if request.method == "GET":
+            # A script has no use for the door: it is told.
+            if request.method == "GET" and not is_by_itself(request):
                 raise web.HTTPSeeOther(pages_login.address(request.path_qs))
-            raise ForbiddenError("log in again")
+            return page(request, "ended.html", status=401)
         return await handler(request)
 
     return recognizing

@@ -30,7 +30,8 @@ def routes() -> list[web.RouteDef]:
 async def live(request: web.Request) -> web.StreamResponse:
     """Server-sent events `news` {new, pressing}: how many messages are new, and whether an urgent one just came.
 
-    They begin behind the event that the page, or the last one that the browser heard, names.
+    They begin behind the event that the page, or the last one that the browser heard, names.  A page that names none
+    knows no number either: it is told one at once, as `count` {new}.
     """
     parts, visitor, look = parts_of(request), require(request), look_of(request)
     service, caller = parts.service, colleague(visitor)
@@ -38,6 +39,10 @@ async def live(request: web.Request) -> web.StreamResponse:
     after = Place.read(named) if named else await service.feed.now()
     async with sse_response(request, headers=HEADERS) as response:
         try:
+            if not named:
+                await _tell(
+                    response, after, await read(request, lambda tx: reading.unopened(tx, look.person, look.seen))
+                )
             # Whoever asks again is judged again: a session that ended meanwhile is told nothing more.
             async with (
                 asyncio.timeout(LONGEST_SECONDS),
@@ -50,18 +55,20 @@ async def live(request: web.Request) -> web.StreamResponse:
                     if seen:
                         new = await read(request, lambda tx: reading.unopened(tx, look.person, look.seen))
                         await _tell(response, batch[-1].place, new, is_pressing=any(map(_is_pressing, seen)))
+                        # One look at the page costs more than many events: a burst is told once a second.
+                        await asyncio.sleep(AT_MOST_EVERY_SECONDS)
         except (TimeoutError, ConnectionResetError):
             # Its time is over, or the browser left: either asks again when it wants to.
             parts.log.debug("stream_ended")
     return response
 
 
-async def _tell(response: EventSourceResponse, place: Place, new: int, *, is_pressing: bool) -> None:
-    told = msgspec.json.encode({"new": new, "pressing": is_pressing}).decode()
+async def _tell(response: EventSourceResponse, place: Place, new: int, *, is_pressing: bool | None = None) -> None:
+    told = {"new": new} if is_pressing is None else {"new": new, "pressing": is_pressing}
     async with asyncio.timeout(SLOW_SECONDS):
-        await response.send(told, id=str(place), event="news")
-    # One look at the page costs more than many events: a burst is told once a second.
-    await asyncio.sleep(AT_MOST_EVERY_SECONDS)
+        await response.send(
+            msgspec.json.encode(told).decode(), id=str(place), event="count" if is_pressing is None else "news"
+        )
 
 
 def _is_pressing(event: Rendered) -> bool:

@@ -96,7 +96,8 @@ def page(
         "member": parts.member,
         "association": parts.association,
         "path": request.path,
-        "here": request.path_qs,
+        # What answers a form is on no address: changing the language there would lose it.
+        "here": request.path_qs if request.method == "GET" else "",
         "theme": visitor.person.theme if visitor else "",
         "now": int(parts.now()),
     }

@@ -88,10 +88,36 @@ async def test_a_stranger_is_sent_to_the_door(pages: Pages, path: str) -> None:
         assert answer.headers["Location"].startswith("/login?next=")
 
 
+async def test_what_a_page_asks_by_itself_after_its_session_is_told_so(pages: Pages) -> None:
+    async with pages.browser() as session:
+        for path, headers in (("/live", {}), ("/inbox", {"Valija-By-Itself": "1"})):
+            async with session.get(path, headers=headers, allow_redirects=False) as answer:
+                assert answer.status == 401, path
+
+
 @pytest.mark.parametrize("path", ["/logout", "/account/codes", "/people", "/people/ana/disable", "/account/look"])
 async def test_a_stranger_changes_nothing(pages: Pages, path: str) -> None:
     async with pages.browser() as session, session.post(path, data={"a": "b"}) as answer:
-        assert answer.status == 403
+        assert answer.status == 401
+        text = await answer.text()
+    # It is no matter of roles: the session has ended, and here is where to log in.
+    assert "Your session has ended" in text
+    assert 'href="/login"' in text
+    assert "forbidden" not in text
+
+
+async def test_what_answers_a_form_once_is_not_left_by_changing_the_language(pages: Pages) -> None:
+    switch = 'action="/language"'
+    async with pages.visiting("unica", Role.ADMINISTRATOR) as session:
+        for path, data in (
+            ("/account/codes", {}),
+            ("/people", {"login": "otra", "name": "Otra", "role": "clerk"}),
+            ("/people/otra/invite", {}),
+            ("/people", {"login": "otra", "name": "Otra", "role": "clerk"}),
+        ):
+            async with session.post(path, data=data) as answer:
+                assert switch not in await answer.text(), path
+        assert switch in await (await session.get("/people")).text()
 
 
 async def test_somebody_invited_chooses_a_password_and_comes_back(pages: Pages) -> None:

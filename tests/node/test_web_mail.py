@@ -203,6 +203,9 @@ async def test_news_come_by_themselves_to_whoever_may_know(town: Town) -> None:
     async with luis.get("/live") as mine, other.get("/live") as theirs:
         await send(ana, subject="Noticia", urgency="emergency")
         async with asyncio.timeout(30):
+            # A page without lists learns at once how many are new.
+            assert re.search(rb'data: {"new":\d+}', await mine.content.readuntil(b"}"))
+            await theirs.content.readuntil(b"}")
             line = b""
             while not line.startswith(b"data"):
                 line = await mine.content.readline()
@@ -219,6 +222,23 @@ async def test_news_come_by_themselves_to_whoever_may_know(town: Town) -> None:
         await mine.content.readuntil(b"event: news")
     async with luis.get("/live", params={"after": "x"}) as refused:
         assert refused.status == 400
+
+
+async def test_every_page_of_a_reader_hears_of_news(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    for path in (where, "/members", "/account", "/drafts", "/inbox"):
+        text = await text_of(ana, path)
+        assert 'data-stream="/live"' in text, path
+        assert '<p id="news" role="status">' in text, path
+
+
+async def test_a_refused_message_leads_back_to_its_draft_in_another_language(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    async with ana.post(f"{where}/send", data=form(subject="")) as answer:
+        assert answer.status == 400
+        assert f'name="here" value="{where}"' in await answer.text()
 
 
 # -- walls -------------------------------------------------------------------------------------------------

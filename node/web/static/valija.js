@@ -14,7 +14,7 @@ async function post(address, body) {
 
 // Shows a page that this site answered in place of the present one: its scripts do not run, ours stays.
 function show(text) {
-  const fresh = new DOMParser().parseFromString(trusted ? trusted.createHTML(text) : text, "text/html");
+  const fresh = parsed(text);
   document.title = fresh.title;
   document.body.replaceWith(fresh.body);
   document.getElementById("main")?.focus();
@@ -62,8 +62,31 @@ offer("passkey-add", async () => {
   location.reload();
 });
 
+// A page of this site that was fetched, to take pieces from.
+function parsed(text) {
+  return new DOMParser().parseFromString(trusted ? trusted.createHTML(text) : text, "text/html");
+}
+
+// What a page asks by itself keeps no session alive.
+const BY_ITSELF = { "Valija-By-Itself": "1" };
+const notices = document.getElementById("notices");
+
+// Shows that the session "ended", that the connection is "lost", or, with "", that all is well again.
+function warn(what) {
+  for (const id of ["ended", "lost"]) {
+    const notice = document.getElementById(id);
+    if (notice) notice.hidden = id !== what;
+  }
+}
+
+function notify(text) {
+  // A browser beside a word processor is not hidden; it only lacks the focus.
+  if (document.hasFocus() || !("Notification" in window) || Notification.permission !== "granted") return;
+  new Notification("Valija", { body: text, tag: "valija" });
+}
+
 // News: when something changed, the page is fetched again and its lists are put in place of those shown.
-const live = document.querySelector("[data-live]");
+const lists = document.querySelector("[data-live]");
 const REGIONS = ["folders", "lines", "message"];
 
 // Who types here is not disturbed.
@@ -82,10 +105,9 @@ function replace(old, young) {
 }
 
 async function refresh() {
-  const asked = await fetch(location.href, { headers: { "Valija-By-Itself": "1" } });
+  const asked = await fetch(location.href, { headers: BY_ITSELF });
   if (!asked.ok || asked.redirected) return;
-  const text = await asked.text();
-  const fresh = new DOMParser().parseFromString(trusted ? trusted.createHTML(text) : text, "text/html");
+  const fresh = parsed(await asked.text());
   document.title = fresh.title;
   for (const id of REGIONS) {
     const [old, young] = [document.getElementById(id), fresh.getElementById(id)];
@@ -93,17 +115,99 @@ async function refresh() {
   }
 }
 
-function notify(news) {
-  if (!news.pressing || !document.hidden || Notification.permission !== "granted") return;
-  new Notification("Valija", { body: live.dataset.pressing, tag: "valija" });
+// How many messages are new stands before the title.
+const NUMBER = /^\((\d+)\) /;
+let known = Number(NUMBER.exec(document.title)?.[1] ?? 0);
+
+function count(number) {
+  known = number;
+  document.title = (number ? `(${number}) ` : "") + document.title.replace(NUMBER, "");
 }
 
-if (live) {
-  const stream = new EventSource(live.dataset.live);
-  stream.addEventListener("news", async (event) => {
-    notify(JSON.parse(event.data));
-    await refresh();
+async function hear(news) {
+  warn(news.stopped ?? "");
+  if (news.new === undefined) return;
+  const hasCome = news.pressing !== undefined && (news.pressing || news.new > known);
+  count(news.new);
+  if (hasCome) {
+    const number = `${notices.dataset.new} ${news.new}`;
+    document.getElementById("news").textContent = news.pressing ? `${notices.dataset.pressing} ${number}` : number;
+  }
+  if (news.pressing) notify(notices.dataset.pressing);
+  if (lists && news.pressing !== undefined) await refresh();
+}
+
+// One page of a browser listens and tells the others: a stream for each would use up its connections to the site.
+const others = notices && new BroadcastChannel("valija");
+let isFirst = false;
+
+function share(news) {
+  others.postMessage(news);
+  hear(news);
+}
+
+async function isLoggedOut() {
+  try {
+    return (await fetch("/login", { headers: BY_ITSELF, redirect: "manual" })).ok;
+  } catch {
+    return false;
+  }
+}
+
+// Over when the session is.
+function follow(address) {
+  return new Promise((resolve) => {
+    let [from, late] = [address, undefined];
+    const open = () => {
+      const stream = new EventSource(from);
+      const heard = (event) => {
+        from = `/live?after=${encodeURIComponent(event.lastEventId)}`;
+        share(JSON.parse(event.data));
+      };
+      stream.addEventListener("news", heard);
+      stream.addEventListener("count", heard);
+      stream.addEventListener("open", () => {
+        clearTimeout(late);
+        late = undefined;
+        share({ stopped: "" });
+      });
+      stream.addEventListener("error", async () => {
+        // A stream that ended in good order is open again by then.
+        late ??= setTimeout(() => share({ stopped: "lost" }), 10_000);
+        if (stream.readyState !== EventSource.CLOSED) return;
+        if (!(await isLoggedOut())) return setTimeout(open, 5_000);
+        clearTimeout(late);
+        resolve();
+      });
+    };
+    open();
   });
+}
+
+let isListening = false;
+async function listen() {
+  if (isListening) return;
+  isListening = true;
+  const act = async () => {
+    isFirst = true;
+    await follow(lists?.dataset.live ?? notices.dataset.stream);
+    isFirst = false;
+  };
+  await (navigator.locks ? navigator.locks.request("valija-live", act) : act());
+  isListening = false;
+  warn("ended");
+  notify(notices.dataset.ended);
+}
+
+if (notices?.dataset.stream) {
+  others.addEventListener("message", ({ data }) => {
+    if (!data.asks) hear(data);
+    else if (isFirst) share({ new: known });
+  });
+  if (!lists) others.postMessage({ asks: true });
+  listen();
+  // Whoever has logged in again elsewhere comes back to a page that goes on.
+  window.addEventListener("focus", listen);
   const ask = document.getElementById("notifications");
   if (ask && "Notification" in window && Notification.permission === "default") {
     ask.hidden = false;
@@ -119,25 +223,54 @@ const form = document.getElementById("compose");
 if (form) {
   let timer;
   let underWay = Promise.resolve();
+  let isKept = true;
+  let isLeaving = false;
   const kept = document.getElementById("kept");
-  const keep = async () => {
-    try {
-      const asked = await fetch(form.dataset.keep, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-      const text = await asked.text();
-      const fresh = new DOMParser().parseFromString(trusted ? trusted.createHTML(text) : text, "text/html");
-      document.getElementById("readers").replaceWith(fresh.getElementById("readers"));
-      kept.textContent = kept.dataset.kept;
-    } catch {
-      kept.textContent = kept.dataset.failed;
+
+  // What to tell: "" where it was kept.
+  const fault = async () => {
+    const asked = await fetch(form.dataset.keep, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    const fresh = parsed(await asked.text());
+    const readers = fresh.getElementById("readers");
+    if (asked.status === 401) warn("ended");
+    if (asked.ok && readers && !asked.redirected) {
+      document.getElementById("readers").replaceWith(readers);
+      warn("");
+      return "";
     }
+    const why = [...fresh.querySelectorAll(".problem p:not(.small)")].map((each) => each.textContent);
+    return [kept.dataset.refused, ...(asked.ok ? [] : why)].join(" ");
+  };
+  const keep = async () => {
+    const told = await fault().catch(() => kept.dataset.failed);
+    isKept = told === "";
+    kept.textContent = told || kept.dataset.kept;
+    return isKept;
+  };
+  const now = () => {
+    clearTimeout(timer);
+    return (underWay = underWay.then(keep));
   };
   const later = (delay) => {
     clearTimeout(timer);
-    timer = setTimeout(() => (underWay = underWay.then(keep)), delay);
+    timer = setTimeout(now, delay);
   };
   form.addEventListener("input", () => later(1500));
   form.addEventListener("change", () => later(100));
-  form.addEventListener("submit", () => clearTimeout(timer));
+  window.addEventListener("focus", () => isKept || later(100));
+  window.addEventListener("beforeunload", (event) => isKept || isLeaving || event.preventDefault());
+  // What cannot be kept is not sent either: the answer would take the place of the text.
+  form.addEventListener("submit", async (event) => {
+    if (isLeaving || event.submitter?.classList.contains("quiet")) {
+      isLeaving = true;
+      clearTimeout(timer);
+      return;
+    }
+    event.preventDefault();
+    if (!(await now())) return;
+    isLeaving = true;
+    form.requestSubmit(event.submitter);
+  });
   const type = document.getElementById("type");
   type.addEventListener("change", () => {
     for (const mark of form.querySelectorAll("[data-needed]")) {
@@ -148,9 +281,7 @@ if (form) {
   for (const other of document.querySelectorAll("form[data-keeps-draft]")) {
     other.addEventListener("submit", async (event) => {
       event.preventDefault();
-      clearTimeout(timer);
-      await underWay.then(keep);
-      other.submit();
+      if (await now()) other.submit();
     });
   }
 }
