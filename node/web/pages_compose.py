@@ -146,7 +146,7 @@ async def _form(request: web.Request, typed: Typed, problem: ValijaError | None)
     members = [each for each in await service.members() if each["in_standing"] and not each["is_this_node"]]
     values: dict[str, Any] = {
         "address": f"/drafts/{_key(request)}",
-        "here": f"/drafts/{_key(request)}",
+        "here": request.path_qs if request.method == "GET" else f"/drafts/{_key(request)}",
         "typed": typed,
         "problem": told,
         "members": sorted(members, key=lambda each: speech_of(request).country(each["country"])),

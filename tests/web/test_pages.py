@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import count, product
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import pytest
 from playwright.sync_api import expect
@@ -34,8 +34,11 @@ pytestmark = pytest.mark.full
 class Town:
     """People at two members, with mail between them, and the addresses worth a look."""
 
+    fresh: ClassVar = count()
+
     site: Site
     ana: Visitor
+    luis: Visitor
     root: Visitor
     outside: Visitor
     invitation: str
@@ -53,10 +56,35 @@ class Town:
         yield self.outside, "login", "/login"
         yield self.outside, "invitation", self.invitation
 
+    def answers(self) -> Iterator[Visitor]:
+        """Who stands before a page that answers a form, and is on no address."""
+        page = self.ana.go("/account")
+        page.click("form[action='/account/codes'] button")
+        page.wait_for_selector(".codes")
+        yield self.ana
+        page = self.root.go("/people")
+        page.fill("#login", f"otra{next(self.fresh)}")
+        page.fill("#name", "Otra")
+        page.click("form[action='/people'] button")
+        page.wait_for_selector("#address")
+        yield self.root
+        write(self.ana, [CO], "Falta algo", "Sin referencia.", type="mla-request")
+        self.ana.page.click("#compose .buttons button:not(.secondary):not(.quiet)")
+        self.ana.page.wait_for_selector("#compose .problem")
+        yield self.ana
+        write(self.luis, [AR], "A punto de salir", "Todavía no.")
+        self.luis.page.click("#compose .buttons button:not(.secondary):not(.quiet)")
+        self.luis.page.wait_for_selector("#left")
+        yield self.luis
+        self.luis.page.click("form[action$='/undo'] button")
+        self.luis.page.wait_for_selector("#compose")
+
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with Site(tmp_path_factory.mktemp("web"), [AR, CO], {"rfai": [AR, CO]}, VALIJA_NODE_WEB_UNDO_SECONDS="1") as site:
+    own = {CO: {"VALIJA_NODE_WEB_UNDO_SECONDS": "15"}}
+    networks = {"rfai": [AR, CO]}
+    with Site(tmp_path_factory.mktemp("web"), [AR, CO], networks, own, VALIJA_NODE_WEB_UNDO_SECONDS="1") as site:
         ana, luis = site.person(AR, "ana.perez", "Ana Pérez"), site.person(CO, "luis.gomez", "Luis Gómez")
         root = site.person(AR, "root.sys", "Administración", "administrator", [])
         invitation = site.invitation(AR, "nueva.gente", "Nueva Gente").removeprefix(site.origin(AR))
@@ -87,7 +115,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         hook = str(operator.post("webhooks", {"url": "https://hooks.example/cases/valija"}).body["name"])
         operator.post(f"webhooks/{hook}/test")
         outside = site.stranger(AR)
-        yield Town(site, ana, root, outside, invitation, hook, mail)
+        yield Town(site, ana, luis, root, outside, invitation, hook, mail)
         told = [(each.login, each.complaints) for each in site.leave()]
         assert not [each for each in told if each[1]], told
 
@@ -111,6 +139,11 @@ def test_axe_finds_nothing_on_any_page(town: Town, theme: str, width: str) -> No
         who.go(path)
         who.accessible()
         who.fits()
+    dressed(town.luis, theme, WIDTHS[width])
+    for who in town.answers():
+        dressed(who, theme, WIDTHS[width])
+        who.accessible()
+        who.fits()
 
 
 def test_nothing_is_cut_off_at_four_times_the_size(town: Town) -> None:
@@ -118,6 +151,24 @@ def test_nothing_is_cut_off_at_four_times_the_size(town: Town) -> None:
         dressed(who, "light", ZOOMED)
         who.go(path)
         who.fits()
+    dressed(town.luis, "light", ZOOMED)
+    for who in town.answers():
+        dressed(who, "light", ZOOMED)
+        who.fits()
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_what_explains_a_mark_fits_and_is_put_away(town: Town, width: int) -> None:
+    dressed(town.ana, "light", (width, 740))
+    page = town.ana.go(town.mail["sent"])
+    tip = page.locator("#message .tip").first
+    page.locator("#message .with-tip .tag").first.focus()
+    expect(tip).to_be_visible()
+    town.ana.fits()
+    page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
+    page.locator("#message .with-tip .tag").first.hover()
+    expect(tip).to_be_visible()
 
 
 def test_what_a_stranger_wrote_is_text_everywhere(town: Town) -> None:

@@ -96,3 +96,13 @@ def test_news_reaches_whoever_writes_and_an_ended_session_is_told(site: Site) ->
     write(ana, [CO], "Too late", "Now.")
     send(ana)
     expect(luis.page.locator("#ended")).to_be_visible()
+
+
+def test_the_seconds_before_sending_count(site: Site) -> None:
+    luis = site.person(CO, "luis.count", "Luis Count", language="en")
+    write(luis, [AR], "Counted", "Down.")
+    luis.page.click("#compose .buttons button:not(.secondary):not(.quiet)")
+    seen = luis.page.locator("#left")
+    first = int(seen.inner_text())
+    expect(seen).to_have_text(str(first - 2))
+    luis.page.wait_for_url(re.compile(r"/sent"))

@@ -285,3 +285,22 @@ if (form) {
     });
   }
 }
+
+// The seconds in which sending can be undone; then on to what became of it.
+const left = document.getElementById("left");
+if (left) {
+  const seconds = Number(left.textContent);
+  const until = Date.now() + 1000 * seconds;
+  setInterval(() => (left.textContent = Math.max(0, Math.round((until - Date.now()) / 1000))), 1000);
+  setTimeout(() => location.reload(), 1000 * (seconds + 1));
+}
+
+// Escape puts away what explains a mark, until another is looked at (WCAG 1.4.13).
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") document.documentElement.classList.add("no-tips");
+});
+for (const back of ["focusin", "pointerover"]) {
+  document.addEventListener(back, (event) => {
+    if (event.target.closest?.(".with-tip")) document.documentElement.classList.remove("no-tips");
+  });
+}
