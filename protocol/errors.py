@@ -295,6 +295,11 @@ class TooManyError(UsageError):
 
     code = "too_many_requests"
 
+    def __init__(self, detail: str = "", wait_seconds: int = 1) -> None:
+        """Keep how long to wait, too."""
+        self.wait_seconds = wait_seconds
+        super().__init__(detail)
+
 
 class ExistsError(UsageError):
     """There is something here already; nothing was overwritten. Choose another place."""

@@ -67,6 +67,10 @@ class Doors:
     # -- logging in ------------------------------------------------------------------------------------
     async def login_password(self, login: str, password: str, code: str, where: Where) -> LoggedIn:
         """A session for whoever knows the password and holds the authenticator; `LoginError`, `TooManyError`."""
+        return await self._succeeded(await self._proven(login, password, code, where), Method.PASSWORD, where)
+
+    async def _proven(self, login: str, password: str, code: str, where: Where) -> Person:
+        """Who knows the password and holds the authenticator; `LoginError`, `TooManyError`."""
         if self._waiting >= _MAX_WAITING:
             raise TooManyError("many log in just now: wait some seconds")
         self._waiting += 1
@@ -77,7 +81,7 @@ class Doors:
         finally:
             self._waiting -= 1
 
-    async def _by_password(self, login: str, password: str, code: str, where: Where) -> LoggedIn:
+    async def _by_password(self, login: str, password: str, code: str, where: Where) -> Person:
         person = self._attempt(login, where)
         kept = None if person is None else await self.register.read(lambda tx: table.password(tx, person.id))
         is_right = await asyncio.to_thread(passwords.is_password, kept[0] if kept else passwords.nobody(), password)
@@ -90,7 +94,7 @@ class Doors:
 
         if not await self.register.write(job):
             raise await self._failed(login, person, where)
-        return await self._succeeded(person, Method.PASSWORD, where)
+        return person
 
     async def login_recovery(self, login: str, code: str, where: Where) -> LoggedIn:
         """A session for whoever holds a recovery code, which is used up; `LoginError`, `TooManyError`."""
@@ -119,7 +123,7 @@ class Doors:
     def _attempt(self, login: str, where: Where) -> Person | None:
         seconds = self._throttle.wait_seconds(_names(login, where), self.register.now())
         if seconds:
-            raise TooManyError(f"wait {seconds} seconds")
+            raise TooManyError(f"wait {seconds} seconds", seconds)
         return self.register.find(login)
 
     async def _failed(self, login: str, person: Person | None, where: Where) -> LoginError:
@@ -144,6 +148,26 @@ class Doors:
         await self.register.change(job)
         return LoggedIn(Visitor(person, session), cookie)
 
+    async def renew_password(
+        self, visitor: Visitor, present: tuple[str, str], password: str, totp: str, code: str, where: Where
+    ) -> None:
+        """Afterwards the visitor comes in by this password and authenticator, and is logged out everywhere else.
+
+        `present` is the password and a code of now, which only somebody does without who came in by a recovery code:
+        `LoginError`, `TooManyError`, `UsageError`.
+        """
+        person = visitor.person
+        choose = await self._choosing(person, password, totp, code, where)
+        if visitor.session.method != Method.RECOVERY:
+            await self._proven(person.login, *present, where)
+            self._throttle.succeeded(_names(person.login, where)[:1])
+
+        def job(tx: Transaction) -> None:
+            choose(tx)
+            table.close_sessions(tx, person.id, visitor.session.hash)
+
+        await self.register.change(job)
+
     # -- invitations -----------------------------------------------------------------------------------
     async def invited(self, text: str) -> Person:
         """For whom this invitation is; `LoginError` if it is for nobody, or too old."""
@@ -160,6 +184,13 @@ class Doors:
     ) -> tuple[LoggedIn, list[str]]:
         """Use the invitation to choose a password and an authenticator; a session, and recovery codes to show once."""
         person = await self.invited(text)
+        job = await self._choosing(person, password, totp, code, where)
+        return await self._enrol(text, person, job, Method.PASSWORD, where)
+
+    async def _choosing(
+        self, person: Person, password: str, totp: str, code: str, where: Where
+    ) -> Callable[[Transaction], None]:
+        """What lets the person in by this password and authenticator, whose `code` shows that it works; `UsageError`."""
         hashed = await self._new_password(person, password)
         step = passwords.totp_step(totp, code, self.register.at)
         if step is None:
@@ -170,7 +201,7 @@ class Doors:
             table.use_totp(tx, person.id, step)
             self.register.note(tx, person.login, Act.PASSWORD_SET, where.address)
 
-        return await self._enrol(text, person, job, Method.PASSWORD, where)
+        return job
 
     async def ask_enrol_passkey(self, text: str) -> str:
         """What the browser of somebody invited is asked, so that it makes a passkey."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from protocol.errors import UsageError
+
+_TOTP: Final = re.compile(r"[A-Z2-7]{32}")
 
 
 class Form:
@@ -25,6 +30,13 @@ class Form:
         """The same as it was typed: spaces count."""
         values = self._fields.get(name, [""])
         return values[0]
+
+    def totp(self) -> str:
+        """The key of an authenticator that a page of ours drew; `UsageError` for none of that kind."""
+        key = self.text("totp")
+        if not _TOTP.fullmatch(key):
+            raise UsageError("no key of this page: open it again")
+        return key
 
     def every(self, name: str) -> list[str]:
         """All fields of this name that are not empty."""

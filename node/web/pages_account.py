@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from keys import passwords
+from node import problems
 from node.i18n import LANGUAGES
+from node.people.doors import Method
+from node.problems import Problem
+from node.web import guard
+from node.web.pages_login import check_same, offered
 from node.web.parts import PARTS, Parts
-from node.web.render import THEMES, page
+from node.web.render import THEMES, paced, page
 from node.web.requests import form_of, go, json_of, require
 from protocol.errors import UsageError
 
@@ -21,6 +27,8 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{ACCOUNT}/passkey/ask", ask_passkey),
         web.post(f"{ACCOUNT}/passkey", new_passkey),
         web.post(f"{ACCOUNT}/passkey/remove", drop_passkey),
+        web.get(f"{ACCOUNT}/password", password),
+        web.post(f"{ACCOUNT}/password", renew_password),
         web.post(f"{ACCOUNT}/codes", renew_codes),
         web.post(f"{ACCOUNT}/sessions/close", close_session),
     ]
@@ -64,6 +72,37 @@ async def drop_passkey(request: web.Request) -> web.Response:
     """Remove a passkey."""
     form = await form_of(request)
     await _parts(request).accounts.drop_passkey(require(request), _hex(form.text("id")))
+    return go(ACCOUNT)
+
+
+async def password(request: web.Request) -> web.Response:
+    """The page to choose a new password, with a new authenticator."""
+    return _password(request, passwords.draw_totp())
+
+
+def _password(request: web.Request, totp: str, problem: Problem | None = None) -> web.Response:
+    visitor = require(request)
+    values = {
+        "problem": problem,
+        "is_proven": visitor.session.method == Method.RECOVERY,
+        # Opened again, it would offer another key than the one that was scanned.
+        "here": "",
+    }
+    return page(
+        request, "password.html", values | offered(request, visitor.person, totp), problem.status if problem else 200
+    )
+
+
+async def renew_password(request: web.Request) -> web.Response:
+    """Choose a new password, with a new authenticator."""
+    form, parts, visitor = await form_of(request), _parts(request), require(request)
+    totp, present = form.totp(), (form.raw("present"), form.text("present-code"))
+    where = guard.where(request, parts.proxy)
+    try:
+        check_same(form)
+        await parts.doors.renew_password(visitor, present, form.raw("password"), totp, form.text("code"), where)
+    except UsageError as error:
+        return paced(_password(request, totp, problems.problem(error)), error)
     return go(ACCOUNT)
 
 

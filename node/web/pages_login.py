@@ -13,16 +13,19 @@ from node import problems
 from node.i18n import LANGUAGES
 from node.people.doors import LoggedIn, Where
 from node.people.site import Site
+from node.tables.people import Person
 from node.web import guard
 from node.web.forms import Form
 from node.web.parts import PARTS, Parts
-from node.web.render import LANGUAGE_COOKIE, page, visitor_of
+from node.web.render import LANGUAGE_COOKIE, paced, page, visitor_of
 from node.web.requests import form_of, give_cookie, go, json_of, public, require, take_cookie, within
 from node.web.signs import qr_code
 from protocol.errors import UsageError, ValijaError
 
 LOGIN: Final = "/login"
 _YEAR_SECONDS: Final = 365 * 24 * 3_600
+_HOUR_SECONDS: Final = 3_600
+_KEY_COOKIE: Final = "valija_key"
 
 
 def routes() -> list[web.RouteDef]:
@@ -91,9 +94,19 @@ async def _tried(request: web.Request, attempt: Awaitable[LoggedIn], after: str)
         opened = await attempt
     except ValijaError as error:
         problem = problems.problem(error)
-        return page(request, "login.html", {"after": after, "problem": problem}, problem.status)
-    response = go(after)
+        values = {"after": after, "problem": problem, "here": address(after)}
+        return paced(page(request, "login.html", values, problem.status), error)
+    return await _let_in(request, go(after), opened)
+
+
+async def _let_in(request: web.Request, response: web.Response, opened: LoggedIn) -> web.Response:
+    """The same; the browser is logged in by it, and the language chosen before the door is the person's from now on."""
     give_cookie(response, request, opened.cookie)
+    chosen, person = request.cookies.get(LANGUAGE_COOKIE, ""), opened.visitor.person
+    if chosen in LANGUAGES:
+        await _parts(request).accounts.prefer(opened.visitor, chosen, person.theme)
+        # Whoever comes next to this browser chooses for themselves.
+        response.del_cookie(LANGUAGE_COOKIE)
     return response
 
 
@@ -107,9 +120,7 @@ async def ask_passkey(request: web.Request) -> web.Response:
 async def login_passkey(request: web.Request) -> web.Response:
     """Log in with what the passkey answered; the script goes on by itself."""
     opened = await _parts(request).doors.login_passkey(await json_of(request), _where(request))
-    response = web.Response(status=204)
-    give_cookie(response, request, opened.cookie)
-    return response
+    return await _let_in(request, web.Response(status=204), opened)
 
 
 async def logout(request: web.Request) -> web.Response:
@@ -145,10 +156,23 @@ async def language(request: web.Request) -> web.Response:
 async def invitation(request: web.Request) -> web.Response:
     """The page where somebody invited chooses how to log in."""
     person = await _parts(request).doors.invited(request.match_info["text"])
-    totp = passwords.draw_totp()
-    uri = passwords.totp_uri(totp, person.login, _parts(request).member)
-    values = {"person": person, "totp": totp, "sign": qr_code(uri), "problem": None}
-    return page(request, "invitation.html", values)
+    # A key that was scanned stays good when the page is opened again, say in another language.
+    kept = Form({"totp": [request.cookies.get(_KEY_COOKIE, "")]})
+    try:
+        totp = kept.totp()
+    except UsageError:
+        totp = passwords.draw_totp()
+    response = page(request, "invitation.html", {"person": person, "problem": None} | offered(request, person, totp))
+    response.set_cookie(
+        _KEY_COOKIE, totp, path=request.path, max_age=_HOUR_SECONDS, httponly=True,
+        secure=_parts(request).site.origin.startswith("https:"), samesite="Strict",
+    )  # fmt: skip
+    return response
+
+
+def offered(request: web.Request, person: Person, totp: str) -> dict[str, object]:
+    """What a page shows of the key for an authenticator."""
+    return {"totp": totp, "sign": qr_code(passwords.totp_uri(totp, person.login, _parts(request).member))}
 
 
 @public
@@ -156,19 +180,19 @@ async def enrol_password(request: web.Request) -> web.Response:
     """Choose a password and an authenticator."""
     form, text = await form_of(request), request.match_info["text"]
     doors = _parts(request).doors
-    person, totp = await doors.invited(text), form.text("totp")
+    person, totp = await doors.invited(text), form.totp()
     try:
-        _check_same(form)
+        check_same(form)
         opened, codes = await doors.enrol_password(text, form.raw("password"), totp, form.text("code"), _where(request))
     except UsageError as error:
         problem = problems.problem(error)
-        uri = passwords.totp_uri(totp, person.login, _parts(request).member)
-        values = {"person": person, "totp": totp, "sign": qr_code(uri), "problem": problem}
+        values = {"person": person, "problem": problem, "here": request.path} | offered(request, person, totp)
         return page(request, "invitation.html", values, problem.status)
-    return _welcomed(request, opened, codes)
+    return await _welcomed(request, opened, codes)
 
 
-def _check_same(form: Form) -> None:
+def check_same(form: Form) -> None:
+    """Return if the new password was typed twice alike; else `UsageError`."""
     if form.raw("password") != form.raw("again"):
         raise UsageError("the two passwords differ")
 
@@ -186,10 +210,8 @@ async def enrol_passkey(request: web.Request) -> web.Response:
     label, answer = request.query.get("label", ""), await json_of(request)
     doors = _parts(request).doors
     opened, codes = await doors.enrol_passkey(request.match_info["text"], label, answer, _where(request))
-    return _welcomed(request, opened, codes)
+    return await _welcomed(request, opened, codes)
 
 
-def _welcomed(request: web.Request, opened: LoggedIn, codes: list[str]) -> web.Response:
-    response = page(request, "codes.html", {"codes": codes})
-    give_cookie(response, request, opened.cookie)
-    return response
+async def _welcomed(request: web.Request, opened: LoggedIn, codes: list[str]) -> web.Response:
+    return await _let_in(request, page(request, "codes.html", {"codes": codes}), opened)

@@ -19,7 +19,7 @@ from node.people.register import Visitor
 from node.people.roles import Power
 from node.web import texts, words
 from node.web.parts import PARTS
-from protocol.errors import UnknownMemberError, UsageError, ValijaError
+from protocol.errors import TooManyError, UnknownMemberError, UsageError, ValijaError
 from protocol.names import parse_address
 from protocol.trust.registry import Registry
 
@@ -144,4 +144,11 @@ def _country(registry: Registry, member: str) -> str:
 def mistake(request: web.Request, error: ValijaError, status: int | None = None) -> web.Response:
     """The page that tells of `error`: what is wrong, what to do, and the code for whoever helps."""
     told = problems.problem(error, status)
-    return page(request, "error.html", {"problem": told, "sentence": told.title}, told.status)
+    return paced(page(request, "error.html", {"problem": told, "sentence": told.title}, told.status), error)
+
+
+def paced(response: web.Response, error: ValijaError) -> web.Response:
+    """The same; where `error` is that somebody is too fast, it says how long to wait (RFC 9110, 10.2.3)."""
+    if isinstance(error, TooManyError):
+        response.headers["Retry-After"] = str(error.wait_seconds)
+    return response

@@ -190,3 +190,18 @@ HOOK_ENDS: Final = {
     "gone": N_("it said that it is gone"),
     "failing for 30 days": N_("it failed for thirty days"),
 }
+
+_BROWSERS: Final = {"Edg": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "FxiOS/": "Firefox", "Chrome/": "Chrome",
+                    "CriOS/": "Chrome", "Safari/": "Safari"}  # fmt: skip
+_SYSTEMS: Final = {"Windows": "Windows", "Android": "Android", "iPhone": "iOS", "iPad": "iPadOS", "Mac OS X": "macOS",
+                   "CrOS": "ChromeOS", "Linux": "Linux"}  # fmt: skip
+_MAX_AGENT_CHARS: Final = 60
+
+
+def browser(agent: str) -> str:
+    """What a browser that calls itself so is called by people, and the system that it runs on: `Firefox, Linux`.
+
+    Each claims to be those before it: the first sign that is found counts.
+    """
+    found = [next((name for sign, name in signs.items() if sign in agent), "") for signs in (_BROWSERS, _SYSTEMS)]
+    return ", ".join(filter(None, found)) or agent[:_MAX_AGENT_CHARS] or "?"

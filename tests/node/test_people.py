@@ -269,6 +269,49 @@ async def test_the_last_way_in_stays(office: Office) -> None:
     await office.doors.login_passkey(second.prove(office.doors.ask_passkey()), HERE)
 
 
+async def test_a_lost_authenticator_is_replaced_by_whoever_came_in_with_a_recovery_code(office: Office) -> None:
+    _, codes, old = await office.enrol()
+    other = await office.doors.login_password("ana.perez", PASSWORD, office.code(old), HERE)
+    opened = await office.doors.login_recovery("ana.perez", codes[0], HERE)
+    secret, chosen = pyotp.random_base32(), PASSWORD + " nueva"
+    await office.doors.renew_password(opened.visitor, ("", ""), chosen, secret, office.code(secret), HERE)
+    assert office.acts()[-1] == Act.PASSWORD_SET
+    assert await office.register.visitor(opened.cookie)
+    assert await office.register.visitor(other.cookie) is None
+    office.now += 60
+    with pytest.raises(LoginError):
+        await office.doors.login_password("ana.perez", PASSWORD, office.code(old), HERE)
+    await office.doors.login_password("ana.perez", chosen, office.code(secret), HERE)
+
+
+@pytest.mark.parametrize(("password", "shift"), [("", 0), (PASSWORD + "x", 0), (PASSWORD, 3)])
+async def test_nobody_else_replaces_a_password_without_the_present_one(
+    office: Office, password: str, shift: int
+) -> None:
+    _, _, old = await office.enrol()
+    opened = await office.doors.login_password("ana.perez", PASSWORD, office.code(old), HERE)
+    office.now += 60
+    secret = pyotp.random_base32()
+    with pytest.raises(LoginError):
+        await office.doors.renew_password(
+            opened.visitor, (password, office.code(old, shift)), PASSWORD, secret, office.code(secret), HERE
+        )
+    await office.doors.renew_password(
+        opened.visitor, (PASSWORD, office.code(old)), PASSWORD, secret, office.code(secret), HERE
+    )
+
+
+async def test_guessing_the_present_password_is_slowed_too(office: Office) -> None:
+    opened, _, _ = await office.enrol()
+    secret = pyotp.random_base32()
+    for _attempt in range(5):
+        with pytest.raises(LoginError):
+            await office.doors.renew_password(opened.visitor, ("x", "0"), PASSWORD, secret, office.code(secret), HERE)
+    with pytest.raises(TooManyError) as slowed:
+        await office.doors.renew_password(opened.visitor, ("x", "0"), PASSWORD, secret, office.code(secret), HERE)
+    assert slowed.value.wait_seconds >= 1
+
+
 # -- recovery codes and invitations ------------------------------------------------------------------------
 async def test_a_recovery_code_lets_in_once(office: Office) -> None:
     _, codes, _ = await office.enrol()

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from keys import passwords
+from keys.throttle import Throttle
 from node.config import Home
 from node.people.acts import NODE, Act
 from node.people.roles import Role
@@ -124,7 +125,7 @@ async def test_somebody_invited_chooses_a_password_and_comes_back(pages: Pages) 
     text = await pages.invite("clara")
     async with pages.browser() as session:
         shown = await (await session.get(f"/invitation/{text}")).text()
-        secret = re.search(r'name="totp" value="([A-Z2-7]+)"', shown)[1]  # type: ignore[index]
+        secret = key_of(shown)
         form = {"totp": secret, "password": PASSWORD, "again": PASSWORD + "x", "code": pyotp.TOTP(secret).now()}
         differ = await session.post(f"/invitation/{text}", data=form)
         assert differ.status == 400
@@ -142,6 +143,93 @@ async def test_somebody_invited_chooses_a_password_and_comes_back(pages: Pages) 
         back = await session.post("/login/recovery", data={"login": "CLARA ", "code": codes[0]}, allow_redirects=False)
         assert (back.status, back.headers["Location"]) == (303, "/account")
         assert "came in with a recovery code" in await (await session.get("/account")).text()
+
+
+def key_of(shown: str) -> str:
+    """The key for an authenticator that this page offers."""
+    return re.search(r'name="totp" value="([A-Z2-7]+)"', shown)[1]  # type: ignore[index]
+
+
+async def test_a_key_that_was_scanned_stays_good_in_another_language(pages: Pages) -> None:
+    where = f"/invitation/{await pages.invite('lengua')}"
+    async with pages.browser() as session, pages.browser() as other:
+        secret = key_of(await (await session.get(where)).text())
+        await session.post("/language", data={"language": "es", "here": where})
+        shown = await (await session.get(where)).text()
+        assert "Bienvenid" in shown
+        assert key_of(shown) == secret
+        # Whoever else has the address learns nothing of it.
+        assert key_of(await (await other.get(where)).text()) != secret
+        form = {"totp": secret, "password": PASSWORD, "again": PASSWORD, "code": pyotp.TOTP(secret).now()}
+        assert (await session.post(where, data=form)).status == 200
+        # The language chosen before the door is spoken behind it, and after the next login.
+        assert '<html lang="es"' in await (await session.get("/account")).text()
+        assert pages.parts.register.named("lengua").language == "es"
+
+
+@pytest.mark.parametrize("key", ["", "a", "A", "ñ" * 32, "A" * 5_000, "1" * 32])
+async def test_a_key_that_no_page_offered_is_refused(pages: Pages, key: str) -> None:
+    where = f"/invitation/{await pages.invite(f'clave{abs(hash(key)) % 10**8}')}"
+    form = {"totp": key, "password": PASSWORD, "again": PASSWORD, "code": "000000"}
+    async with pages.browser() as session:
+        for again in (PASSWORD, "otra"):
+            async with session.post(where, data=form | {"again": again}) as answer:
+                assert answer.status == 400
+                assert "invalid_request" in await answer.text()
+
+
+async def test_whoever_lost_the_authenticator_sets_a_new_one(pages: Pages) -> None:
+    where = f"/invitation/{await pages.invite('perdida')}"
+    async with pages.browser() as session:
+        secret = key_of(await (await session.get(where)).text())
+        form = {"totp": secret, "password": PASSWORD, "again": PASSWORD, "code": pyotp.TOTP(secret).now()}
+        codes = re.findall(r"<code>([A-Z2-7-]{19})</code>", await (await session.post(where, data=form)).text())
+        # Somebody at an open browser lacks the present ones.
+        shown = await (await session.get("/account/password")).text()
+        assert 'name="present"' in shown
+        fresh = key_of(shown)
+        renewed = {"totp": fresh, "password": PASSWORD, "again": PASSWORD, "code": pyotp.TOTP(fresh).now()}
+        refused = await session.post("/account/password", data=renewed | {"present": "x", "present-code": "0"})
+        assert refused.status == 401
+        assert key_of(await refused.text()) == fresh
+        await session.post("/logout")
+        await session.post("/login/recovery", data={"login": "perdida", "code": codes[0]})
+        assert 'href="/account/password"' in await (await session.get("/account")).text()
+        shown = await (await session.get("/account/password")).text()
+        assert 'name="present"' not in shown
+        fresh = key_of(shown)
+        renewed |= {"totp": fresh, "code": pyotp.TOTP(fresh).now()}
+        differ = await session.post("/account/password", data=renewed | {"again": "otra"})
+        assert (differ.status, key_of(await differ.text())) == (400, fresh)
+        done = await session.post("/account/password", data=renewed, allow_redirects=False)
+        assert (done.status, done.headers["Location"]) == (303, "/account")
+
+
+async def test_who_guesses_is_told_how_long_to_wait(pages: Pages) -> None:
+    form = {"login": "nadie.nunca", "password": "x", "code": "0"}
+    async with pages.browser() as session:
+        answers = [await session.post("/login", data=form) for _attempt in range(7)]
+    slowed = [each for each in answers if each.status == 429]
+    assert slowed
+    assert all(int(each.headers["Retry-After"]) >= 1 for each in slowed)
+    pages.parts.doors._throttle = Throttle()
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "Firefox, Linux"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36", "Chrome, Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/126.0 Safari/537.36 Edg/126.0", "Edge, Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Mobile/15E148 Safari/604.1", "Safari, iOS"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) Version/17.5 Safari/605.1.15", "Safari, macOS"),
+        ("Mozilla/5.0 (Linux; Android 14) Chrome/126.0 Mobile Safari/537.36", "Chrome, Android"),
+        ("curl/8", "curl/8"),
+        ("", "?"),
+    ],
+)  # fmt: skip
+async def test_a_browser_is_called_as_people_call_it(agent: str, name: str) -> None:
+    assert words.browser(agent) == name
 
 
 async def test_a_passkey_opens_the_door(pages: Pages) -> None:

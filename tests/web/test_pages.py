@@ -110,7 +110,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         mail = {"inbox": "/inbox", "message": read, "sent": sent, "receipt": str(receipt), "compose": draft,
                 "drafts": "/drafts", "held": "/held", "waiting": "/waiting", "search": "/search?q=extractos",
                 "nothing found": "/search?q=nada", "members": "/members", "member": "/members/co-fgn",
-                "account": "/account", "no such page": "/nowhere"}  # fmt: skip
+                "account": "/account", "password": "/account/password", "no such page": "/nowhere"}  # fmt: skip
         operator = site.house.api(AR)
         hook = str(operator.post("webhooks", {"url": "https://hooks.example/cases/valija"}).body["name"])
         operator.post(f"webhooks/{hook}/test")

@@ -91,7 +91,8 @@ def test_news_reaches_whoever_writes_and_an_ended_session_is_told(site: Site) ->
     expect(list_tab.locator("#lines .line", has_text="While you write")).to_be_visible()
     list_tab.close()
     # A page opened later knows the number, too.
-    expect(luis.go("/members") and luis.page).to_have_title(re.compile(r"^\(1\) "))
+    luis.go("/members")
+    expect(luis.page).to_have_title(re.compile(r"^\(1\) "))
     log_out(luis)
     write(ana, [CO], "Too late", "Now.")
     send(ana)
