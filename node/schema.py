@@ -254,3 +254,12 @@ def by_desk(db: Database) -> None:
 def enabled(db: Database) -> None:
     """When a webhook was put in force again: from then on it has thirty days anew."""
     db.execute("ALTER TABLE webhook ADD COLUMN enabled_at INTEGER NOT NULL DEFAULT 0")
+
+
+@steps()
+def reread(db: Database) -> None:
+    """Who opened what this member sent; `opened` tells it of what came."""
+    db.execute(
+        "CREATE TABLE opened_sent (outbox INTEGER NOT NULL, person INTEGER NOT NULL, at INTEGER NOT NULL, "
+        "PRIMARY KEY (outbox, person)) WITHOUT ROWID"
+    )

@@ -20,6 +20,13 @@ def open_message(tx: Transaction, inbox: int, person: int, at: int) -> int | Non
     return None if row is None else int(row[0])
 
 
+def open_sent(tx: Transaction, outbox: int, person: int, at: int) -> int | None:
+    """The same for a message of ours, which is new to nobody."""
+    row = tx.one("SELECT at FROM opened_sent WHERE outbox = ? AND person = ?", (outbox, person))
+    tx.run("INSERT OR REPLACE INTO opened_sent (outbox, person, at) VALUES (?, ?, ?)", (outbox, person, at))
+    return None if row is None else int(row[0])
+
+
 def close_message(tx: Transaction, inbox: int, person: int) -> None:
     """Afterwards it is new to the person again."""
     tx.run("DELETE FROM opened WHERE inbox = ? AND person = ?", (inbox, person))

@@ -23,7 +23,7 @@ from node.tables.drafts import Draft
 from node.web import folders, writing
 from node.web.folders import Folder, Line
 from node.web.outgoing import failure_of
-from node.web.pages_mail import hit_of, look_of, parts_of, read
+from node.web.pages_mail import hit_of, look_of, opened, parts_of, read
 from node.web.render import page, speech_of
 from node.web.requests import form_of, go, require
 from node.web.writing import LABELS, NEEDED, MissingError, Source, Typed, faulty, read_typed, typed_of
@@ -99,6 +99,7 @@ async def _beginning(request: web.Request, visitor: Visitor) -> Typed:
         return Typed({"desk": first, "type": MessageType.MESSAGE.value})
     sender, _, shown = named.partition("/")
     named_id = message_id_of(shown)
+    await opened(request, named_id, sender)
 
     def job(tx: Transaction) -> Typed:
         hit = hit_of(tx, look, named_id, sender)

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 
 from node.api_requests import AcknowledgeRequest, message_id_of
-from node.api_views import View
+from node.api_views import View, show_message_id
 from node.desks import Colleague
 from node.event_views import Place
 from node.people.acts import Act
@@ -131,10 +131,9 @@ def named(request: web.Request) -> tuple[MessageId, str]:
 
 async def message(request: web.Request) -> web.Response:
     """A message, with its thread beside it; opening it is recorded."""
-    look, visitor, service = look_of(request), require(request), parts_of(request).service
+    look = look_of(request)
     message_id, sender = named(request)
-    view = await service.message(message_id, colleague(visitor), sender)
-    line = await _open(request, look, message_id, sender)
+    view, line = await opened(request, message_id, sender)
     chosen = _beside(request.query.get("in", ""), line)
 
     def job(tx: Transaction) -> tuple[Listed, dict[str, object], list[Line]]:
@@ -144,19 +143,23 @@ async def message(request: web.Request) -> web.Response:
     return _mail(request, listed, standing, folder=chosen, open=_shown(view, line, thread))
 
 
-async def _open(request: web.Request, look: Look, message_id: MessageId, sender: str) -> Line:
-    """The line of this message, which the visitor has now opened."""
-    parts, visitor = parts_of(request), require(request)
+async def opened(request: web.Request, message_id: MessageId, sender: str) -> tuple[View, Line]:
+    """The message in full, and its line: the visitor has now opened it, whichever page shows its text.
+
+    It is new to them no more, its desk is called about it no more, and the journal tells of it.
+    """
+    parts, visitor, look = parts_of(request), require(request), look_of(request)
+    view = await parts.service.message(message_id, colleague(visitor), sender)
     hit = await read(request, lambda tx: hit_of(tx, look, message_id, sender))
+    mark = reading.open_message if hit.box is Box.INBOX else reading.open_sent
 
     def job(tx: Transaction) -> Line:
-        if hit.box is Box.INBOX:
-            before = reading.open_message(tx, hit.row, look.person, look.now)
-            if before is None or before + AGAIN_SECONDS <= look.now:
-                parts.register.note(tx, visitor.person.login, Act.OPENED, request.match_info["id"], sender)
+        before = mark(tx, hit.row, look.person, look.now)
+        if before is None or before + AGAIN_SECONDS <= look.now:
+            parts.register.note(tx, visitor.person.login, Act.OPENED, show_message_id(message_id), sender)
         return folders.of_hits(tx, look, [hit])[0]
 
-    return await parts.service.write(job)
+    return view, await parts.service.write(job)
 
 
 def hit_of(tx: Transaction, look: Look, message_id: MessageId, sender: str) -> Hit:

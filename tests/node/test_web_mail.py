@@ -152,6 +152,41 @@ async def test_a_request_is_written_read_accepted_and_proven(town: Town) -> None
         assert "attachment" in exported.headers["Content-Disposition"]
 
 
+def journaled(town: Town, member: str, login: str, address: str) -> int:
+    return town.acts(member, login).count(("opened", address.rpartition("/")[2]))
+
+
+@pytest.mark.parametrize("how", ["reply", "forward"])
+async def test_what_is_quoted_was_opened(town: Town, how: str) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, subject=f"Sin abrir {how}", body="textoreservado", tlp="TLP:AMBER", urgency="urgent")
+    address = await arrived(luis, f"Sin abrir {how}")
+    store = town.pages[CO].service.store
+
+    def waits() -> int:
+        return int(store.read(lambda tx: tx.one("SELECT count(*) FROM urgent"))[0])  # type: ignore[index]
+
+    before = waits()
+    where = await draft(luis, f"/compose?{how}={address.removeprefix('/messages/')}")
+    if how == "forward":
+        assert "textoreservado" in await text_of(luis, where)
+    assert journaled(town, CO, "luis", address) == 1
+    assert waits() == before - 1
+    row = next(each for each in (await text_of(luis, "/inbox")).split('<li class="line')[1:] if address in each)
+    assert not row.startswith(" new")
+    await text_of(luis, address)
+    assert journaled(town, CO, "luis", address) == 1
+
+
+async def test_reading_what_a_colleague_sent_is_journaled(town: Town) -> None:
+    ana, luis, berta = await town.person(AR, "ana"), await town.person(CO, "luis"), await town.person(AR, "berta")
+    await send(ana, subject="De la colega", tlp="TLP:RED")
+    address = await arrived(luis, "De la colega")
+    await text_of(berta, address)
+    await text_of(berta, address)
+    assert journaled(town, AR, "berta", address) == 1
+
+
 async def test_an_answer_stands_in_the_thread_and_ends_the_waiting(town: Town) -> None:
     ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
     await send(ana, type="consultation", subject="Pregunta unica")
