@@ -1,7 +1,8 @@
 """A log in which tampering shows: each hash covers the one before it, so changing an entry changes every later one.
 
 Whoever can write the file can also write a whole new chain: that shows against a head noted elsewhere, which is why
-the daemons tell the newest head in their own logs.
+the daemons tell heads in their own logs: a hub with each act (`operator_act`), a node every few seconds at most
+(`journal_head`).
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 from aiohttp import web
@@ -329,8 +329,8 @@ async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: Asy
     pages = await serving.assemble(daemon.service, book, config.web, port, daemon.now, daemon.log)
     runner = await _runner(serving.application(pages), parts)
     await web.SockSite(runner, listening, ssl_context=context).start()
-    sending = asyncio.create_task(_keep_sending(pages, daemon), name="outgoing")
-    parts.push_async_callback(_cancelled, sending)
+    for name, work in (("outgoing", pages.outgoing.run()), ("journal heads", serving.telling(pages))):
+        parts.push_async_callback(_cancelled, asyncio.create_task(_lasting(work, daemon), name=name))
     daemon.pages = pages
     daemon.log.info("web_listening", host=daemon.web_address[0], port=daemon.web_address[1], tls=context is not None)
 
@@ -344,10 +344,10 @@ async def _begin_nudging(home: Home, config: NodeConfig, daemon: Daemon, parts: 
     daemon.nudger = await serving.begin(home, config, daemon.service, daemon.log, daemon.fail, parts)
 
 
-async def _keep_sending(pages: Parts, daemon: Daemon) -> None:
+async def _lasting(work: Coroutine[Any, Any, None], daemon: Daemon) -> None:
     try:
-        await pages.outgoing.run()
-    except Exception as error:  # noqa: BLE001 - whatever ends the sending for good ends the process
+        await work
+    except Exception as error:  # noqa: BLE001 - whatever ends such work for good ends the process
         daemon.fail(error)
 
 

@@ -20,9 +20,11 @@ from node import config as settings
 from node.client import NodeClient
 from node.config import Home, NodeConfig
 from node.founding import open_custody
+from node.people.heads import Check
 from node.problems import error_of
 from node.schema import steps
 from node.speaking import N_, Told, told, told_error
+from node.sql import SqlTransaction
 from protocol.errors import NewerHomeError, NotRunningError, StoreError, ValijaError
 from protocol.limits import CLOCK_TELL_SECONDS, MIB
 
@@ -38,6 +40,7 @@ _NAMES: Final = {
     "disk": N_("disk"),
     "keys": N_("keys"),
     "archive": N_("archive"),
+    "journal": N_("journal"),
     "backup": N_("backup"),
     "daemon": N_("daemon"),
     "hub": N_("hub"),
@@ -139,7 +142,9 @@ def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str], *, dee
     except ValijaError as error:
         remedy = told("put back the secret file, or name it in [keys]")
         return [_problem("keys", error, told("the daemon cannot start"), remedy)]
-    return [_ok("keys", told("the secret opens them")), _archive(home, custody.archive_key, deep=deep)]
+    archived = _archive(home, custody.archive_key, deep=deep)
+    journal = _journal(home, custody.archive_key) if archived.level is Level.OK else []
+    return [_ok("keys", told("the secret opens them")), archived, *journal]
 
 
 def _archive(home: Home, key: bytes, *, deep: bool) -> Row:
@@ -169,6 +174,25 @@ def _archive(home: Home, key: bytes, *, deep: bool) -> Row:
         facts = {"version": version, "known": known, "read": read}
         return _ok("archive", told("version %(version)d, brought to %(known)d at the next start, %(read)s", **facts))
     return _ok("archive", told("version %(version)d, %(read)s", version=version, read=read))
+
+
+def _journal(home: Home, key: bytes) -> list[Row]:
+    """Whether what the journal tells of people follows entry by entry; nothing of an archive that has none yet."""
+    with archive.opened(home.archive, key) as connection:
+        if taken(connection, steps)[1] < len(archive.schema(key).names):
+            return []
+        tx, check = SqlTransaction(connection), Check()
+        while check.step(tx):
+            pass
+    if check.broken is None:
+        facts = {"count": check.count, "head": check.head.hex()}
+        return [
+            _ok("journal", told("%(count)d entries, each bound to the one before it; the newest is %(head)s", **facts))
+        ]
+    found = told("entry %(number)d was changed or taken away, or one before it", number=check.broken)
+    effect = told("nobody can say from it what people did")
+    remedy = told("compare with the lines journal_head of the daemon's logs, and keep the home as it is")
+    return [Row("journal", Level.PROBLEM, found, "", effect, remedy)]
 
 
 def _backup(home: Home) -> Row:

@@ -259,6 +259,12 @@ def journal_head(tx: Transaction) -> tuple[int, bytes]:
     return (0, START) if row is None else (int(row[0]), bytes(row[1]))
 
 
+def journal_length(tx: Transaction) -> int:
+    """The number that the newest entry was given, whether it is still there or not."""
+    row = tx.one("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")
+    return int(row[0]) if row else 0
+
+
 def journal(tx: Transaction, after: int = 0, limit: int = 1_000) -> list[tuple[int, Entry, bytes]]:
     """At most `limit` entries behind the one with this number, oldest first: number, entry, hash."""
     sql = "SELECT id, at, who, act, about, detail, hash FROM journal WHERE id > ? ORDER BY id LIMIT ?"

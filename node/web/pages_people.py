@@ -7,13 +7,15 @@ from typing import Final
 from aiohttp import web
 
 from node import problems
+from node.people import heads
 from node.people.acts import Act
 from node.people.roles import Power, Role
 from node.tables import people as table
+from node.web import words
 from node.web.forms import Form
 from node.web.pages_login import invitation_address
 from node.web.parts import PARTS, Parts
-from node.web.render import page
+from node.web.render import page, speech_of
 from node.web.requests import form_of, go, require
 from protocol.errors import StoreError, UsageError, ValijaError
 
@@ -144,5 +146,7 @@ async def journal(request: web.Request) -> web.Response:
     start = int(before) if before.isascii() and before.isdigit() and len(before) < len(str(_NEWEST)) else _NEWEST
     register = _parts(request).register
     entries = await register.read(lambda tx: table.journal_newest(tx, start, _PAGE))
+    check = await heads.checked(register) if start == _NEWEST else None
     await register.record(visitor, Act.JOURNAL_READ, str(entries[0][0]) if entries else "")
-    return page(request, "journal.html", {"entries": entries, "more": len(entries) == _PAGE})
+    shown = [(number, entry, words.more(entry, speech_of(request))) for number, entry in entries]
+    return page(request, "journal.html", {"entries": shown, "more": len(entries) == _PAGE, "check": check})

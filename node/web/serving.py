@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
+from node.people import heads
 from node.people.accounts import Accounts
 from node.people.doors import Doors
 from node.people.register import Lifetime, Register
@@ -16,7 +17,12 @@ from node.web.parts import Parts
 from node.web.settings import Web, site
 from node.webhooks.book import Book
 
-__all__ = ["application", "assemble"]
+__all__ = ["application", "assemble", "telling"]
+
+
+async def telling(pages: Parts) -> None:
+    """Tell the heads of the journal that these pages write, in the log, until cancelled."""
+    await heads.keep_telling(pages.register, pages.log)
 
 
 async def assemble(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from keys.journal import Entry
+from node.i18n import Speech
 from node.status import State
 from protocol.messages.content import EuropolCode, FormalityKind, Matter, MessageType, Tlp, Urgency
 
@@ -162,6 +164,23 @@ ACTS: Final = {
     "journal-read": N_("read this journal"),
     "webhook-handled": N_("handled a webhook"),
 }
+
+METHODS: Final = {
+    "passkey": N_("passkey"),
+    "password+totp": N_("password and a code"),
+    "recovery-code": N_("recovery code"),
+    "invitation": N_("invitation"),
+}
+
+
+def more(entry: Entry, speech: Speech) -> str:
+    """What else an entry of the journal tells, in this language as far as its words are known."""
+    if entry.act in {"person-added", "person-changed"}:
+        role, mark, desks = entry.detail.partition(":")
+        return speech.say(ROLES.get(role, role)) + mark + desks
+    known = {"answered": ACTIONS, "logged-in": METHODS}.get(entry.act, {})
+    return speech.say(known[entry.detail]) if entry.detail in known else entry.detail
+
 
 REASONS: Final = (
     N_("Not Found"),

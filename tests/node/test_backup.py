@@ -15,13 +15,14 @@ from keys import backup as backups
 from keys.backup import Source, Subject
 from keys.cli_backup import one_at_a_time
 from keys.files import write_new
+from keys.journal import Entry
 from keys.last_backup import LAST
 from node import archive, config, doctor, founding, recovery
 from node.archive import Archive
 from node.config import Home
 from node.doctor import Level
 from node.sql import SqlTransaction
-from node.tables import state
+from node.tables import people, state
 from protocol.names import AssociationId, Incarnation, Party
 from protocol.trust.statements import Cause
 from tests.node.test_cli import Done, valija
@@ -246,6 +247,12 @@ def test_doctor_tells_the_version_and_warns_when_no_backup_is_made(
     monkeypatch.setattr(time, "time", lambda: real() + 8 * 86_400)
     assert rows()["backup"].level is Level.WARNING
     tx = looked_at(home)
+    for about in ("msg_a", "msg_b"):
+        people.record(tx, Entry(1_800_000_000, "ana", "opened", about))
+    assert rows()["journal"].level is Level.OK
+    assert people.journal_head(tx)[1].hex() in rows()["journal"].found
+    tx.run("UPDATE journal SET about = 'msg_c' WHERE id = 1")
+    assert (rows()["journal"].level, rows()["journal"].found[:7]) == (Level.PROBLEM, "entry 1")
     tx.run("PRAGMA user_version = 99")
     tx._connection.close()
     assert (rows()["archive"].level, rows()["archive"].code) == (Level.PROBLEM, "home_newer")

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import pyotp
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from keys import passwords
 from keys.journal import first_broken
@@ -16,7 +18,7 @@ from keys.throttle import FREE_FAILURES, LONGEST_SECONDS
 from node import desks
 from node.desks import Desks
 from node.memory_store import MemoryStore
-from node.people import register
+from node.people import heads, register
 from node.people.accounts import Accounts
 from node.people.acts import NODE, Act
 from node.people.doors import Doors, LoggedIn, Where
@@ -460,7 +462,42 @@ async def test_the_journal_tells_every_act_and_shows_tampering(office: Office) -
         return first_broken([(entry, hashed) for _, entry, hashed in office.store.read(table.journal)])
 
     assert check() is None
+    whole = await heads.checked(office.register)
+    assert (whole.broken, (whole.count, whole.head)) == (None, office.store.read(table.journal_head))
     office.store.run(lambda tx: tx.run("UPDATE journal SET who = 'otra' WHERE act = 'opened'"))
     assert check() == 4
+    assert (await heads.checked(office.register)).broken == 5
     office.store.run(lambda tx: tx.run("DELETE FROM journal WHERE id = 2"))
     assert check() == 1
+    assert (await heads.checked(office.register)).broken == 2
+
+
+async def test_a_journal_without_its_end_shows_and_a_long_one_is_read_in_slices(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "_SLICE", 2)
+    opened, _, _ = await office.enrol()
+    for _ in range(3):
+        await office.register.record(opened.visitor, Act.OPENED, "msg_a", "central")
+    assert (await heads.checked(office.register)).count == len(office.acts())
+    office.store.run(lambda tx: tx.run("DELETE FROM journal WHERE id = (SELECT max(id) FROM journal)"))
+    assert (await heads.checked(office.register)).broken == len(office.acts()) + 1
+
+
+async def test_the_log_tells_each_head_once_and_the_last_at_the_end(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "TELL_SECONDS", 0)
+    opened, _, _ = await office.enrol()
+    with capture_logs() as lines:
+        telling = asyncio.create_task(heads.keep_telling(office.register, structlog.get_logger()))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(lines) == 1
+        telling.cancel()
+        await office.register.record(opened.visitor, Act.OPENED, "msg_a", "central")
+        with pytest.raises(asyncio.CancelledError):
+            await telling
+    number, head = office.store.read(table.journal_head)
+    assert [each["count"] for each in lines] == [number - 1, number]
+    assert (lines[-1]["event"], lines[-1]["head"]) == ("journal_head", head.hex())

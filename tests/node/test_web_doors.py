@@ -18,6 +18,7 @@ from keys.throttle import Throttle
 from node.config import Home
 from node.people.acts import NODE, Act
 from node.people.roles import Role
+from node.tables import people as table
 from node.web import words
 from node.web.app import MAX_FORM_BYTES
 from node.web.parts import Parts
@@ -440,6 +441,22 @@ async def test_the_journal_tells_in_the_readers_language_what_was_done(pages: Pa
         assert "<td>entró</td>" in text
         assert "<td>leyó este registro</td>" in text
         assert not [act for act in words.ACTS if f"<td>{act}</td>" in text]
+        assert "<td>llave de acceso</td>" in text
+        assert "<td>auditoría: central</td>" in text
+        await session.post("/language", data={"language": "pt-BR", "here": "/journal"})
+        assert "<td>auditoria: central</td>" in await (await session.get("/journal")).text()
+
+
+async def test_the_journal_page_says_whether_it_is_whole(pages: Pages) -> None:
+    store = pages.parts.service.store
+    async with pages.visiting("jorge", Role.AUDITOR) as session:
+        head = store.read(table.journal_head)[1].hex()
+        assert head in await (await session.get("/journal")).text()
+        assert "Checked" not in await (await session.get("/journal?before=3")).text()
+        store.submit(lambda tx: tx.run("UPDATE journal SET who = 'x' || who WHERE id = 1")).result()
+        text = await (await session.get("/journal")).text()
+        assert "Entry 1 was changed or taken away" in text
+        store.submit(lambda tx: tx.run("UPDATE journal SET who = substr(who, 2) WHERE id = 1")).result()
 
 
 # -- the operator's way ------------------------------------------------------------------------------------
