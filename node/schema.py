@@ -263,3 +263,12 @@ def reread(db: Database) -> None:
         "CREATE TABLE opened_sent (outbox INTEGER NOT NULL, person INTEGER NOT NULL, at INTEGER NOT NULL, "
         "PRIMARY KEY (outbox, person)) WITHOUT ROWID"
     )
+
+
+@steps()
+def answered(db: Database) -> None:
+    """What desks of this member answered to what came, from now on: the receipts that they had signed, oldest first."""
+    db.execute(
+        "CREATE TABLE answer (id INTEGER PRIMARY KEY AUTOINCREMENT, inbox INTEGER NOT NULL, receipt BLOB NOT NULL, "
+        "UNIQUE (inbox, receipt))"
+    )

@@ -284,11 +284,17 @@ class Service:
         self.uplink.recall(await self.rounds.ask(work))
 
     async def acknowledge(
-        self, message_id: MessageId, asked: AcknowledgeRequest, caller: Caller, sender: str | None = None
+        self,
+        message_id: MessageId,
+        asked: AcknowledgeRequest,
+        caller: Caller,
+        sender: str | None = None,
+        *,
+        otherwise: bool = True,
     ) -> str:
         """Tell the sender, by a signed receipt, what a desk does with its message; gives the action's name.
 
-        Raises as `message`.
+        Raises as `message` and as `handover.hand_over`, which explains `otherwise`.
         """
         action = action_of(asked)
         desk = self.desks.require(desk_of(caller, asked.desk, self.writer.desk))
@@ -300,7 +306,7 @@ class Service:
             raise UnknownMessageError
 
         def work(ctx: Context) -> None:
-            handover.hand_over(ctx, found.id, desk, actor, action, asked.note)
+            handover.hand_over(ctx, found.id, desk, actor, action, asked.note, otherwise=otherwise)
             urgent.opened(ctx.tx, found.id, self.walls.sees(AtDesk(desk)))
 
         await self.rounds.ask(work)

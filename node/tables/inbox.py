@@ -176,6 +176,18 @@ def by_message(tx: Transaction, message_id: MessageId) -> list[Arrived]:
     return [_arrived(row) for row in rows]
 
 
+def answer(tx: Transaction, row_id: int, receipt: bytes) -> None:
+    """Afterwards a desk of ours is known to have answered this message by this receipt, however often it is said."""
+    tx.run("INSERT OR IGNORE INTO answer (inbox, receipt) VALUES (?, ?)", (row_id, receipt))
+
+
+def answers(tx: Transaction, rows: Sequence[int]) -> list[tuple[int, bytes]]:
+    """The receipts by which desks of ours answered these messages, each with its message, oldest first."""
+    marks = ", ".join("?" * len(rows))
+    found = tx.all(f"SELECT inbox, receipt FROM answer WHERE inbox IN ({marks}) ORDER BY id", tuple(rows))  # noqa: S608
+    return [(row[0], row[1]) for row in found]
+
+
 def desks_of(tx: Transaction, row_id: int) -> tuple[str, ...]:
     """The desks to which this message was addressed; the empty name stands for the member itself."""
     # The key leads with the desk, so the few desks of a member are probed one by one.

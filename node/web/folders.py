@@ -5,29 +5,32 @@
     sent       what they sent
     held       what they sent and somebody has not got, with something in the way
 
-`waiting` and `held` look through the newest messages sent, so many at most: what is older than that is found by search.
+`waiting` and `held` look through so many messages sent for one page; the next page goes on behind them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from node import search, status
-from node.api_views import show_message_id
+from node import handover, search, status
+from node.api_views import action_name, show_message_id
 from node.search import Box, Hit
 from node.status import Delivery, State
 from node.store import Transaction
 from node.tables import finding, reading
 from node.tables.finding import FOREVER, Arrival, Sent
+from node.web import words
 from protocol.errors import PeerError
 from protocol.messages.content import Content, Matter, MessageType, from_json
+from protocol.messages.receipts import Action, HandedOver
 from protocol.names import MessageId
 
 LINES: Final = 30
 _LOOKED_THROUGH: Final = 1_000
+_FOUND: Final = 3_000
 _UNANSWERABLE: Final = frozenset({
     MessageType.MESSAGE,
     MessageType.MLA_RESPONSE,
@@ -35,6 +38,8 @@ _UNANSWERABLE: Final = frozenset({
     MessageType.GOOD_PRACTICE,
 })  # fmt: skip
 _STUCK: Final = frozenset({State.HELD, State.LATE, State.REFUSED, State.EXPIRED})
+_NEVER: Final = frozenset({State.WITHDRAWN, State.REFUSED, State.EXPIRED})
+_NO: Final = frozenset({"declined", "refused"})
 _CLOSING: Final = frozenset({Matter.DECLINED, Matter.EXECUTED, Matter.WITHDRAWN})
 
 
@@ -49,7 +54,11 @@ class Folder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A message in a list; `content` is None where it is of a later schema than this program knows."""
+    """A message in a list; `content` is None where it is of a later schema than this program knows.
+
+    `answers` are what desks of ours signed for it; where it `is_settled` nobody has still to do what it asks by its
+    day, and `matter` is what became of it where somebody wrote so.
+    """
 
     hit: Hit
     sender: str
@@ -60,6 +69,9 @@ class Line:
     is_flagged: bool = False
     mark: int = 0
     deliveries: tuple[Delivery, ...] = ()
+    answers: tuple[HandedOver, ...] = ()
+    is_settled: bool = False
+    matter: Matter | None = None
 
     @property
     def address(self) -> str:
@@ -70,6 +82,13 @@ class Line:
     def states(self) -> list[State]:
         """The states of its deliveries, each once."""
         return sorted({each.state for each in self.deliveries}, key=list(State).index)
+
+    @property
+    def marks(self) -> list[tuple[str, str]]:
+        """How it stands with its recipients, or what our desks answered, each once: look and words."""
+        told = [(each.state, actions_of(each)) for each in sorted(self.deliveries, key=_by_state)]
+        own = [words.ANSWERED[action_name(each.action)] for each in self.answers[-1:]]
+        return list(dict.fromkeys([*(words.mark(*each) for each in told), *own]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +110,15 @@ class Listed:
     next: int | None = None
 
 
+def actions_of(delivery: Delivery) -> list[str]:
+    """What desks of the recipient answered, by its names, oldest first."""
+    return [action_name(Action(each.action)) for each in delivery.handovers]
+
+
+def _by_state(delivery: Delivery) -> int:
+    return list(State).index(delivery.state)
+
+
 def listed(tx: Transaction, folder: Folder, look: Look, before: int = FOREVER) -> Listed:
     """The newest lines of the folder below the row `before`."""
     if folder is Folder.INBOX:
@@ -109,21 +137,25 @@ def _next(rows: Sequence[Arrival] | Sequence[Sent]) -> int | None:
 
 def _sifted(tx: Transaction, look: Look, before: int, keeps: Callable[[Transaction, Line], bool]) -> Listed:
     found: list[Line] = []
-    for each in finding.sent(tx, 0, before, _LOOKED_THROUGH, look.own, newest_first=True):
+    rows = finding.sent(tx, 0, before, _LOOKED_THROUGH, look.own, newest_first=True)
+    for each in rows:
         line = _sent(tx, each, look.now)
         if keeps(tx, line):
             found.append(line)
         if len(found) == LINES:
             return Listed(_with_marks(tx, look, found), each.id)
-    return Listed(_with_marks(tx, look, found))
+    return Listed(_with_marks(tx, look, found), rows[-1].id if len(rows) == _LOOKED_THROUGH else None)
 
 
-def found(tx: Transaction, look: Look, words: str) -> Listed:
-    """The newest messages with all of these words, or with this piece of a case reference; raises `UsageError`."""
-    hits = search.find(tx, words, look.seen, LINES)
-    if len(words.strip()) >= search.MIN_FRAGMENT_CHARS:
-        hits = [*search.find_case(tx, words, look.seen, LINES), *hits]
-    return Listed(of_hits(tx, look, list(dict.fromkeys(hits))[:LINES]))
+def found(tx: Transaction, look: Look, sought: str, first: int = 0) -> Listed:
+    """Messages with all of these words, or with this piece of a case reference, from the `first` on; raises `UsageError`."""
+    upto = min(first, _FOUND) + LINES
+    hits = search.find(tx, sought, look.seen, upto + 1)
+    if len(sought.strip()) >= search.MIN_FRAGMENT_CHARS:
+        hits = [*search.find_case(tx, sought, look.seen, upto + 1), *hits]
+    unique = list(dict.fromkeys(hits))
+    more = upto if len(unique) > upto and upto < _FOUND else None
+    return Listed(of_hits(tx, look, unique[upto - LINES : upto]), more)
 
 
 def thread(tx: Transaction, look: Look, line: Line) -> list[Line]:
@@ -181,20 +213,53 @@ def _with_marks(tx: Transaction, look: Look, lines: Sequence[Line]) -> list[Line
     arrived = [each.hit.row for each in lines if each.hit.box is Box.INBOX]
     seen = reading.opened(tx, look.person, arrived)
     flags = reading.flagged(tx, look.person, [each.hit.item for each in lines])
+    answers = handover.answers(tx, arrived)
     return [
-        Line(
-            each.hit,
-            each.sender,
-            each.shown_id,
-            each.at,
-            each.content,
-            each.hit.box is Box.INBOX and each.hit.row not in seen,
-            each.hit.item in flags,
-            each.mark,
-            each.deliveries,
+        _settled(
+            tx,
+            look,
+            replace(
+                each,
+                is_new=each.hit.box is Box.INBOX and each.hit.row not in seen,
+                is_flagged=each.hit.item in flags,
+                answers=tuple(answers.get(each.hit.row, ())) if each.hit.box is Box.INBOX else (),
+            ),
         )
         for each in lines
     ]
+
+
+def _settled(tx: Transaction, look: Look, line: Line) -> Line:
+    """The same; if it has a day, with what became of it."""
+    if line.content is None or line.content.due_at is None:
+        return line
+    said = _matters(tx, look, line)
+    if said.get(line.sender) is Matter.WITHDRAWN:
+        return replace(line, is_settled=True, matter=Matter.WITHDRAWN)
+    if line.hit.box is Box.INBOX:
+        asked = [look.member]
+        if words.answer_of(action_name(each.action) for each in line.answers) in _NO:
+            return replace(line, is_settled=True)
+    else:
+        asked = [each.party.member if each.party else "" for each in line.deliveries if not _is_over(each)]
+    done = {said.get(each) for each in asked}
+    if not done <= _CLOSING:
+        return line
+    return replace(line, is_settled=True, matter=next(iter(done), None) if len(done) == 1 else None)
+
+
+def _matters(tx: Transaction, look: Look, line: Line) -> dict[str, Matter]:
+    """What each member said last, after this message and in its thread, of how the matter stands."""
+    said: dict[str, Matter] = {}
+    if line.content is None:
+        return said
+    root = search.thread_of(line.content, _message_id(tx, line.hit))
+    for row in _rows(tx, [hit for hit in search.thread(tx, root, look.seen) if hit != line.hit]):
+        content = content_of(row.content)
+        at, sender = (row.received_at, row.sender) if isinstance(row, Arrival) else (row.accepted_at, look.member)
+        if content is not None and content.transition is not None and at >= line.at:
+            said[sender] = content.transition.matter
+    return said
 
 
 # -- what still has to happen ----------------------------------------------------------------------------
@@ -203,10 +268,15 @@ def is_held(_tx: Transaction, line: Line) -> bool:
     return any(each.state in _STUCK for each in line.deliveries)
 
 
+def _is_over(delivery: Delivery) -> bool:
+    """Whether this recipient will not answer any more: they never had it, or said no."""
+    return delivery.state in _NEVER or words.answer_of(actions_of(delivery)) in _NO
+
+
 def is_waiting(tx: Transaction, line: Line) -> bool:
     """Whether it asks for something, and nobody has answered it in its thread."""
     content = line.content
-    if content is None or not _asks(content) or all(each.state is State.WITHDRAWN for each in line.deliveries):
+    if content is None or not _asks(content) or all(map(_is_over, line.deliveries)):
         return False
     message_id = _message_id(tx, line.hit)
     hits = search.thread(tx, search.thread_of(content, message_id))

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
+from node import handover
 from node.api_requests import AcknowledgeRequest, message_id_of
 from node.api_views import View, show_message_id
 from node.desks import Colleague
@@ -23,7 +24,7 @@ from node.web.folders import Folder, Line, Listed, Look
 from node.web.parts import PARTS, Parts
 from node.web.render import page
 from node.web.requests import form_of, go, require
-from protocol.errors import UnknownMessageError, UsageError
+from protocol.errors import PeerError, UnknownMessageError, UsageError
 from protocol.messages.content import Author
 from protocol.names import MessageId
 
@@ -99,9 +100,9 @@ async def search(request: web.Request) -> web.Response:
     look, words = look_of(request), request.query.get("q", "").strip()
     if not words:
         return go("/inbox")
-    shown = await read(request, lambda tx: (folders.found(tx, look, words), _standing(tx, look)))
+    shown = await read(request, lambda tx: (folders.found(tx, look, words, _place(request)), _standing(tx, look)))
     await parts_of(request).register.record(require(request), Act.SEARCHED, "")
-    return _mail(request, *shown, words_sought=words)
+    return _mail(request, *shown, words_sought=words, first=_place(request))
 
 
 def _standing(tx: Transaction, look: Look) -> dict[str, object]:
@@ -114,8 +115,14 @@ def _standing(tx: Transaction, look: Look) -> dict[str, object]:
 
 
 def _mail(request: web.Request, listed: Listed, standing: dict[str, object], **shown: object) -> web.Response:
-    values = {"folder": None, "open": None, "words_sought": "", "listed": listed}
+    values = {"folder": None, "open": None, "words_sought": "", "first": 0, "listed": listed}
     return page(request, "mail.html", values | standing | shown)
+
+
+def _place(request: web.Request) -> int:
+    """From which of the messages found the list begins."""
+    place = _row(request.query.get("from", ""))
+    return 0 if place == FOREVER else place
 
 
 def _row(written: str) -> int:
@@ -126,7 +133,10 @@ def _row(written: str) -> int:
 # -- one message -----------------------------------------------------------------------------------------
 def named(request: web.Request) -> tuple[MessageId, str]:
     """The message and the sender that the address names."""
-    return message_id_of(request.match_info["id"]), request.match_info["sender"]
+    try:
+        return message_id_of(request.match_info["id"]), request.match_info["sender"]
+    except (UsageError, PeerError):
+        raise UnknownMessageError from None
 
 
 async def message(request: web.Request) -> web.Response:
@@ -134,13 +144,16 @@ async def message(request: web.Request) -> web.Response:
     look = look_of(request)
     message_id, sender = named(request)
     view, line = await opened(request, message_id, sender)
-    chosen = _beside(request.query.get("in", ""), line)
+    sought = request.query.get("q", "").strip()
+    chosen = None if sought else _beside(request.query.get("in", ""), line)
 
     def job(tx: Transaction) -> tuple[Listed, dict[str, object], list[Line]]:
-        return folders.listed(tx, chosen, look), _standing(tx, look), folders.thread(tx, look, line)
+        listed = folders.listed(tx, chosen, look) if chosen else folders.found(tx, look, sought, _place(request))
+        return listed, _standing(tx, look), folders.thread(tx, look, line)
 
     listed, standing, thread = await read(request, job)
-    return _mail(request, listed, standing, folder=chosen, open=_shown(view, line, thread))
+    shown = _shown(view, line, thread)
+    return _mail(request, listed, standing, folder=chosen, words_sought=sought, first=_place(request), open=shown)
 
 
 async def opened(request: web.Request, message_id: MessageId, sender: str) -> tuple[View, Line]:
@@ -180,7 +193,7 @@ def _beside(asked: str, line: Line) -> Folder:
 
 
 def _shown(view: View, line: Line, thread: list[Line]) -> dict[str, object]:
-    return {"view": view, "line": line, "thread": thread, "content": line.content, "decisions": DECISIONS}
+    return {"view": view, "line": line, "thread": thread, "content": line.content, "final": handover.FINAL}
 
 
 # -- acts ------------------------------------------------------------------------------------------------
@@ -218,7 +231,8 @@ async def answer(request: web.Request) -> web.Response:
     desk, action = form.text("desk"), form.text("action")
     visitor.require(Power.DECIDE if action in DECISIONS else Power.ACKNOWLEDGE, desk)
     asked = AcknowledgeRequest(action=action, note=form.text("note"), desk=desk)
-    await parts.service.acknowledge(message_id, asked, colleague(visitor), sender)
+    otherwise = form.text("otherwise") == "1"
+    await parts.service.acknowledge(message_id, asked, colleague(visitor), sender, otherwise=otherwise)
     await parts.register.record(visitor, Act.ANSWERED, request.match_info["id"], action)
     return go(_own_address(request))
 

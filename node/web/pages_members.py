@@ -7,7 +7,7 @@ from aiohttp import web
 
 from keys.kinds import hex_groups, spoken
 from node import api_views, status
-from node.api_views import View
+from node.api_views import View, action_name
 from node.people.acts import Act
 from node.people.roles import Power
 from node.search import Box
@@ -18,6 +18,7 @@ from node.web.render import page
 from node.web.requests import require
 from node.web.signs import qr_code
 from protocol.errors import UnknownMessageError
+from protocol.messages.receipts import HandedOver
 
 MEMBERS = "/members"
 
@@ -57,7 +58,10 @@ async def member(request: web.Request) -> web.Response:
 
 # -- receipts --------------------------------------------------------------------------------------------
 async def _receipt(request: web.Request) -> tuple[Delivery, SignedReceipt]:
-    """The newest receipt of this recipient for this message, which the visitor has now opened."""
+    """A receipt of this recipient for this message, which the visitor has now opened.
+
+    The newest, unless the number of a desk's answer is asked, counted from 1.
+    """
     look, parts, visitor = look_of(request), parts_of(request), require(request)
     message_id, sender = named(request)
 
@@ -66,12 +70,21 @@ async def _receipt(request: web.Request) -> tuple[Delivery, SignedReceipt]:
             raise UnknownMessageError
         for each in status.deliveries(tx, message_id, look.now):
             if each.party is not None and each.party.member == request.match_info["member"] and each.receipt:
-                return each, status.signed_receipt(tx, each.receipt)
+                return each, status.signed_receipt(tx, _chosen(each, request.query.get("answer")) or each.receipt)
         raise UnknownMessageError
 
     found = await read(request, job)
     await parts.register.record(visitor, Act.RECEIPT_OPENED, request.match_info["id"], request.match_info["member"])
     return found
+
+
+def _chosen(delivery: Delivery, asked: str | None) -> tuple[int, int] | None:
+    if asked is None:
+        return None
+    for number, each in enumerate(delivery.handovers, 1):
+        if asked == str(number):
+            return each.inlink, each.place
+    raise UnknownMessageError
 
 
 async def show_receipt(request: web.Request) -> web.Response:
@@ -81,6 +94,9 @@ async def show_receipt(request: web.Request) -> web.Response:
     values = {
         "recipient": request.match_info["member"],
         "state": delivery.state,
+        "handed": signed.receipt if isinstance(signed.receipt, HandedOver) else None,
+        "actions": [action_name(signed.receipt.action)] if isinstance(signed.receipt, HandedOver) else [],
+        "query": f"?{request.query_string}" if request.query_string else "",
         "told": api_views.receipt(signed),
         "shown_id": shown,
         "back": f"/messages/{sender}/{shown}",

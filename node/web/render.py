@@ -14,6 +14,7 @@ from markupsafe import Markup
 from keys.assets import Assets
 from node import problems
 from node.api_requests import show_time
+from node.api_views import action_name
 from node.i18n import LANGUAGES, Speech, negotiate, speech
 from node.people.register import Visitor
 from node.people.roles import Power
@@ -43,6 +44,7 @@ def _environment(language: str, zone: str) -> jinja2.Environment:
     told = speech(language, zone)
     environment.install_gettext_translations(told.catalogue, newstyle=True)  # type: ignore[attr-defined]
     environment.globals |= {
+        "action_name": action_name,
         "asset": ASSETS.path_of,
         "body": lambda content: texts.body(content.body),
         "iso": show_time,
@@ -63,7 +65,7 @@ def rfc3339(written: str) -> int:
 
 def reason(code: str) -> str:
     """The sentence of the error with this code; the code where none is known."""
-    sentence = problems.problem(problems.error_of(code, "")).title
+    sentence = words.SENTENCES.get(code) or problems.problem(problems.error_of(code, "")).title
     return sentence if code in problems.known_codes() else code
 
 

@@ -5,6 +5,7 @@ Sentences are marked with `N_` where they stand alone, so that the extraction fi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from keys.journal import Entry
@@ -75,9 +76,55 @@ STATES_EXPLAINED: Final = {
     State.EXPIRED: N_("It was not delivered in its time. The recipient never had it."),
     State.WITHDRAWN: N_("You took it back. The recipient never had it, and signed so."),
 }
+_WITHDRAWN_HERE: Final = N_("You took it back before it left this node. No recipient ever had it.")
+
+ANSWERED: Final = {
+    "acknowledged": ("acknowledged", N_("desk has it in hand")),
+    "accepted": ("acknowledged", N_("desk accepted")),
+    "needs-information": ("held", N_("desk needs information")),
+    "declined": ("refused", N_("desk declined")),
+    "refused": ("refused", N_("desk refused")),
+}
+"""What a desk answered, as a mark: the state whose look it has, and the words."""
+
+ANSWERED_EXPLAINED: Final = {
+    "accepted": N_("A desk of the recipient signed that it accepts what is asked."),
+    "needs-information": N_("A desk of the recipient signed that it needs more information from you."),
+    "declined": N_("A desk of the recipient signed that it declines what is asked."),
+    "refused": N_("A desk of the recipient signed that it refuses what is asked."),
+}
+
+
+SENTENCES: Final = {
+    "unknown_message": N_("There is no such message, or it is not for your desks."),
+    "unknown_member": N_("No member of this name is in the association; the page of members shows who is."),
+    "unknown_network": N_("No network of this name exists; the page of members shows those that do."),
+    "unknown_desk": N_("No desk of this name exists here; ask whoever runs this node."),
+}
+"""What pages say of errors whose own sentence names a command."""
+
+
+def answer_of(actions: Iterable[str]) -> str:
+    """Of what desks answered, by its names, oldest first: the newest that says more than that it came; else nothing."""
+    return next((each for each in reversed(list(actions)) if each in ANSWERED_EXPLAINED), "")
+
+
+def mark(state: State, actions: Iterable[str]) -> tuple[str, str]:
+    """How a delivery in this state, thus answered, is marked: look and words."""
+    answer = answer_of(actions) if state is State.ACKNOWLEDGED else ""
+    return ANSWERED[answer] if answer else (state.value, STATES[state])
+
+
+def explained(state: State, actions: Iterable[str], *, is_signed: bool) -> str:
+    """What that mark means; `is_signed` says that there is a receipt behind it."""
+    if state is State.WITHDRAWN and not is_signed:
+        return _WITHDRAWN_HERE
+    answer = answer_of(actions) if state is State.ACKNOWLEDGED else ""
+    return ANSWERED_EXPLAINED[answer] if answer else STATES_EXPLAINED[state]
+
 
 MATTERS: Final = {
-    Matter.SENT: N_("sent"),
+    Matter.SENT: N_("sent out"),
     Matter.RECEIVED: N_("received"),
     Matter.ACCEPTED: N_("accepted"),
     Matter.NEEDS_INFORMATION: N_("needs information"),
@@ -85,7 +132,7 @@ MATTERS: Final = {
     Matter.IN_EXECUTION: N_("in execution"),
     Matter.PARTLY_EXECUTED: N_("partly executed"),
     Matter.EXECUTED: N_("executed"),
-    Matter.WITHDRAWN: N_("withdrawn"),
+    Matter.WITHDRAWN: N_("taken back"),
 }
 
 TLP: Final = {

@@ -16,7 +16,9 @@ import pytest_asyncio
 from node import desks
 from node.people.acts import NODE
 from node.people.roles import Role
+from node.status import State
 from node.tables import people as table
+from node.web import folders, words
 from node.web.parts import Parts
 from tests.support.association import found
 from tests.support.authenticator import Authenticator
@@ -635,13 +637,16 @@ async def test_a_hostile_message_is_text_everywhere(town: Town, how: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/messages/ar-mpf/msg_x", "/messages/../../etc", "/messages/ar-mpf/msg_" + "a" * 26, "/drafts/99999999999999999999", "/drafts/web-x",
+    "path", ["/messages/ar-mpf/msg_x", "/messages/x/msg_zzz", "/messages/../../etc", "/messages/ar-mpf/msg_" + "a" * 26, "/drafts/99999999999999999999", "/drafts/web-x",
              "/drafts/-1", "/members/xx", "/messages/%00/msg_aaaa"])  # fmt: skip
 async def test_what_does_not_exist_is_refused_in_words(town: Town, path: str) -> None:
     ana = await town.person(AR, "ana")
     async with ana.get(path) as answer:
-        assert answer.status in {400, 404, 422}
-        assert "Code for support" in await answer.text()
+        assert answer.status in ({404} if "msg_" in path else {400, 404, 422})
+        text = await answer.text()
+        assert "Code for support" in text
+        assert "valija-node" not in text
+        assert ("There is no such message" in text) == ("unknown_message" in text)
 
 
 async def test_members_show_their_fingerprints(town: Town) -> None:
@@ -650,3 +655,103 @@ async def test_members_show_their_fingerprints(town: Town) -> None:
     text = await text_of(ana, f"/members/{CO}")
     assert re.search(r'class="spoken">([a-z]{5} ){15}[a-z]{5}<', text)
     assert "<svg" in text
+
+
+# -- what was answered ---------------------------------------------------------------------------------------
+async def answered(session: aiohttp.ClientSession, address: str, action: str, note: str = "", **more: str) -> int:
+    data = {"desk": "central", "action": action, "note": note, **more}
+    async with session.post(f"{address}/answer", data=data) as told:
+        return told.status
+
+
+async def test_what_a_desk_answered_shows_on_both_sides_and_is_not_contradicted_unasked(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, type="mla-request", subject="Se declina", case_reference="77/2026", due="2020-12-01T12:00")
+    address = await arrived(luis, "Se declina")
+    assert "overdue" in await text_of(luis, address)
+    assert await answered(luis, address, "acknowledged") == 200
+    assert await answered(luis, address, "declined", "Falta la firma.") == 200
+    shown = await text_of(luis, address)
+    assert "Falta la firma." in shown.split("What your service answered")[1]
+    assert "desk declined" in (await text_of(luis, "/inbox")).split(address)[1].split("</li>")[0]
+    assert "overdue" not in (await text_of(luis, "/inbox")).split(address)[1].split("</li>")[0]
+    assert await answered(luis, address, "accepted") == 400
+    assert await answered(luis, address, "declined", "Otra nota.") == 200
+
+    async def told() -> bool:
+        return "Otra nota." in await text_of(ana, address)
+
+    await eventually("the answers", told)
+    text = await text_of(ana, address)
+    assert "desk declined" in text
+    assert "took the message in hand" not in text
+    assert "overdue" not in text
+    assert address not in await text_of(ana, "/waiting")
+    receipt = await text_of(ana, f"{address}/receipt/{CO}", answer="2")
+    for expected in ("Falta la firma.", "<strong>declined</strong>", "central", "Persona luis"):
+        assert expected in receipt, expected
+    assert "received and taken in hand" in await text_of(ana, f"{address}/receipt/{CO}", answer="1")
+    async with ana.get(f"{address}/receipt/{CO}?answer=9") as none:
+        assert none.status == 404
+    assert await answered(luis, address, "accepted", otherwise="1") == 200
+
+
+async def test_what_a_request_came_to_ends_its_day(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, type="mla-request", subject="Se ejecuta", case_reference="78/2026", due="2020-12-01T12:00")
+    address = await arrived(luis, "Se ejecuta")
+    assert "overdue: due" in (await text_of(luis, "/inbox")).split(address)[1].split("</li>")[0]
+    thread = {"in_reply_to": address.rpartition("/")[2], "thread": address.rpartition("/")[2]}
+    await send(luis, to=f"{AR}/central", type="mla-response", subject="Hecho", case_reference="78/2026",
+               matter="executed", **thread)  # fmt: skip
+    await arrived(ana, "Hecho")
+    for session, folder in ((luis, "/inbox"), (ana, "/sent")):
+
+        async def settled(session: aiohttp.ClientSession = session, folder: str = folder) -> bool:
+            row = (await text_of(session, folder)).split(address)[1].split("</li>")[0]
+            return "overdue" not in row and ">executed<" in row
+
+        await eventually("the end of the day", settled)
+
+
+async def test_what_waits_behind_many_is_on_a_later_page(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana = await town.person(AR, "ana")
+    await send(ana, type="consultation", subject="Antigua sin respuesta")
+    await arrived(ana, "Antigua sin respuesta", "/waiting")
+    await send(ana, subject="Nueva que no pregunta")
+    await arrived(ana, "Nueva que no pregunta", "/sent")
+    monkeypatch.setattr(folders, "_LOOKED_THROUGH", 1)
+    first = await text_of(ana, "/waiting")
+    assert "Nothing among the newest" in first
+    later = re.search(r'href="(/waiting\?before=\d+)"', first)
+    assert later
+    assert "Antigua sin respuesta" in await text_of(ana, later[1])
+
+
+async def test_search_goes_on_and_is_gone_back_to(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana = await town.person(AR, "ana")
+    monkeypatch.setattr(folders, "LINES", 2)
+    for number in range(3):
+        await send(ana, subject=f"Hallazgo {number}", body="palabrarepetida & más")
+
+    async def indexed() -> bool:
+        return "More that hold these words" in await text_of(ana, "/search", q="palabrarepetida")
+
+    await eventually("the index", indexed)
+    first = await text_of(ana, "/search", q="palabrarepetida")
+    later = re.search(r'href="(/search\?[^"]+)"', first.split('<ul class="list">')[1])
+    assert later
+    rest = await text_of(ana, later[1].replace("&amp;", "&"))
+    assert ("Hallazgo 0" in rest, "Hallazgo 0" in first) == (True, False)
+    assert "More that hold" not in rest
+    hit = re.search(r'<a href="(/messages/[^"]+)"', rest)
+    assert hit
+    opened = await text_of(ana, hit[1].replace("&amp;", "&"))
+    assert "Found for" in opened
+    assert later[1] in opened.split('class="back"')[1].split("</p>")[0]
+
+
+async def test_what_never_left_is_not_said_to_be_signed_for() -> None:
+    shown = words.explained(State.WITHDRAWN, [], is_signed=False)
+    assert "signed" not in shown
+    assert "signed" in words.explained(State.WITHDRAWN, [], is_signed=True)
