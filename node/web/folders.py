@@ -87,8 +87,9 @@ class Line:
     def marks(self) -> list[tuple[str, str]]:
         """How it stands with its recipients, or what our desks answered, each once: look and words."""
         told = [(each.state, actions_of(each)) for each in sorted(self.deliveries, key=_by_state)]
-        own = [words.ANSWERED[action_name(each.action)] for each in self.answers[-1:]]
-        return list(dict.fromkeys([*(words.mark(*each) for each in told), *own]))
+        own = [action_name(each.action) for each in self.answers]
+        answered = [words.ANSWERED[words.answer_of(own) or own[-1]]] if own else []
+        return list(dict.fromkeys([*(words.mark(*each) for each in told), *answered]))
 
 
 @dataclass(frozen=True, slots=True)
