@@ -170,8 +170,7 @@ async def test_what_is_quoted_was_opened(town: Town, how: str) -> None:
 
     before = waits()
     where = await draft(luis, f"/compose?{how}={address.removeprefix('/messages/')}")
-    if how == "forward":
-        assert "textoreservado" in await text_of(luis, where)
+    assert ("textoreservado" in await text_of(luis, where)) == (how == "forward")
     assert journaled(town, CO, "luis", address) == 1
     assert waits() == before - 1
     row = next(each for each in (await text_of(luis, "/inbox")).split('<li class="line')[1:] if address in each)
@@ -407,7 +406,7 @@ async def test_all_that_is_missing_is_told_at_once_with_the_way_to_it(town: Town
     async with ana.post(sends(where), data=empty, allow_redirects=False) as answer:
         assert answer.status == 400
         text = await answer.text()
-    told = text.split('role="alert"')[1].split("</div>")[0]
+    told = text.split('role="alert" id="problem"')[1].split("</div>")[0]
     for name in ("to", "subject", "case_reference", "due"):
         assert f'href="#{name}" id="missing-{name}"' in told
         field_of = re.search(rf'<\w+ [^>]*id="{name}"[^>]*>', text)[0]  # type: ignore[index]
