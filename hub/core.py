@@ -6,6 +6,7 @@ a reader from seeing it half grown; the thread holds it for a moment, and only w
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -38,6 +39,9 @@ from protocol.trust.standing import CertificateRecord
 from protocol.trust.statements import SignedStatement
 
 _log: Final = structlog.get_logger("hub")
+SETTLED_SECONDS: Final = 3_600
+"""After so long every node that is connected has a certificate in its mirror."""
+
 NOT_INSTALLED: Final = "the charter and the hub's certificate are not installed; run valija-hub install"
 
 
@@ -95,6 +99,7 @@ class Core:
             self._relay.rules = tx.rules()
             self.refresh_at = log.refresh(tx, self.now())
             self._checkpoint = tx.checkpoint() or b""
+        self._renew_at = 0.0
         self._fatal = fatal
         self.writer = Writer(store, self._round, committed=self._committed, fatal=fatal)
         self.metrics.registry_size.set(log.registry.size)
@@ -115,6 +120,8 @@ class Core:
 
     # -- commits
     def _round(self, tx: Transaction) -> Round:
+        if self.clock() >= self._renew_at:
+            self._renew()
         return Round(self._relay, self.log.registry, tx, self.clock(), self.desk)
 
     def _committed(self, round_: Round, jobs: int) -> None:
@@ -143,10 +150,16 @@ class Core:
             return registry.certificate_standing(certificate, at)
 
     def _renew(self) -> None:
-        # Attestations name the certificate; the one in use must not run out while a newer one stands in the log.
+        # Attestations name the certificate; the one in use must not run out while a newer one stands in the log, and
+        # a newer one must have reached the nodes before it is used.
         # With none in standing the old one is shown on: nodes refuse it, and `doctor` says why.
+        now = self.now()
         with self.reading() as registry:
-            newest = next(iter(self._keys.certificates(registry, self.now())), self.certificate)
+            found = self._keys.certificates(registry, now)
+        known = [each for each in found if each.logged_at + SETTLED_SECONDS <= now or each.id == self.certificate.id]
+        newest = (known or found or [self.certificate])[0]
+        times = [newest.not_after, *(each.logged_at + SETTLED_SECONDS for each in found if each not in known)]
+        self._renew_at = min((each for each in times if each > now), default=math.inf)
         if newest.id != self.certificate.id:
             self.certificate = newest
             self._relay.attestor = Attestor(newest.party.association, self._keys.hub.key, newest.id, fresh_salts)

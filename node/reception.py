@@ -26,10 +26,18 @@ from node.tables.peers import Peer
 from node.upkeep import RECEIPT_SECONDS, is_first
 from protocol import opening
 from protocol.codec import decode, encode
-from protocol.errors import HeldError, LimitError, OpenError, PeerError, StandingError, VerificationError
+from protocol.errors import (
+    HeldError,
+    LimitError,
+    OpenError,
+    PeerError,
+    StandingError,
+    VerificationError,
+    ViewAheadError,
+)
 from protocol.limits import MAX_CIPHERTEXT_BYTES
 from protocol.messages.content import Urgency
-from protocol.messages.envelope import Attestation
+from protocol.messages.envelope import Attestation, AttestationData
 from protocol.messages.message import Body, Kind
 from protocol.messages.receipts import Consigned, LinkRef, Notice, Void
 from protocol.names import Digest
@@ -126,8 +134,21 @@ def _judge(ctx: Context, aside: Aside, attestation: Attestation, run: _Run) -> s
     except OpenError as error:
         refusing.ask_again(ctx, aside, error)
     except (PeerError, StandingError) as error:
+        if _is_hub_renewed(ctx, attestation):
+            return ViewAheadError.code
         refusing.refuse(ctx, aside, attestation, error)
     return None
+
+
+def _is_hub_renewed(ctx: Context, attestation: Attestation) -> bool:
+    """Whether the hub's statement names a certificate that the mirror does not hold: it may have been logged just now."""
+    try:
+        ctx.registry.certificate(AttestationData.from_bytes(attestation.data).certificate)
+    except StandingError:
+        return inbox.held_codes(ctx.tx).get(ViewAheadError.code, 0) < MAX_HELD_EARLY
+    except PeerError:
+        pass
+    return False
 
 
 # -- what is verified ----------------------------------------------------------------------------------

@@ -243,6 +243,8 @@ class Uplink:
             except ValijaError as error:
                 self._log.warning("registry_behind", code=error.code, detail=error.detail)
                 await asyncio.sleep(random.uniform(1, _BEHIND_SECONDS))  # noqa: S311 - spreads load, hides nothing
+                # Nobody says a second time that the log has grown.
+                self._stale.set()
 
     # -- what the rest of the daemon wants ---------------------------------------------------------------
     def go(self, going: Going) -> None:

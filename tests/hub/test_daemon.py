@@ -24,6 +24,7 @@ import trustme
 
 from hub.allocator import map_large_buffers
 from hub.config import Tls
+from hub.core import SETTLED_SECONDS
 from hub.daemon import fail_stop
 from keys.home import Level
 from keys.logs import configure
@@ -157,15 +158,33 @@ async def test_the_checkpoint_stays_young(tmp_path: Path, world: World) -> None:
         assert hub.core.refresh_at > time.time() + 7_200
 
 
-async def test_a_renewed_hub_certificate_is_used_without_a_restart(hub: Running, world: World) -> None:
-    world.now = int(time.time())
-    renewal = world.certify("", role=world.registry.certificate(world.hub_certificate).role, not_after=world.now + YEAR)
+async def test_a_renewed_hub_certificate_is_used_once_the_nodes_have_it_and_without_a_restart(
+    tmp_path: Path, world: World
+) -> None:
+    ahead = 0.0
+    async with running(make_home(tmp_path / "hub", world), clock=lambda: time.time() + ahead) as hub:
+        world.now, role = int(time.time()), world.registry.certificate(world.hub_certificate).role
+        renewal = world.certify("", role=role, not_after=world.now + YEAR)
+        before = hub.core.certificate.id
+        await hub.core.publish(renewal.raw)
+        # Whoever is connected may not have it yet.
+        assert hub.core.certificate.id == before
+        ahead = SETTLED_SECONDS + 1
+        await hub.core.queues()
+        assert hub.core.certificate.id == renewal.id
+        ahead = 0.0
+        async with connected(hub.url, world, "ar-mpf") as alba:
+            assert alba.hello.certificate == renewal.id
+            (result,) = await alba.submit(alba.envelope(["br-mpf"]))
+            assert result.code is None
+
+
+async def test_a_revoked_hub_certificate_is_left_at_once(hub: Running, world: World) -> None:
+    world.now, old = int(time.time()), hub.core.certificate
+    renewal = world.certify("", role=old.role, not_after=world.now + YEAR)
     await hub.core.publish(renewal.raw)
+    await hub.core.publish(world.revoke(old.id, world.now - 1).raw)
     assert hub.core.certificate.id == renewal.id
-    async with connected(hub.url, world, "ar-mpf") as alba:
-        assert alba.hello.certificate == renewal.id
-        (result,) = await alba.submit(alba.envelope(["br-mpf"]))
-        assert result.code is None
 
 
 async def test_a_fault_in_a_job_ends_its_session_alone(

@@ -371,6 +371,27 @@ def test_a_newer_view_is_held_until_the_mirror_has_caught_up(lab: Lab, sender: N
     assert reader.count("held") == 0
 
 
+def test_what_a_renewed_hub_attests_is_held_until_the_mirror_holds_its_certificate(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    reader.blind = True
+    role = lab.world.registry.certificate(lab.world.hub_certificate).role
+    renewal = lab.world.certify("", role=role, not_after=lab.second + 300 * DAY)
+    lab.log(renewal)
+    lab.world.certificates[""] = renewal.id
+    sender.mirror_now()
+    message = sender.write("a", "uno", "co-fgn")
+    submit(lab, sender)
+    deliver(lab, reader)
+    assert (reader.texts, set_aside(reader)) == ([], [])
+    assert reader.run(lambda ctx: inbox.held_codes(ctx.tx)) == {"view_ahead": 1}
+    reader.blind = False
+    lab.settle()
+    assert reader.texts == ["uno"]
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+    assert [link.reseals for link in sender.links(Kind.MESSAGE)] == [0]
+
+
 def test_a_held_envelope_whose_key_dies_is_sealed_again(lab: Lab, sender: Node, reader: Node) -> None:
     reader.blind = True
     lab.log(lab.world.roster("rfai", ["ar-mpf", "co-fgn"]))

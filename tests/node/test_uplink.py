@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from node import uplink
 from node.config import Home
 from node.context import Context
 from node.daemon import Daemon
@@ -525,6 +526,26 @@ async def test_prekeys_die_by_both_clocks_alone(association: Association) -> Non
 
         held, _alarms = await daemon.service.rounds.ask(drained)
         assert held == 16
+
+
+async def test_a_log_that_grew_is_fetched_again_when_the_first_time_fails(
+    association: Association, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def failing_once(line: Any, size: int) -> Any:
+        asked.append(size)
+        if len(asked) == 1:
+            raise HubGoneError("no answer in time")
+        return await fetch(line, size)
+
+    monkeypatch.setattr(uplink, "_BEHIND_SECONDS", 1)
+    async with hub(association.hub_home) as running, node(association.homes[AR]) as daemon:
+        await connected(daemon)
+        monkeypatch.setattr(uplink, "fetch", failing_once)
+        # What the hub says once, however it is taken.
+        running.daemon.hall.grown(running.core.log.registry.size)
+        await eventually("another look at the log", lambda: len(asked) == 2)
 
 
 async def test_a_fault_after_the_mirror_grew_loses_no_leaf(
