@@ -106,7 +106,7 @@ class Admission(Body):
             association,
             read_name(member),
             read_titles(titles),
-            _matching(country, _COUNTRY, 2),
+            _matching(country, _COUNTRY),
             PublicKey.parse(root),
             uint(admitted_at, 63),
         )
@@ -329,7 +329,7 @@ def _statement_id(value: Value) -> StatementId:
     return StatementId(read_digest(value))
 
 
-def _matching(value: Value, pattern: re.Pattern[str], max_bytes: int) -> str:
+def _matching(value: Value, pattern: re.Pattern[str], max_bytes: int | None = None) -> str:
     candidate = text(value, max_bytes)
     if not pattern.fullmatch(candidate):
         raise MalformedError("language tag or country")

@@ -140,11 +140,11 @@ def versioned(value: Value, count: int | range) -> list[Value]:
     """The items after the protocol version in an array: exactly `count` of them, or a number within `range`.
 
     Raises `VersionError` for another version, and `MalformedError` for anything but an array that starts
-    with an integer and has that many items more.
+    with an integer below 2**63 and has that many items more.
     """
     if not isinstance(value, list) or not value:
         raise MalformedError("not a versioned array")
-    if (version := uint(value[0])) != VERSION:
+    if (version := uint(value[0], 63)) != VERSION:
         raise VersionError(f"version {version}")
     if len(value) - 1 not in (range(count, count + 1) if isinstance(count, int) else count):
         raise MalformedError(f"a versioned array of {len(value)}")
@@ -189,20 +189,27 @@ def flag(value: Value) -> bool:
     return value
 
 
-def binary(value: Value, size: int | range | None = None) -> bytes:
-    """Bytes: exactly `size` of them, a number within `range`, or any number; else `MalformedError`."""
+def binary(value: Value, size: int | None = None) -> bytes:
+    """Bytes: exactly `size` of them, or any number; else `MalformedError`."""
     if not isinstance(value, bytes):
         raise MalformedError("not a byte string")
-    if size is None or len(value) == size or (isinstance(size, range) and len(value) in size):
-        return value
-    raise MalformedError(f"a byte string of {len(value)}")
+    if size is not None and len(value) != size:
+        raise MalformedError(f"a byte string of {len(value)}")
+    return value
 
 
-def text(value: Value, max_bytes: int) -> str:
+def bounded(value: Value, max_bytes: int) -> bytes:
+    """Bytes; `MalformedError` if it is none, `LimitError` over `max_bytes` of them."""
+    if len(data := binary(value)) > max_bytes:
+        raise LimitError(f"a byte string of {len(data)}, at most {max_bytes}")
+    return data
+
+
+def text(value: Value, max_bytes: int | None = None) -> str:
     """A string; `MalformedError` if it is none, `LimitError` over `max_bytes` of UTF-8."""
     if not isinstance(value, str):
         raise MalformedError("not a text")
-    if len(value.encode()) > max_bytes:
+    if max_bytes is not None and len(value.encode()) > max_bytes:
         raise LimitError(f"a text of more than {max_bytes} bytes")
     return value
 

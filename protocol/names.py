@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NewType
 
-from protocol.codec import Value, binary, encode, fields, text, uint
+from protocol.codec import Value, binary, encode, fields, positive, text, uint
 from protocol.errors import MalformedError, UsageError
 from protocol.signing import DIGEST_BYTES, HashLabel, digest
 
@@ -47,8 +47,8 @@ def check_name(name: str) -> str:
 
 
 def read_name(value: Value) -> str:
-    """The name that a wire text holds; else `MalformedError`, or `LimitError` over 32 bytes."""
-    return check_name(text(value, MAX_NAME_BYTES))
+    """The name that a wire text holds; else `MalformedError`."""
+    return check_name(text(value))
 
 
 def read_digest(value: Value) -> bytes:
@@ -67,7 +67,7 @@ class Party:
     def parse(cls, value: Value) -> Party:
         """The party that [association id, member] holds; else `MalformedError`."""
         association, member = fields(value, 2)
-        return _party(read_digest(association), text(member, MAX_NAME_BYTES))
+        return _party(read_digest(association), text(member))
 
     def value(self) -> tuple[bytes, str]:
         """What `parse` reads, ready to encode."""
@@ -82,7 +82,7 @@ def _party(association: bytes, member: str) -> Party:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Incarnation:
-    """One uninterrupted life of a node or hub: the charter in force and the leaf that opened it (SPEC 5.4)."""
+    """One uninterrupted life of a node or hub: the charter in force, from 1, and the leaf that opened it (SPEC 5.4)."""
 
     charter_version: int
     leaf_index: int
@@ -91,7 +91,7 @@ class Incarnation:
     def parse(cls, value: Value) -> Incarnation:
         """The incarnation that [charter version, leaf index] holds; else `MalformedError`."""
         charter_version, leaf_index = fields(value, 2)
-        return cls(uint(charter_version, 63), uint(leaf_index, 63))
+        return cls(positive(charter_version, 63), uint(leaf_index, 63))
 
     def value(self) -> tuple[int, int]:
         """What `parse` reads, ready to encode."""

@@ -20,6 +20,7 @@ from protocol.codec import (
     Value,
     array,
     binary,
+    bounded,
     decode,
     encode,
     fields,
@@ -294,10 +295,10 @@ class Attestation:
 
     @classmethod
     def parse(cls, value: Value) -> Attestation:
-        """The attestation that [data, salt, index, path, batch signature] holds; else `MalformedError`."""
+        """The attestation that [data, salt, index, path, batch signature] holds; else `MalformedError` or `LimitError`."""
         data, salt, index, path, batch = fields(value, 5)
         proof = LeafProof.parse([salt, index, path])
-        return cls(binary(data), proof, BatchSignature.parse(batch))
+        return cls(bounded(data, MAX_ATTESTATION_BYTES), proof, BatchSignature.parse(batch))
 
     def value(self) -> tuple[Value, ...]:
         """What `parse` reads, ready to encode."""

@@ -23,6 +23,7 @@ from protocol.codec import (
     Value,
     array,
     binary,
+    bounded,
     decode,
     encode,
     fields,
@@ -32,7 +33,7 @@ from protocol.codec import (
     uint,
     versioned,
 )
-from protocol.errors import LimitError, MalformedError, VersionError
+from protocol.errors import MalformedError, VersionError
 from protocol.limits import (
     MAX_ATTACHMENTS,
     MAX_AUDIENCE,
@@ -43,6 +44,7 @@ from protocol.limits import (
     MAX_SIGNED_PART_BYTES,
     MAX_STATEMENT_BYTES,
     MAX_VIEW_NEGATIVES,
+    MAX_VIEWS,
 )
 from protocol.merkle import root
 from protocol.names import (
@@ -67,8 +69,6 @@ _HEADER_START: Final = b"\x95\x00\xc4\x10"
 # every message, and nearly all of them are this; each is read and written in place, every other by the codec.
 _PLAIN_HEADER: Final = re.compile(_HEADER_START + rb"(.{16})\xce((?!\x00\x00).{4})\xc4\x20(.{32})\x90", re.DOTALL)
 _PLAIN_TIMES: Final = range(1 << 16, 1 << 32)
-_SIGNED_PART_SIZES: Final = range(MAX_SIGNED_PART_BYTES + 1)
-_CONTENT_SIZES: Final = range(MAX_CONTENT_BYTES + 1)
 
 
 class Kind(IntEnum):
@@ -163,11 +163,11 @@ class Body(Struct, frozen=True, gc=False):
 
     @classmethod
     def parse(cls, value: Value) -> Body:
-        """The body that [salt, signed part, content, file keys] holds; else `MalformedError`."""
+        """The body that [salt, signed part, content, file keys] holds; else `MalformedError` or `LimitError`."""
         salt, signed_part, content, keys = fields(value, 4)
         file_keys = tuple([binary(each, FILE_KEY_BYTES) for each in array(keys, MAX_ATTACHMENTS)]) if keys != [] else ()
-        part = binary(signed_part, _SIGNED_PART_SIZES)
-        return cls(binary(salt, SALT_BYTES), part, binary(content, _CONTENT_SIZES), file_keys)
+        part = bounded(signed_part, MAX_SIGNED_PART_BYTES)
+        return cls(binary(salt, SALT_BYTES), part, bounded(content, MAX_CONTENT_BYTES), file_keys)
 
     def value(self) -> tuple[Value, ...]:
         """What `parse` reads, ready to encode."""
@@ -209,7 +209,7 @@ class View:
     def parse(cls, value: Value) -> View:
         """The view that [association id, size, root, timestamp, log signature, negatives] holds.
 
-        Raises `MalformedError`, or `LimitError` for more than 16 negatives.
+        Raises `MalformedError`, or `LimitError` for more than 16 negatives, or one over 256 KiB.
         """
         association, size, log_root, timestamp, signature, negatives = fields(value, 6)
         statements = array(negatives, MAX_VIEW_NEGATIVES)
@@ -218,12 +218,18 @@ class View:
             positive(size, 63),
             Digest(read_digest(log_root)),
             Cosignature.parse([timestamp, signature]),
-            tuple(binary(each, range(1, MAX_STATEMENT_BYTES + 1)) for each in statements),
+            tuple(_negative(each) for each in statements),
         )
 
     def value(self) -> tuple[Value, ...]:
         """What `parse` reads, ready to encode."""
         return (self.association, self.size, self.root, *self.cosignature.value(), self.negatives)
+
+
+def _negative(value: Value) -> bytes:
+    if not (statement := bounded(value, MAX_STATEMENT_BYTES)):
+        raise MalformedError("an empty statement")
+    return statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +270,14 @@ class Manifest:
         """The manifest in `raw`.
 
         Raises what `codec.decode` does, `VersionError` for another version or suite, `LimitError` for
-        too many members, views, negatives or bodies, and `MalformedError` for everything else that is
+        too many members, views or negatives, and `MalformedError` for everything else that is
         no manifest: an audience that is not sorted, holds the sender, or does not fit the kind, a view
         missing or too many, a count that does not fit the kind.
         """
         suite, kind, association, sender, certificate, audience, network, views, expires_at, count, body_root = (
             versioned(decode(raw, MAX_CIPHERTEXT_BYTES), 11)
         )
-        if (number := uint(suite)) != SUITE:
+        if (number := uint(suite, 63)) != SUITE:
             raise VersionError(f"suite {number}")
         parsed = cls(
             one_of(Kind, kind),
@@ -279,7 +285,7 @@ class Manifest:
             StatementId(read_digest(certificate)),
             tuple(Party.parse(each) for each in array(audience, MAX_AUDIENCE)),
             optional(network, read_name),
-            tuple(View.parse(each) for each in array(views, 1 + MAX_AUDIENCE)),
+            tuple(View.parse(each) for each in array(views, MAX_VIEWS)),
             uint(expires_at, 63),
             _count(one_of(Kind, kind), count),
             Digest(read_digest(body_root)),
@@ -312,10 +318,8 @@ class Manifest:
 def _count(kind: Kind, value: Value) -> int:
     # In a manifest and in its links alike.
     count = uint(value)
-    if (count == 0) is not (kind is Kind.EMPTY):
+    if count > MAX_BODIES or (count == 0) is not (kind is Kind.EMPTY):
         raise MalformedError(f"{count} bodies of this kind")
-    if count > MAX_BODIES:
-        raise LimitError(f"{count} bodies, at most {MAX_BODIES}")
     return count
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
-from protocol.codec import Value, array, binary, decode, encode, fields, optional, text, uint
-from protocol.errors import LimitError, MalformedError, UsageError, ValijaError
+from protocol.codec import Value, array, binary, bounded, decode, encode, fields, optional, text, uint
+from protocol.errors import MalformedError, UsageError, ValijaError
 from protocol.limits import MAX_CALENDAR_BYTES, MAX_DETAIL_BYTES, MAX_ENVELOPES_PER_FRAME, MAX_LOOKUP_MEMBERS
 from protocol.messages.envelope import Attestation, Submission, read_code
 from protocol.names import EnvelopeId, Party, read_digest, read_name
@@ -145,6 +145,10 @@ class Calendars:
     request: int
     calendars: tuple[tuple[str, bytes | None], ...] = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Refuse none, and too many."""
+        check_count(len(self.calendars), MAX_LOOKUP_MEMBERS)
+
 
 # -- the rest ----------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
@@ -192,19 +196,24 @@ def _number(value: Value) -> int:
 
 
 def _read_calendar(value: Value) -> bytes:
-    if len(calendar := binary(value)) > MAX_CALENDAR_BYTES:
-        raise LimitError("signed calendar")
-    return calendar
+    return bounded(value, MAX_CALENDAR_BYTES)
+
+
+def _read_items(value: Value) -> list[Value]:
+    # Before the signatures: of a list without items none is used.
+    items = array(value, MAX_ENVELOPES_PER_FRAME)
+    check_count(len(items), MAX_ENVELOPES_PER_FRAME)
+    return items
 
 
 def _read_submit(items: Value) -> Submit:
-    return Submit(tuple([SubmitItem.parse(item) for item in array(items, MAX_ENVELOPES_PER_FRAME)]))
+    return Submit(tuple([SubmitItem.parse(item) for item in _read_items(items)]))
 
 
 def _read_results(signatures: Value, items: Value) -> Results:
+    answers, listed = [], _read_items(items)
     table = SignatureTable(signatures)
-    answers = []
-    for item in array(items, MAX_ENVELOPES_PER_FRAME):
+    for item in listed:
         envelope_id, code, proofs = fields(item, 3)
         attestations = table.attestations(proofs)
         answers.append(ResultItem(EnvelopeId(read_digest(envelope_id)), optional(code, read_code), attestations))
@@ -219,9 +228,9 @@ def _write_results(frame: Results) -> Sequence[Value]:
 
 
 def _read_deliver(signatures: Value, items: Value) -> Deliver:
+    delivered, listed = [], _read_items(items)
     table = SignatureTable(signatures)
-    delivered = []
-    for item in array(items, MAX_ENVELOPES_PER_FRAME):
+    for item in listed:
         position, core, ciphertext, slot, proof = fields(item, 5)
         sealed = (optional(core, binary), binary(ciphertext), optional(slot, binary))
         delivered.append(DeliverItem(_number(position), *sealed, table.attestation(proof)))

@@ -13,9 +13,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.batch import BatchSignature, LeafProof
-from protocol.codec import Value, array, binary, fields, uint
+from protocol.codec import Value, array, binary, bounded, fields, uint
 from protocol.errors import LimitError, MalformedError, NonCanonicalError
-from protocol.limits import MAX_ARRAY_ITEMS, MAX_AUDIENCE, MAX_ENVELOPES_PER_FRAME, MAX_FRAME_BYTES
+from protocol.limits import (
+    MAX_ARRAY_ITEMS,
+    MAX_ATTESTATION_BYTES,
+    MAX_AUDIENCE,
+    MAX_ENVELOPES_PER_FRAME,
+    MAX_FRAME_BYTES,
+)
 from protocol.messages.envelope import Attestation
 from protocol.names import EnvelopeId
 from protocol.signing import HashLabel, digest
@@ -200,7 +206,8 @@ class SignatureTable:
         if number > self._used:
             raise NonCanonicalError("signatures out of order")
         self._used = max(self._used, number + 1)
-        return Attestation(binary(data), LeafProof.parse([salt, index, path]), self._batches[number])
+        proof = LeafProof.parse([salt, index, path])
+        return Attestation(bounded(data, MAX_ATTESTATION_BYTES), proof, self._batches[number])
 
     def attestations(self, value: Value) -> tuple[Attestation, ...]:
         """Those of one envelope, one for each of at most 128 slots."""

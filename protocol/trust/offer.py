@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from protocol.codec import VERSION, Value, array, binary, decode, encode, fields, uint
-from protocol.errors import LogError, MalformedError, ProofError, VersionError
+from protocol.codec import VERSION, Value, array, binary, bounded, decode, encode, fields, uint, versioned
+from protocol.errors import LogError, MalformedError, ProofError
 from protocol.limits import MAX_ENTRY_BYTES, MAX_OFFER_BYTES, MAX_OFFER_LEAVES, MAX_STATEMENT_BYTES
 from protocol.merkle import HASH_BYTES, Frontier, leaf_hash, verify_consistency
 from protocol.names import AssociationId
@@ -54,9 +54,7 @@ class Offer:
 
         Raises `MalformedError` and its kinds, `LimitError`, `VersionError`.
         """
-        version, association, size, root, cosignature, first, leaves, proof = fields(decode(data, MAX_OFFER_BYTES), 8)
-        if uint(version) != VERSION:
-            raise VersionError
+        association, size, root, cosignature, first, leaves, proof = versioned(decode(data, MAX_OFFER_BYTES), 7)
         offered = [_leaf(each) for each in array(leaves, MAX_OFFER_LEAVES)]
         offer = cls(
             AssociationId(binary(association, HASH_BYTES)),
@@ -98,4 +96,4 @@ def _entry(entry: bytes) -> Entry:
 
 def _leaf(value: Value) -> Leaf:
     entry, statement = fields(value, 2)
-    return binary(entry, range(MAX_ENTRY_BYTES + 1)), binary(statement, range(MAX_STATEMENT_BYTES + 1))
+    return bounded(entry, MAX_ENTRY_BYTES), bounded(statement, MAX_STATEMENT_BYTES)

@@ -11,20 +11,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from protocol.codec import Value, array, binary, decode, encode, fields, uint
+from protocol.codec import VERSION, Value, array, binary, decode, encode, fields, uint, versioned
 from protocol.errors import (
     ConflictError,
     MalformedError,
     PeerError,
     StaleError,
     UsageError,
-    VersionError,
 )
 from protocol.limits import CALENDAR_EPOCHS, EPOCH_SECONDS, MAX_CALENDAR_BYTES
 from protocol.names import AssociationId, Digest, Party, StatementId, read_digest, read_name
 from protocol.signing import HashLabel, Label, PrivateKey, PublicKey, Signature, digest
 
-VERSION: Final = 0
 PREKEY_PUBLIC_BYTES: Final = 1216
 
 
@@ -72,9 +70,7 @@ class PrekeyCalendar:
         Raises `VersionError`, `LimitError` over 15 epochs or 32 KiB, and `MalformedError` for everything else that is
         none: 1 to 15 consecutive epochs, the first at the earliest the day before `issued_at`.
         """
-        version, association, member, certificate, issued_at, listed = fields(decode(raw, MAX_CALENDAR_BYTES), 6)
-        if uint(version) != VERSION:
-            raise VersionError("calendar")
+        association, member, certificate, issued_at, listed = versioned(decode(raw, MAX_CALENDAR_BYTES), 5)
         calendar = cls(
             AssociationId(read_digest(association)),
             read_name(member),

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from protocol.bodies import (
-    VERSION,
     Admission,
     Body,
     Cause,
@@ -28,9 +27,9 @@ from protocol.bodies import (
     Titles,
     require_ascending,
 )
-from protocol.codec import Value, array, binary, decode, encode, fields, uint
+from protocol.codec import Value, array, binary, decode, encode, fields, uint, versioned
 from protocol.errors import MalformedError, PeerError, UsageError, VersionError
-from protocol.limits import MAX_STATEMENT_BYTES
+from protocol.limits import MAX_ARRAY_ITEMS, MAX_STATEMENT_BYTES
 from protocol.names import AssociationId, Digest, StatementId, read_digest
 from protocol.signing import HashLabel, Label, PrivateKey, PublicKey, Signature, digest
 from protocol.trust.charter import (
@@ -49,6 +48,7 @@ Negative: TypeAlias = Revocation | Suspension | Expulsion
 
 MAX_SIGNATURES: Final = 64
 PEERING: Final = 10
+_BODY_FIELDS: Final = range(2, MAX_ARRAY_ITEMS)
 NEGATIVES: Final = (Revocation, Suspension, Expulsion)
 
 _PARSERS: Final[dict[int, Callable[[AssociationId, Sequence[Value]], Statement]]] = {
@@ -70,17 +70,15 @@ def read_body(body: bytes) -> Statement:
     Raises `VersionError` for another protocol version or a peering, `LimitError` or `MalformedError`
     (`NonCanonicalError` for another encoding) for everything else that is no statement.
     """
-    value = decode(body, MAX_STATEMENT_BYTES)
-    if not isinstance(value, list) or len(value) < 3:
-        raise MalformedError("not a statement")
-    if uint(value[0]) != VERSION:
-        raise VersionError("statement")
-    kind = uint(value[1])
+    number, association, *further = versioned(decode(body, MAX_STATEMENT_BYTES), _BODY_FIELDS)
+    kind = uint(number)
     if kind == PEERING:
         raise VersionError("peering")
     if kind not in _PARSERS:
         raise MalformedError("statement type")
-    return _PARSERS[kind](AssociationId(read_digest(value[2])), value[3:])
+    if association == NO_ASSOCIATION and kind != StatementType.CHARTER:
+        raise MalformedError("no association")
+    return _PARSERS[kind](AssociationId(read_digest(association)), further)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ NAMES = {
     "attachments of a message, blobs of an envelope": ["MAX_ATTACHMENTS"],
     "content of a message": ["MAX_CONTENT_BYTES"],
     "encoded link": ["MAX_LINK_BYTES"],
+    "views in a manifest": ["MAX_VIEWS"],
     "negatives in a view": ["MAX_VIEW_NEGATIVES"],
     "name, role, login method of an actor": ["MAX_ACTOR_BYTES"],
     "note of a handover": ["MAX_HANDOVER_NOTE_BYTES"],

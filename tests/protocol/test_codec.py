@@ -155,7 +155,7 @@ def test_readers_give_what_they_read() -> None:
     assert codec.versioned([0, 7, b""], 2) == [7, b""]
     assert codec.one_of(Colour, 2) is Colour.BLUE
     assert codec.flag(value=False) is False
-    assert codec.binary(b"abc") == codec.binary(b"abc", 3) == codec.binary(b"abc", range(3, 4)) == b"abc"
+    assert codec.binary(b"abc") == codec.binary(b"abc", 3) == codec.bounded(b"abc", 3) == b"abc"
     assert codec.text("ñ", 2) == "ñ"
     assert codec.optional(None, codec.uint) is None
     assert codec.optional(3, codec.uint) == 3
@@ -179,6 +179,8 @@ def test_readers_give_what_they_read() -> None:
         (lambda: codec.versioned(0, 0), MalformedError),
         (lambda: codec.versioned([b""], 0), MalformedError),
         (lambda: codec.versioned([1], 0), VersionError),
+        (lambda: codec.versioned([2**63 - 1], 0), VersionError),
+        (lambda: codec.versioned([2**63], 0), MalformedError),
         (lambda: codec.versioned([0, 7], 2), MalformedError),
         (lambda: codec.versioned([0, 7], 0), MalformedError),
         (lambda: codec.one_of(Colour, 3), MalformedError),
@@ -187,7 +189,9 @@ def test_readers_give_what_they_read() -> None:
         (lambda: codec.flag(None), MalformedError),
         (lambda: codec.binary("abc"), MalformedError),
         (lambda: codec.binary(b"abc", 2), MalformedError),
-        (lambda: codec.binary(b"abc", range(3)), MalformedError),
+        (lambda: codec.bounded("abc", 9), MalformedError),
+        (lambda: codec.bounded(b"abc", 2), LimitError),
+        (lambda: codec.text(b"abc"), MalformedError),
         (lambda: codec.text(b"abc", 9), MalformedError),
         (lambda: codec.text("ñ", 1), LimitError),
         (lambda: codec.optional(b"", codec.uint), MalformedError),

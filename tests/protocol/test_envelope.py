@@ -49,7 +49,7 @@ CORE = Core.build(ME, Submission(Incarnation(1, 5), 7), 99, CIPHERTEXT)
 
 numbers = st.integers(0, LAST)
 digests = st.binary(min_size=32, max_size=32)
-incarnations = st.builds(Incarnation, numbers, numbers)
+incarnations = st.builds(Incarnation, st.integers(1, LAST), numbers)
 
 
 # -- core ----------------------------------------------------------------------------------------------

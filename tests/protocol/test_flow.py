@@ -204,7 +204,7 @@ def test_a_request_is_answered_once_and_by_its_own_answer(request_frame: Frame, 
 
 @pytest.mark.parametrize(
     "calendars",
-    [(), (("ar-mpf", None),), (("co-fgn", None), ("ar-mpf", None)), (("ar-mpf", None), ("br-mpf", None))],
+    [(("ar-mpf", None),), (("co-fgn", None), ("ar-mpf", None)), (("ar-mpf", None), ("br-mpf", None))],
 )
 def test_calendars_are_those_asked_for(calendars: tuple[tuple[str, None], ...]) -> None:
     refused(book(ASKED[2][0]), Calendars(1, calendars), MalformedError)

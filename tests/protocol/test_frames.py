@@ -168,6 +168,7 @@ def test_invalid_vectors_give_their_error(case: dict[str, Any]) -> None:
         (lambda: Results(()), MalformedError),
         (lambda: Deliver(()), MalformedError),
         (lambda: Lookup(1, ()), MalformedError),
+        (lambda: Calendars(1, ()), MalformedError),
         (lambda: Submit((item(1),) * 257), LimitError),
         (lambda: SubmitItem(b"", b"", ()), MalformedError),
     ],

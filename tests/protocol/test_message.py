@@ -38,7 +38,7 @@ FOREIGN = View(B, 9, DIGEST, Cosignature(5, bytes(2420)))
 numbers = st.integers(0, LAST)
 positives = st.integers(1, LAST)
 digests = st.binary(min_size=32, max_size=32)
-incarnations = st.builds(Incarnation, numbers, numbers)
+incarnations = st.builds(Incarnation, positives, numbers)
 attachments = st.lists(st.builds(Attachment, digests, digests, numbers), max_size=3)
 bodies = st.lists(st.builds(Body, digests, st.binary(max_size=9), st.binary(max_size=9), st.just(())), max_size=4)
 
@@ -134,17 +134,19 @@ def test_bodies_come_back_and_take_no_more_than_they_say(salt: Any, part: Any, c
 
 
 @pytest.mark.parametrize(
-    "value",
+    ("value", "error"),
     [
-        [bytes(31), b"", b"", []],
-        [DIGEST, bytes(65537), b"", []],
-        [DIGEST, b"", bytes(524_289), []],
-        [DIGEST, b"", b"", [bytes(31)]],
-        [DIGEST, b"", b""],
+        ([bytes(31), b"", b"", []], MalformedError),
+        ([DIGEST, "", b"", []], MalformedError),
+        ([DIGEST, bytes(65537), b"", []], LimitError),
+        ([DIGEST, b"", bytes(524_289), []], LimitError),
+        ([DIGEST, b"", b"", [bytes(31)]], MalformedError),
+        ([DIGEST, b"", b"", [DIGEST] * 65], LimitError),
+        ([DIGEST, b"", b""], MalformedError),
     ],
 )
-def test_what_is_no_body_is_refused(value: Any) -> None:
-    with pytest.raises(MalformedError):
+def test_what_is_no_body_is_refused(value: Any, error: Any) -> None:
+    with pytest.raises(error):
         Body.parse(value)
 
 
@@ -216,10 +218,12 @@ def test_the_unchanged_fields_are_a_manifest() -> None:
         (changed(_8=[[A, 1, DIGEST, 5, bytes(2419), []]]), MalformedError),
         (changed(_8=[[A, 1, DIGEST, 5, bytes(2420), [b""]]]), MalformedError),
         (changed(_8=[[A, 1, DIGEST, 5, bytes(2420), [b"x"] * 17]]), LimitError),
+        (changed(_8=[[A, 1, DIGEST, 5, bytes(2420), [bytes(262_145)]]]), LimitError),
+        (changed(_8=[None] * 130), LimitError),
         (changed(_9=2**63), MalformedError),
         (changed(_10=0), MalformedError),
         (changed(_2=5), MalformedError),
-        (changed(_10=257), LimitError),
+        (changed(_10=257), MalformedError),
         (changed(_2=2, _6=[THIRD.value(), YOU.value()]), MalformedError),
         (changed(_2=2, _7="rfai"), MalformedError),
         (FIELDS[:-1], MalformedError),
@@ -277,7 +281,7 @@ LINK: Any = [0, 1, DIGEST, YOU.value(), [1, 2], 1, 1, None]
         ([*LINK[:5], 2**63, 1, None], MalformedError),
         ([*LINK[:5], LAST, 2, None], MalformedError),
         ([*LINK[:5], 1, 0, None], MalformedError),
-        ([*LINK[:5], 1, 257, None], LimitError),
+        ([*LINK[:5], 1, 257, None], MalformedError),
         ([0, 5, *LINK[2:]], MalformedError),
         ([*LINK[:7], [[1, 2]]], MalformedError),
         ([*LINK[:7], [[1, 2], 2**63]], MalformedError),

@@ -20,7 +20,7 @@ from protocol.errors import (
     ValijaError,
     VersionError,
 )
-from protocol.limits import MAX_OFFER_BYTES, MAX_OFFER_LEAVES
+from protocol.limits import MAX_OFFER_BYTES, MAX_OFFER_LEAVES, MAX_STATEMENT_BYTES
 from protocol.merkle import Frontier, consistency, leaf_hash
 from protocol.trust.checkpoint import LogKey, LogPrivateKey
 from protocol.trust.offer import Offer
@@ -83,6 +83,8 @@ def changed(offer: Offer, at: int, value: object) -> bytes:
     ("change", "error"),
     [
         (lambda offer: changed(offer, 0, 1), VersionError),
+        (lambda _offer: encode([1]), VersionError),
+        (lambda _offer: encode([0]), MalformedError),
         (lambda offer: changed(offer, 1, b"short"), MalformedError),
         (lambda offer: changed(offer, 2, HELD), MalformedError),
         (lambda offer: changed(offer, 3, b"short"), MalformedError),
@@ -91,7 +93,8 @@ def changed(offer: Offer, at: int, value: object) -> bytes:
         (lambda offer: changed(offer, 5, offer.size), MalformedError),
         (lambda offer: changed(offer, 6, []), MalformedError),
         (lambda offer: changed(offer, 6, [[b"x"]]), MalformedError),
-        (lambda offer: changed(offer, 6, [[b"x" * 65, b"y"]]), MalformedError),
+        (lambda offer: changed(offer, 6, [[b"x" * 65, b"y"]]), LimitError),
+        (lambda offer: changed(offer, 6, [[b"x", bytes(MAX_STATEMENT_BYTES + 1)]]), LimitError),
         (lambda offer: changed(offer, 6, [[b"", b""]] * (MAX_OFFER_LEAVES + 1)), LimitError),
         (lambda offer: changed(offer, 7, [b"short"]), MalformedError),
         (lambda offer: changed(offer, 7, [b"x" * 32] * 129), LimitError),

@@ -37,7 +37,7 @@ FIRST = Incarnation(1, 2)
 
 times = st.integers(0, LAST)
 digests = st.binary(min_size=32, max_size=32)
-incarnations = st.builds(Incarnation, times, times)
+incarnations = st.builds(Incarnation, st.integers(1, LAST), times)
 codes = st.from_regex(r"[a-z]{1,9}(_[a-z]{1,9})?", fullmatch=True)
 message_ids = st.binary(min_size=16, max_size=16)
 kinds = st.sampled_from([Kind.MESSAGE, Kind.RECEIPT, Kind.VOID, Kind.NOTICE])

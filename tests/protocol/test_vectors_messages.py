@@ -12,7 +12,7 @@ from protocol.batch import BatchSignature, LeafProof, check_leaf, leaf
 from protocol.codec import Value, decode, encode
 from protocol.errors import OpenError, ValijaError
 from protocol.messages.content import from_json
-from protocol.messages.envelope import Attestation, AttestationData, Core, Slot, check_ciphertext_size
+from protocol.messages.envelope import Attestation, AttestationData, Core, Envelope, Slot, check_ciphertext_size
 from protocol.messages.message import Body, Header, Link, Manifest, body_root
 from protocol.messages.receipts import read_notice, read_receipt, read_void
 from protocol.names import AssociationId, Party
@@ -129,9 +129,16 @@ READERS: dict[str, Callable[[bytes], Any]] = {
 }
 
 
+def whole(case: Case) -> Envelope:
+    return Envelope.from_bytes(unhex(case["core"]), bytes(8_192), [unhex(slot) for slot in case["slots"]])
+
+
 def check_valid(case: Case) -> None:
     if case["kind"] == "ciphertext":
         return check_ciphertext_size(case["size"])
+    if case["kind"] == "envelope":
+        assert len(whole(case).slots) == len(case["slots"])
+        return None
     if case["kind"] == "bodies":
         bodies = [Body(unhex(salt), unhex(part)) for salt, part in case["bodies"]]
         assert body_root(bodies).hex() == case["root"]
@@ -166,6 +173,8 @@ def test_receipts_are_read(case: Case) -> None:
 def check_refused(case: Case) -> None:
     if case["kind"] == "ciphertext":
         refused(case, lambda: check_ciphertext_size(case["size"]))
+    elif case["kind"] == "envelope":
+        refused(case, lambda: whole(case))
     else:
         refused(case, lambda: READERS[case["kind"]](unhex(case["encoded"])))
 

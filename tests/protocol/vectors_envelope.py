@@ -128,6 +128,8 @@ def envelope() -> Vectors:
     ciphertext = bytes(8192)
     core = Core.build(ME, Submission(FIRST, 7), START, ciphertext, [Blob(digest("blob"), 10)])
     slot = Slot.build(YOU, 20_000, digest("prekey"), digest("link leaf"), seed("wrap", 1843))
+    again = Slot.build(YOU, 20_001, digest("another prekey"), digest("link leaf"), seed("another wrap", 1843))
+    other = Slot.build(THIRD, 20_000, digest("prekey"), digest("link leaf"), seed("wrap", 1843))
     results = [(Event.ACCEPTED, "accepted"), (Event.REJECTED, "mailbox_full"), (Event.FAILED, "expired")]
     datas = [
         AttestationData.build(event, world.hub_certificate, EnvelopeId(core.id), slot, result, START)
@@ -136,6 +138,9 @@ def envelope() -> Vectors:
     attestations = attest(world.hub_key, world.association, datas, [seed(f"attestation {at}") for at in range(4)])
     foreign = Core.build(Party(FOREIGN, "xx"), Submission(FIRST, 7), START, ciphertext)
 
+    def whole(*slots: Slot, **more: str) -> Vectors:
+        return {"kind": "envelope", "core": core.raw.hex(), "slots": [each.raw.hex() for each in slots], **more}
+
     def attested(it: Attestation, **more: str) -> Vectors:
         return {"kind": "attestation", "encoded": encode(it.value()).hex(), **more}
 
@@ -143,7 +148,7 @@ def envelope() -> Vectors:
     return {
         "description": "SPEC 9.1, 9.3, 9.5. core (with the envelope id, and the digest of 8,192 zero bytes), slot, attestation data: encoded, "
         "and their value as in message.json. attestation: encoded, its data the case's; it verifies under `hub_key` for `association`. "
-        "ciphertext: a size in bytes.",
+        "ciphertext: a size in bytes. envelope: a core and its slots, with a ciphertext of 8,192 zero bytes.",
         "association": world.association.hex(),
         "hub_key": [part.hex() for part in world.hub_key.public.value()],
         "valid": [
@@ -152,6 +157,8 @@ def envelope() -> Vectors:
             *({"kind": "attestation data", **told(each.raw)} for each in datas),
             *(attested(it, data=it.data.hex()) for it in attestations),
             *({"kind": "ciphertext", "size": 1 << bits} for bits in range(13, 21)),
+            whole(slot),
+            whole(slot, other),
         ],
         "invalid": [
             *faults(
@@ -159,6 +166,8 @@ def envelope() -> Vectors:
                 core.raw,
                 ("another association than the sender's", (1,), FOREIGN, "malformed"),
                 ("sender in capitals", (2, 1), "AR", "malformed"),
+                ("sender of 33 letters", (2, 1), "a" * 33, "malformed"),
+                ("incarnation under charter 0", (3, 0, 0), 0, "malformed"),
                 ("counter 0", (3, 1), 0, "malformed"),
                 ("counter 2^63", (3, 1), TOO_LARGE, "malformed"),
                 ("expiry of 2^63", (4,), TOO_LARGE, "malformed"),
@@ -208,5 +217,8 @@ def envelope() -> Vectors:
             {"kind": "ciphertext", "name": "4,096 bytes", "size": 4096, "error": "malformed"},
             {"kind": "ciphertext", "name": "no power of two", "size": 12_288, "error": "malformed"},
             {"kind": "ciphertext", "name": "2 MiB", "size": 1 << 21, "error": "limit_exceeded"},
+            whole(name="envelope: no slot", error="malformed"),
+            whole(slot, again, name="envelope: two slots for one recipient", error="malformed"),
+            whole(slot, other, slot, name="envelope: a slot twice", error="malformed"),
         ],
     }

@@ -137,13 +137,16 @@ def faulty_bodies() -> Iterable[tuple[str, bytes, str]]:
     title = ["es", "x"]
     edits: list[tuple[str, str, Path, Value, str]] = [
         ("charter", "another version", (0,), 1, "unsupported_version"),
+        ("charter", "protocol version 2^63", (0,), 1 << 63, "malformed"),
         ("charter", "type 0", (1,), 0, "malformed"),
         ("charter", "type 11", (1,), 11, "malformed"),
         ("lift", "a peering", (1,), 10, "unsupported_version"),
         ("lift", "association of 31 bytes", (2,), bytes(31), "malformed"),
         ("charter", "no association after version 1", (2,), bytes(32), "malformed"),
+        ("lift", "no association", (2,), bytes(32), "malformed"),
         ("first charter", "association in version 1", (2,), b"\1" * 32, "malformed"),
         ("charter", "name in capitals", (3,), "AIAMP", "malformed"),
+        ("charter", "name of 33 letters", (3,), "a" * 33, "malformed"),
         ("charter", "version 0", (4,), 0, "malformed"),
         ("charter", "version 1 with a previous", (4,), 1, "malformed"),
         ("charter", "version 2 without a previous", (5,), None, "malformed"),
@@ -182,6 +185,7 @@ def faulty_bodies() -> Iterable[tuple[str, bytes, str]]:
         ("admission", "nine titles", (4,), [title] * 9, "limit_exceeded"),
         ("admission", "country in small letters", (5,), "ar", "malformed"),
         ("admission", "country of one letter", (5,), "A", "malformed"),
+        ("admission", "country of three letters", (5,), "ARG", "malformed"),
         ("admission", "root of one half", (6,), [bytes(32)], "malformed"),
         ("admission", "time of 2^63", (7,), 1 << 63, "malformed"),
         ("certificate", "role 3", (3,), 3, "malformed"),
@@ -215,6 +219,7 @@ def faulty_bodies() -> Iterable[tuple[str, bytes, str]]:
     yield "lift: time in a longer form", bodies["lift"][:-5] + b"\xcf\0\0\0\0" + bodies["lift"][-4:], "non_canonical"
     yield "no array", encode(b"lift"), "malformed"
     yield "two elements", encode([0, 7]), "malformed"
+    yield "another version of two elements", encode([1, 7]), "unsupported_version"
 
 
 def statements() -> Vectors:

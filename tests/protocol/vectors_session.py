@@ -90,9 +90,8 @@ FRAMES: tuple[Frame, ...] = (
 )
 
 
-def _proof(number: int) -> Value:
-    first = attestation(0)
-    return [first.data, *first.proof.value(), number]
+def _proof(number: int, data: bytes = b"data 0") -> Value:
+    return [data, *attestation(0).proof.value(), number]
 
 
 def _deliver(signatures: Value, *references: int) -> Value:
@@ -124,7 +123,9 @@ FAULTS: dict[str, tuple[Value, type[ValijaError]]] = {
     "a result for an id of 31 bytes": ([17, [], [[bytes(31), "conflict", []]]], MalformedError),
     "a signature that nothing names": ([17, [_ONE], [[ID, "conflict", []]]], NonCanonicalError),
     "a signature of three": ([17, [_ONE[:3]], [[ID, None, [_proof(0)]]]], MalformedError),
+    "Results of nothing, with a signature": ([17, [_ONE], []], MalformedError),
     "Deliver of nothing": ([18, [], []], MalformedError),
+    "Deliver of nothing, with a signature": ([18, [_ONE], []], MalformedError),
     "Deliver of 257": ([18, [_ONE], [[at + 1, b"c", b"t", b"s", _proof(0)] for at in range(257)]], LimitError),
     "a signature twice": (_deliver([_ONE, _ONE], 0, 1), NonCanonicalError),
     "signatures out of order": (_deliver([_ONE, _TWO], 1, 0), NonCanonicalError),
@@ -134,6 +135,7 @@ FAULTS: dict[str, tuple[Value, type[ValijaError]]] = {
     "a core without a slot": ([18, [_ONE], [[1, b"c", b"t", None, _proof(0)]]], MalformedError),
     "a slot without a core": ([18, [_ONE], [[1, None, b"", b"s", _proof(0)]]], MalformedError),
     "a notice with a ciphertext": ([18, [_ONE], [[1, None, b"t", None, _proof(0)]]], MalformedError),
+    "attestation data of 513 bytes": ([18, [_ONE], [[1, b"c", b"t", b"s", _proof(0, bytes(513))]]], LimitError),
     "an attestation of four": ([18, [_ONE], [[1, b"c", b"t", b"s", [b"d", ID, 0, []]]]], MalformedError),
     "a path of 13": ([18, [_ONE], [[1, b"c", b"t", b"s", [b"d", ID, 0, [ID] * 13, 0]]]], LimitError),
     "Recalled with a signature and no attestation": ([21, 1, [_ONE], None], NonCanonicalError),
@@ -142,12 +144,15 @@ FAULTS: dict[str, tuple[Value, type[ValijaError]]] = {
     "Lookup of nobody": ([24, 1, []], MalformedError),
     "Lookup of 129": ([24, 1, ["ar-mpf"] * 129], LimitError),
     "Lookup of no name": ([24, 1, ["AR"]], MalformedError),
+    "Lookup of a name of 33 letters": ([24, 1, ["a" * 33]], MalformedError),
+    "Calendars of nobody": ([25, 1, []], MalformedError),
     "Calendars of 129": ([25, 1, [["ar-mpf", None]] * 129], LimitError),
     "Calendars with one over its limit": ([25, 1, [["ar-mpf", bytes(MAX_CALENDAR_BYTES + 1)]]], LimitError),
     "a window over 32 bits": ([19, 1, 2**32, 1], MalformedError),
     "a window of 64 bits of bytes": ([19, 1, 1, 2**63], MalformedError),
     "a request of 64 bits": ([23, 2**63, None], MalformedError),
     "a submission numbered 0": ([3, 1, [[1, 7], 0], 1, 1], MalformedError),
+    "a submission under charter 0": ([3, 1, [[0, 7], 1], 1, 1], MalformedError),
     "Close with a detail of 256 bytes": ([27, "fenced", "x" * 256], LimitError),
     "Close with a code of spaces": ([27, "no code", ""], MalformedError),
 }

@@ -56,6 +56,10 @@ def envelope(file: Case, case: Case) -> None:
     if kind == "ciphertext":
         envelopes.check_size(case["size"])
         return
+    if kind == "envelope":
+        slots = [envelopes.read_slot(slot) for slot in unhex(case["slots"])]
+        envelopes.check_envelope(envelopes.read_core(unhex(case["core"])), bytes(8_192), slots)
+        return
     raw = unhex(case["encoded"])
     if kind == "attestation":
         attestation = envelopes.read_attestation(raw)

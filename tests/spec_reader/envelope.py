@@ -114,6 +114,13 @@ def read_attestation(encoded: bytes) -> Attestation:
     return attestation_of(decode(encoded))
 
 
+def check_envelope(core: Core, ciphertext: bytes, slots: list[Slot]) -> None:
+    check_ciphertext(core, ciphertext)
+    require(len(slots) <= 128, "limit_exceeded", "slots")
+    require(slots, "malformed", "no slot")
+    require(len({slot.recipient for slot in slots}) == len(slots), "malformed", "two slots for one recipient")
+
+
 def check_size(ciphertext: int) -> None:
     require(ciphertext <= MOST, "limit_exceeded", "ciphertext")
     require(ciphertext >= LEAST and ciphertext & (ciphertext - 1) == 0, "malformed", "size of the ciphertext")

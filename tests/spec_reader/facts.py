@@ -88,7 +88,7 @@ def type_of(body: Body) -> int:
 def _admission(association: bytes, fields: list[Wire]) -> Admission:
     member, titles, country, root, admitted_at = fields
     many(titles, _title, most=8)
-    require(_COUNTRY.fullmatch(text(country, 255)), "malformed", "country")
+    require(isinstance(country, str) and _COUNTRY.fullmatch(country), "malformed", "country")
     return Admission(association, name(member), public_key(root), uint(admitted_at))
 
 

@@ -126,7 +126,11 @@ def _recalled(fields: list[Wire]) -> None:
 
 def _publish(fields: list[Wire]) -> None:
     uint(fields[0])
-    binary(fields[1])
+    _signed_calendar(fields[1])
+
+
+def _signed_calendar(value: Wire) -> bytes:
+    return binary(value, most=32_768)
 
 
 def _published(fields: list[Wire]) -> None:
@@ -147,7 +151,7 @@ def _calendars(fields: list[Wire]) -> None:
 def _calendar(value: Wire) -> None:
     member, calendar = array(value, 2)
     name(member)
-    optional(calendar, binary)
+    optional(calendar, _signed_calendar)
 
 
 def _registry(fields: list[Wire]) -> None:

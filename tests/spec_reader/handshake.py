@@ -52,7 +52,6 @@ def hear_client_hello(message: bytes, world: World, now: int, secret: bytes) -> 
     association, role, member, certificate, of, nonce, share, clock, *view = structure(message, BYTES, 12)
     optional(of, incarnation)
     _check_rest(nonce, view)
-    require(1 <= uint(role) <= 4, "malformed", "role")
     require(uint(role) == 1, "unsupported_version", "role")
     hello = Hello(digest(association), name(member), digest(certificate), digest(share), uint(clock))
     exchange(secret, hello.share)

@@ -95,7 +95,7 @@ def read_manifest(encoded: bytes) -> Manifest:
         digest(certificate),
         many(audience, party, 1, 128),
         optional(network, name),
-        many(views, _view),
+        many(views, _view, most=129),
         _count(uint(kind), count),
         digest(top),
     )
@@ -113,8 +113,7 @@ def _check_audience(manifest: Manifest) -> None:
 
 
 def _count(kind: int, count: Wire) -> int:
-    number = uint(count)
-    require(number <= BODIES, "limit_exceeded", "bodies")
+    number = uint(count, 0, BODIES)
     require((number == 0) == (kind == EMPTY), "malformed", "bodies")
     return number
 
