@@ -278,6 +278,7 @@ def statements() -> Vectors:
 
 # -- registry ----------------------------------------------------------------------------------------
 Leaf = tuple[SignedStatement | bytes, int]
+Standing = tuple[str, str, int, bool]
 
 
 class Scenes:
@@ -303,14 +304,20 @@ class Scenes:
         number = kind if isinstance(signed, bytes) else int(signed.statement.type)
         return [entry_bytes(number, logged_at, statement_hash(raw)).hex(), self.index(raw)]
 
-    def holds(self, name: str, *scene: Leaf, standing: Sequence[tuple[str, str, int, bool]] = ()) -> None:
+    def holds(self, name: str, *scene: Leaf, standing: Sequence[Standing] = ()) -> None:
         """All leaves apply; afterwards these (member or certificate, name or id, at, ok) are so."""
+        self.replayed(name, self.leaves([*self.founded, *scene]), standing)
+
+    def replayed(
+        self, name: str, leaves: list[list[Any]], standing: Sequence[Standing], ignored: Sequence[int] = ()
+    ) -> None:
+        """All leaves apply but these."""
         registry = Registry(self.world.association)
-        leaves = self.leaves([*self.founded, *scene])
-        for entry, number in leaves:
+        for index, (entry, number) in enumerate(leaves):
             outcome = registry.append(bytes.fromhex(entry), self.shared[number])
-            assert outcome.applied, (name, outcome)
-        self.valid.append({"name": name, "leaves": leaves, "root": registry.root.hex(), "standing": [*standing]})
+            assert outcome.applied is (index not in ignored), (name, outcome)
+        case: Vectors = {"name": name, "leaves": leaves, "size": registry.size, "root": registry.root.hex()}
+        self.valid.append(case | {"standing": [*standing], "ignored": [*ignored]})
 
     def ignored(self, name: str, code: str, *scene: Leaf, before: Sequence[Leaf] | None = None) -> None:
         """The last leaf is ignored with this code, all others apply."""
@@ -324,12 +331,13 @@ class Scenes:
 def registry() -> Vectors:
     scenes = Scenes()
     good_logs(scenes)
+    other_entries(scenes)
     bad_charters(scenes)
     bad_leaves(scenes)
     bad_logs(scenes)
     return {
         "description": "SPEC 6.3, 6.4. A case is a log: [entry, number of the signed statement in `statements`] for each leaf. valid: every "
-        "leaf applies, the log has this root, and standing is as told. invalid: the last leaf is ignored with this error, or "
+        "leaf applies but those `ignored` (by index), the log has this size and root, and standing is as told. invalid: the last leaf is ignored with this error, or "
         "(bad_log, bad_proof of the statement) refused with its log; all leaves before it apply.",
         "association": scenes.world.association.hex(),
         "statements": [raw.hex() for raw in scenes.shared],
@@ -405,6 +413,23 @@ def good_logs(scenes: Scenes) -> None:
     scenes.holds("a network comes and goes", (rosters[0], now), (rosters[1], now))
     old_log = Continues(3, world.registry.root_at(3))
     scenes.holds("a replaced hub's log", (world.next_charter(continues=old_log), now))
+
+
+def other_entries(scenes: Scenes) -> None:
+    world, now = scenes.world, START
+    peering = encode([encode([0, 10, world.association, "iap"]), []])
+    suspension, expulsion = world.suspend("ar-mpf", now), world.expel("ar-mpf", now)
+    leaves = [
+        *scenes.leaves(scenes.founded),
+        scenes.leaf(peering, now, 10),
+        scenes.leaf(suspension.raw, now + 1, 0),
+        scenes.leaf(expulsion.raw, now + 2, 77),
+        scenes.leaf(b"later", now + 3, 2**64 - 1),
+        scenes.leaf(world.roster("rfai", ["ar-mpf"]), now + 4),
+    ]
+    first = len(scenes.founded)
+    standing = ("member", "ar-mpf", now + 9, True)
+    scenes.replayed("entries of reserved and unknown types", leaves, [standing], range(first, first + 4))
 
 
 def bad_charters(scenes: Scenes) -> None:

@@ -47,7 +47,7 @@ def replay(association: bytes, leaves: Sequence[tuple[bytes, bytes]]) -> tuple[S
 def read_entry(raw: bytes) -> Entry:
     try:
         kind, logged_at, expected = array(decode(raw, 64), 3)
-        return uint(kind), uint(logged_at), digest(expected)
+        return uint(kind, most=(1 << 64) - 1), uint(logged_at), digest(expected)
     except Refused as refused:
         refuse("bad_log", refused.code)
 
