@@ -1,4 +1,4 @@
-"""Writes the vectors of names, statements, registry and prekeys: `python -m tests.protocol.vectors_registry file…`.
+"""Writes the vectors of names, statements and registry: `python -m tests.protocol.vectors_registry file…`.
 
 `names` comes out the same every time, and a test asks for it.  The others hold ML-DSA signatures, which are
 randomized: written once, by name, and only verified afterwards.
@@ -15,8 +15,6 @@ from protocol import errors
 from protocol.bodies import MAX_CERTIFICATE_SECONDS
 from protocol.codec import Value, decode, encode
 from protocol.names import AssociationId, message_id, show_id
-from protocol.signing import Label, PrivateKey
-from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, sign_calendar
 from protocol.trust.registry import Registry, entry_bytes
 from protocol.trust.statements import (
     Admission,
@@ -540,59 +538,10 @@ def bad_logs(scenes: Scenes) -> None:
     scenes.refused("leaf 0 with too few stewards", "bad_log", scenes.leaves([(half, now)]))
 
 
-# -- prekeys -----------------------------------------------------------------------------------------
-CALENDAR_KEY = PrivateKey(seed("calendar ed25519"), seed("calendar ml-dsa-65"))
-TODAY = START // DAY
-
-
-def calendar_value(days: int) -> list[Value]:
-    """A calendar of this many days from today."""
-    epochs: list[Value] = [[TODAY + day, seed(f"prekey {day}", 1216)] for day in range(days)]
-    return [0, seed("association"), "ar-mpf", seed("certificate"), START, epochs]
-
-
-def prekeys() -> Vectors:
-    def signed(value: Value, label: Label = Label.CALENDAR) -> bytes:
-        raw = encode(value)
-        return encode([raw, *CALENDAR_KEY.sign(label, seed("association"), raw).value()])
-
-    def valid(name: str, days: int) -> dict[str, Any]:
-        calendar = PrekeyCalendar.from_bytes(encode(calendar_value(days)))
-        hashes = [(calendar.hash(epoch) or b"").hex() for epoch, _public in calendar.epochs]
-        raw = sign_calendar(CALENDAR_KEY, calendar).raw
-        assert SignedCalendar.from_bytes(raw).claimed == calendar
-        return {"name": name, "member": "ar-mpf", "signed": raw.hex(), "hashes": hashes}
-
-    one = calendar_value(1)
-    public = seed("prekey 0", 1216)
-    faults: list[tuple[str, bytes, str]] = [
-        ("another version", signed(put(one, (0,), 1)), "unsupported_version"),
-        ("no epochs", signed(put(one, (5,), [])), "malformed"),
-        ("a gap", signed(put(one, (5,), [[TODAY, public], [TODAY + 2, public]])), "malformed"),
-        ("an epoch twice", signed(put(one, (5,), [[TODAY, public], [TODAY, public]])), "malformed"),
-        ("two past epochs", signed(put(one, (5, 0, 0), TODAY - 2)), "malformed"),
-        ("16 epochs", signed(calendar_value(16)), "limit_exceeded"),
-        ("short public key", signed(put(one, (5, 0, 1), bytes(1215))), "malformed"),
-        ("member in capitals", signed(put(one, (2,), "AR")), "malformed"),
-        ("a field too many", signed([*one, 0]), "malformed"),
-        ("signed as something else", signed(one, Label.LINKS), "bad_signature"),
-        ("changed Ed25519 half", flip(signed(one), -3_400), "bad_signature"),
-        ("changed ML-DSA half", flip(signed(one), -1), "bad_signature"),
-        ("trailing byte", signed(one) + b"\0", "malformed"),
-    ]
-    return {
-        "description": "SPEC 7. A signed calendar of the association, with the key that must have signed it.",
-        "key": [part.hex() for part in CALENDAR_KEY.public.value()],
-        "valid": [valid("one day", 1), valid("15 days", 15)],
-        "invalid": [{"name": name, "signed": raw.hex(), "error": code} for name, raw, code in faults],
-    }
-
-
 FILES: dict[str, Callable[[], Vectors]] = {
     "names": names,
     "statements": statements,
     "registry": registry,
-    "prekeys": prekeys,
 }
 
 

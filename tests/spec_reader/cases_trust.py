@@ -3,9 +3,10 @@
 from tests.spec_reader import notes
 from tests.spec_reader.cases_base import Case, key, unhex
 from tests.spec_reader.facts import read_body
+from tests.spec_reader.handshake import Certified
 from tests.spec_reader.merkle import root
 from tests.spec_reader.notes import ED25519, MLDSA44, Checkpoint, Key
-from tests.spec_reader.prekeys import read_calendar
+from tests.spec_reader.prekeys import Known, check_published, check_shown, read_signed
 from tests.spec_reader.refusal import Refused
 from tests.spec_reader.registry import replay
 from tests.spec_reader.signing import fingerprint
@@ -67,6 +68,17 @@ def registry(file: Case, case: Case) -> None:
 
 
 def prekeys(file: Case, case: Case) -> None:
-    calendar = read_calendar(unhex(case["signed"]), key(file["key"]))
-    assert calendar.owner[1] == case["member"]
-    assert [found.hex() for found in calendar.hashes()] == case["hashes"]
+    if case["kind"] == "form":
+        signed = read_signed(unhex(case["signed"]))
+        signed.check(key(file["key"]))
+        assert signed.calendar.owner[1] == case["member"]
+        assert [found.hex() for found in signed.calendar.hashes()] == case["hashes"]
+        return
+    certificates = {
+        unhex(known["id"]): Certified(known["role"], known["member"], key(known["public"]))
+        for known in file["certificates"]
+    }
+    held = read_signed(unhex(file["held"])) if case.get("held") else None
+    known = Known(certificates, {**file, **case}["now"], held, case.get("opened_at", 0))
+    check = {"shown": check_shown, "published": check_published}[case["kind"]]
+    check(unhex(case["signed"]), (unhex(file["association"]), case["member"]), known)
