@@ -87,6 +87,8 @@ def content() -> Vectors:
         ("16 deep", head + b',"later":' + b"[" * 15 + b"]" * 15 + b"}"),
         ("spaces", plain.replace(b",", b" ,\n ")),
         ("escapes", plain.replace(b"legajo", b"\\u006cegajo")),
+        ("due in the first year", head + b',"due_at":"0001-01-01T00:00:00Z"}'),
+        ("due in the last year", head + b',"due_at":"9999-12-31T23:59:59Z"}'),
         ("explicit nulls", head + b',"thread":null,"handling":null}'),
     ]
     bad = [
@@ -113,6 +115,7 @@ def content() -> Vectors:
         ("urgency unknown", plain.replace(b"routine", b"soon"), "malformed"),
         ("a thread that is no message id", head + b',"thread":"msg_1"}', "malformed"),
         ("due on 30 February", head + b',"due_at":"2026-02-30T00:00:00Z"}', "malformed"),
+        ("due in the year 0000", head + b',"due_at":"0000-12-31T23:59:59Z"}', "malformed"),
         ("due at an offset", head + b',"due_at":"2026-02-03T00:00:00+01:00"}', "malformed"),
         ("an unknown handling code", head + b',"handling":{"tlp":"RED"}}', "malformed"),
         ("a Europol code twice", head + b',"handling":{"europol":["H1","H1"]}}', "malformed"),
