@@ -111,7 +111,7 @@ class ClientHello:
         """The hello in `raw`; raises what `decode` does, `VersionError` also for another part than a member's."""
         association, part, member, certificate, incarnation, *rest = versioned(decode(raw, MAX_HELLO_BYTES), 11)
         nonce, share, clock, *facts = rest
-        if uint(part) != Part.MEMBER:
+        if uint(part, 63) != Part.MEMBER:
             raise VersionError("the part that the other side would play")
         return cls(
             AssociationId(read_digest(association)),

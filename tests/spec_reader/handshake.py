@@ -10,7 +10,7 @@ from tests.spec_reader.digests import labelled
 from tests.spec_reader.facts import HUB, NODE
 from tests.spec_reader.frames import FINISH, Frame
 from tests.spec_reader.refusal import Refused, refuse, require
-from tests.spec_reader.shape import array, binary, digest, incarnation, name, optional, structure, uint, version
+from tests.spec_reader.shape import array, binary, digest, incarnation, name, optional, structure, uint
 from tests.spec_reader.signing import Key, Signature, signature, verify
 from tests.spec_reader.wire import Wire, decode
 
@@ -47,13 +47,17 @@ class Keys(NamedTuple):
     hub: bytes
 
 
-def hear_client_hello(message: bytes, world: World, now: int, secret: bytes) -> Hello:
-    """What the hub checks, but for the signature, which comes with Finish."""
+def read_client_hello(message: bytes) -> Hello:
     association, role, member, certificate, of, nonce, share, clock, *view = structure(message, BYTES, 12)
+    require(uint(role) == 1, "unsupported_version", "role")
     optional(of, incarnation)
     _check_rest(nonce, view)
-    require(uint(role) == 1, "unsupported_version", "role")
-    hello = Hello(digest(association), name(member), digest(certificate), digest(share), uint(clock))
+    return Hello(digest(association), name(member), digest(certificate), digest(share), uint(clock))
+
+
+def hear_client_hello(message: bytes, world: World, now: int, secret: bytes) -> Hello:
+    """What the hub checks, but for the signature, which comes with Finish."""
+    hello = read_client_hello(message)
     exchange(secret, hello.share)
     _check_place(hello, world, now)
     require(hello.member in world.members, "unknown_member")
@@ -64,11 +68,7 @@ def hear_client_hello(message: bytes, world: World, now: int, secret: bytes) -> 
 
 
 def hear_server_hello(message: bytes, client_hello: bytes, world: World, now: int, secret: bytes) -> Hello:
-    encoded, signed = _signed_hello(message)
-    association, certificate, of, nonce, share, clock, *view = structure(encoded, BYTES, 10)
-    incarnation(of)
-    _check_rest(nonce, view)
-    hello = Hello(digest(association), "", digest(certificate), digest(share), uint(clock))
+    encoded, signed, hello = read_server_hello(message)
     exchange(secret, hello.share)
     _check_place(hello, world, now)
     held = world.certificates.get(hello.certificate)
@@ -81,11 +81,15 @@ def hear_server_hello(message: bytes, client_hello: bytes, world: World, now: in
     return hello
 
 
-def _signed_hello(message: bytes) -> tuple[bytes, Signature]:
-    hello, ed25519, mldsa65 = array(decode(message, BYTES), 3)
-    encoded = binary(hello)
-    version(array(decode(encoded, BYTES)))
-    return encoded, signature(ed25519, mldsa65)
+def read_server_hello(message: bytes) -> tuple[bytes, Signature, Hello]:
+    """The bytes that are signed, the signature, and what they say."""
+    said, ed25519, mldsa65 = array(decode(message, BYTES), 3)
+    encoded = binary(said)
+    association, certificate, of, nonce, share, clock, *view = structure(encoded, BYTES, 10)
+    incarnation(of)
+    _check_rest(nonce, view)
+    hello = Hello(digest(association), "", digest(certificate), digest(share), uint(clock))
+    return encoded, signature(ed25519, mldsa65), hello
 
 
 def _check_rest(nonce: Wire, view: list[Wire]) -> None:
