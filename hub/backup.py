@@ -27,6 +27,7 @@ from keys.home import resolve
 from keys.manifest import Manifest
 from keys.migrating import taken
 from keys.program import program_version
+from keys.wal import check_log
 from protocol.errors import BackupError, ConfigError, NewerHomeError, StoreError
 
 KIND: Final = "hub"
@@ -59,6 +60,7 @@ def _snapshot(home: Home) -> Iterator[tuple[Path, int]]:
     """A copy of the store at one moment, and the version of its tables; gone afterwards.  Nobody who writes waits."""
     sweep(home.folder)
     target = home.folder / f".{home.database.name}.{secrets.token_hex(8)}{PART}"
+    check_log(home.database)
     try:
         with _store_errors(home), closing(beside(home.database)) as source:
             # Its own transaction keeps this one moment in view: else every commit would make the copy begin anew.

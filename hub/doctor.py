@@ -28,6 +28,7 @@ from keys.home import resolve
 from keys.journal import first_broken
 from keys.last_backup import overdue
 from keys.times import show_time
+from keys.wal import broken
 from protocol.errors import ConfigError, HomeMissingError, NotRunningError, StoreError, ValijaError
 from protocol.limits import DAY_SECONDS, MIB
 from protocol.merkle import leaf_hash, root
@@ -101,8 +102,10 @@ def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -
     except ConfigError as error:
         return [Row("settings", Level.PROBLEM, str(error), "the hub does not start", f"correct {home.config}")]
     visit = Visit(home, config, environment, now, deep, _status(home))
-    rows = [ok("settings", str(home.config))]
-    for check in _CHECKS:
+    rows = [ok("settings", str(home.config)), *_guarded(_written, visit)]
+    # Whoever opens a damaged log loses a trace of what it held.
+    checks = _CHECKS if is_healthy(rows) else [check for check in _CHECKS if check not in _INSIDE]
+    for check in checks:
         rows += _guarded(check, visit)
     return rows
 
@@ -130,6 +133,18 @@ def _guarded(check: Callable[[Visit], Iterator[Row]], visit: Visit) -> list[Row]
 
 
 # -- the checks ------------------------------------------------------------------------------------------
+def _written(visit: Visit) -> Iterator[Row]:
+    """What was committed before an unclean stop can be read; said only if it cannot."""
+    found = broken(visit.home.database)
+    if found is not None:
+        yield Row(
+            "store", Level.PROBLEM,
+            f"the write-ahead log is damaged: {found.commits} commits or more cannot be read, from its frame {found.frame} on",
+            "messages that were accepted would be missing, so the hub does not start; the files are as they were",
+            "set the home aside whole and put the newest backup back: valija-hub restore; the nodes submit again",
+        )  # fmt: skip
+
+
 def _keys(visit: Visit) -> Iterator[Row]:
     """Key files are there, closed to others, and open with the secret."""
     keys = HubKeys.load(visit.home, visit.config, visit.environment)
@@ -377,6 +392,9 @@ def _steered(visit: Visit) -> Iterator[Row]:
         yield Row("suspended", Level.WARNING, f"nothing is delivered to {', '.join(held)}",
                   "what waits for them expires in the end", "valija-hub resume MEMBER")  # fmt: skip
 
+
+_INSIDE: Final = frozenset((_version, _store, _log, _items, _runways, _journal))
+"""They read the database."""
 
 _CHECKS: Final = (
     _keys,

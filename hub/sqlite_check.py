@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from hub.attesting import recall_attestation
 from hub.schema import POSITION_BITS
-from hub.sqlite_store import SqliteTransaction
+from hub.sqlite_store import SqliteTransaction, beside
 from hub.store import StoredAttestation
 from protocol.batch import Verified
 from protocol.errors import StoreError, ValijaError
@@ -28,9 +28,7 @@ _SLOT_DIGEST_BYTES: Final = 32
 def looking(path: Path) -> Iterator[SqliteTransaction]:
     """One consistent view of the database at `path`; `StoreError` if it cannot be read."""
     try:
-        with closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        ) as connection:
+        with closing(beside(path)) as connection:
             connection.execute("BEGIN")
             yield SqliteTransaction(connection, {})
     except sqlite3.Error as error:
@@ -40,7 +38,7 @@ def looking(path: Path) -> Iterator[SqliteTransaction]:
 def damage(path: Path) -> str | None:
     """What SQLite's quick check finds first; None if it finds nothing.  `StoreError` if the file cannot be read."""
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(beside(path)) as connection:
             found: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         return str(error)

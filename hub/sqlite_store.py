@@ -52,7 +52,7 @@ SCHEMA: Final = Schema(migrations, _open, _copy)
 def open_database(path: Path, on_migrated: Callable[[Migrated], None] = lambda _done: None) -> sqlite3.Connection:
     """The database at `path`, made or brought to the newest schema if need be; what was done to an older one is told.
 
-    Raises `NewerHomeError`, `StoreError` if it cannot be used.
+    Raises `NewerHomeError`, `StoreError` if it cannot be used, `DamagedError` of it if commits would be missing.
     """
     try:
         if migrated := bring_up_to_date(path, SCHEMA):
@@ -63,7 +63,10 @@ def open_database(path: Path, on_migrated: Callable[[Migrated], None] = lambda _
 
 
 def beside(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, beside a hub that may be running; raises what SQLite does."""
+    """A connection that only reads, beside a hub that may be running; raises what SQLite does.
+
+    `check_log` comes first: of a hub that was killed, this connection may be the one that reads the log.
+    """
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
 
 

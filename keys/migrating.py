@@ -28,6 +28,7 @@ from sqlite_utils import Database, Migrations
 
 from keys.files import NO_LINKS, PRIVATE, sync, sync_folder
 from keys.notify import notify
+from keys.wal import check_log
 from protocol.errors import DamagedError, NewerHomeError, StoreError
 
 NEXT: Final = ".next"
@@ -80,7 +81,7 @@ def bring_up_to_date(path: Path, schema: Schema) -> Migrated | None:
     """Afterwards the database at `path` is there and of the newest version; what was done to an older one.
 
     The caller is the only process with the file open.  Raises `NewerHomeError`, `DamagedError` if a copy does not read
-    back, `StoreError`, and what SQLite raises.
+    back or the write-ahead log does not give back what was committed, `StoreError`, and what SQLite raises.
     """
     part = path.with_name(path.name + NEXT)
     try:
@@ -90,6 +91,7 @@ def bring_up_to_date(path: Path, schema: Schema) -> Migrated | None:
             _take_steps(part, schema, 0)
             _put_in_place(part, path)
             return None
+        check_log(path)
         with closing(schema.open(path)) as connection:
             before = _missing(path, connection, schema)
             if before is None:

@@ -23,6 +23,7 @@ from sqlcipher3 import dbapi2
 
 from keys.files import PRIVATE, sync
 from keys.migrating import Connection, Migrated, Schema, bring_up_to_date, taken
+from keys.wal import check_log
 from node.checkpointing import Checkpoints
 from node.schema import steps
 from node.sql import SqlTransaction, guarded, store_errors
@@ -69,6 +70,7 @@ class Archive:
         """Open or make the archive at `path`, brought to the newest schema.
 
         Raises `StoreError` for a wrong key (which cannot be told from a damaged file) or a disk that fails,
+        `DamagedError` for a log from which commits would be missing,
         `NewerHomeError` for an archive that a newer program wrote.  `on_failure` is called once, on the writer's
         thread; `on_migrated` is told what was done to an older archive.
         """
@@ -214,7 +216,9 @@ def schema(key: bytes) -> Schema:
 
 @contextmanager
 def opened(path: Path, key: bytes) -> Iterator[Any]:
-    """The archive at `path`, of whatever version, for as long as the block lasts; `StoreError`."""
+    """The archive at `path`, of whatever version, for as long as the block lasts; `StoreError`, `DamagedError`."""
+    # Of a node that was killed, this connection may be the one that reads the log.
+    check_log(path)
     with store_errors(), closing(_connect(path, key)) as connection:
         yield connection
 

@@ -25,7 +25,7 @@ from node.problems import error_of
 from node.schema import steps
 from node.speaking import N_, Told, told, told_error
 from node.sql import SqlTransaction
-from protocol.errors import NewerHomeError, NotRunningError, StoreError, ValijaError
+from protocol.errors import DamagedError, NewerHomeError, NotRunningError, StoreError, ValijaError
 from protocol.limits import CLOCK_TELL_SECONDS, MIB
 
 _FEW_BYTES: Final = 2048 * MIB
@@ -149,12 +149,17 @@ def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str], *, dee
 
 def _archive(home: Home, key: bytes, *, deep: bool) -> Row:
     known, fault = len(archive.schema(key).names), None
+    restore = told(
+        "check this machine's disk, then valija-node restore the newest backup: peers send again what is missing"
+    )
     try:
         with archive.opened(home.archive, key) as connection:
             version = taken(connection, steps)[1]
             is_read = deep or archive_check.is_shallow(home.archive)
             if is_read:
                 fault = archive_check.damage(connection)
+    except DamagedError as error:
+        return _problem("archive", error, told("the daemon cannot start"), restore)
     except ValijaError as error:
         remedy = told("valija-node restore the newest backup")
         return _problem("archive", error, told("the daemon cannot start"), remedy)
@@ -165,10 +170,7 @@ def _archive(home: Home, key: bytes, *, deep: bool) -> Row:
         return _problem("archive", newer, told("the daemon cannot start"), told("install the newer program again"))
     if fault is not None:
         effect = told("what stands there cannot be read, and the daemon ends when it comes to it")
-        remedy = told(
-            "check this machine's disk, then valija-node restore the newest backup: peers send again what is missing"
-        )
-        return _problem("archive", StoreError(fault), effect, remedy)
+        return _problem("archive", StoreError(fault), effect, restore)
     read = told("intact") if is_read else told("not read through; say --deep")
     if version < known:
         facts = {"version": version, "known": known, "read": read}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from hub.schema import POSITION_BITS, migrations
 from hub.sqlite_store import SqliteStore, open_database
 from hub.store import NewItem, transaction
 from hub.writer import Writer
-from protocol.errors import ConflictError, StoreError
+from protocol.errors import ConflictError, DamagedError, StoreError
+from tests.faults.disks import flip
 from tests.hub.test_writer import Jobs, put
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +53,27 @@ def test_everything_said_to_be_durable_survives_kill_9(tmp_path: Path) -> None:
         assert entries == [b"entry %d" % number for number in range(1, len(entries) + 1)]
         assert len(entries) >= int(said[-1]) >= 25
         assert tx.index_of(b"hash 1") == 0
+
+
+@pytest.mark.parametrize("place", [0.0, 0.0001, 0.5, 0.9999])
+def test_a_bit_that_turned_round_in_what_kill_9_left_opens_nothing(tmp_path: Path, place: float) -> None:
+    path = tmp_path / "hub.db"
+    with child("for ever", path) as process:
+        lines(process, 25)
+        process.kill()
+    flip(path.with_name("hub.db-wal"), int(place * committed_bytes(path)))
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    for _ in range(2):
+        with pytest.raises(DamagedError, match="commits or more cannot be read"):
+            SqliteStore(path)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
+def committed_bytes(path: Path) -> int:
+    """How much of the log is committed, as its index says."""
+    index = path.with_name(f"{path.name}-shm").read_bytes()
+    page_bytes, frames = struct.unpack_from("=HI", index, 14)
+    return 32 + int(frames) * (24 + int(page_bytes))
 
 
 def test_nothing_that_was_not_committed_survives_kill_9(tmp_path: Path) -> None:
