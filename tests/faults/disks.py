@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ MIB: Final = 1024 * KIB
 _BALLAST: Final = ".ballast"
 _ATTACH_SECONDS: Final = 10.0
 _WAL_HEADER_BYTES: Final = 32
+_FRAME_HEADER_BYTES: Final = 24
+_INDEX_BYTES: Final = 48
+_IN_PLACE: Final = 0.5
 _PIECE_BYTES: Final = 48
 
 
@@ -149,12 +153,16 @@ def find(path: Path, value: bytes) -> int:
 def tear(database: Path, dice: random.Random) -> str:
     """Leave behind the write-ahead log what a power cut leaves behind the last commit; says what was done.
 
-    Frames of an older generation, whole or half, bytes of nothing, zeros: none of it was ever committed.
+    Frames of an older generation, whole, half, cut off or overwritten in place, bytes of nothing, zeros: none of it was
+    ever committed.
     """
     log = database.with_name(database.name + "-wal")
     if not log.exists() or log.stat().st_size < _WAL_HEADER_BYTES:
         return "no log"
     held = log.read_bytes()
+    end = committed_bytes(database)
+    if end is not None and end < len(held) and dice.random() < _IN_PLACE:
+        return _tear_in_place(log, dice, end, len(held))
     frame = held[-4096:]
     how = dice.choice(("garbage", "zeros", "an old frame", "half a frame", "a changed frame"))
     torn = {
@@ -167,3 +175,28 @@ def tear(database: Path, dice: random.Random) -> str:
     with log.open("ab") as file:
         file.write(torn)
     return how
+
+
+def _tear_in_place(log: Path, dice: random.Random, end: int, size: int) -> str:
+    start = dice.randrange(end, size)
+    how = dice.choice(("cut off", "scribbled over"))
+    with log.open("r+b") as file:
+        if how == "cut off":
+            file.truncate(start)
+        else:
+            file.seek(start)
+            file.write(dice.randbytes(dice.randint(1, size - start)))
+    return how
+
+
+def committed_bytes(database: Path) -> int | None:
+    """How much of the write-ahead log is committed, as the index of whoever was killed says; None if it does not say."""
+    log, index = (database.with_name(database.name + each) for each in ("-wal", "-shm"))
+    if not log.exists() or not index.exists() or index.stat().st_size < _INDEX_BYTES:
+        return None
+    header, held = log.read_bytes()[:_WAL_HEADER_BYTES], index.read_bytes()[:_INDEX_BYTES]
+    page_bytes, frames = struct.unpack_from("=HI", held, 14)
+    # One that was begun anew, and its log not yet, tells of none.
+    if frames == 0 or held[32:40] != header[16:24]:
+        return None
+    return _WAL_HEADER_BYTES + int(frames) * (_FRAME_HEADER_BYTES + int(page_bytes))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from protocol.limits import DAY_SECONDS
-from tests.faults.disks import find, flip
+from tests.faults.disks import committed_bytes, find, flip
 from tests.faults.ground import last_code
 from tests.system.forked import run
 from tests.system.house import House
@@ -158,6 +158,43 @@ def test_a_damaged_page_is_named_and_ends_in_a_reason(waiting: Waiting) -> None:
         flip(waiting.database, page * page_bytes + 3, 6)
         row = waiting.doctor()["store"]
         assert (row["level"], "restore" in row["remedy"]) == ("problem", True), (page, row)
+
+
+# -- after an unclean stop -----------------------------------------------------------------------------
+PLACES = (0.0, 0.02, 0.5, 0.999)
+"""Where in the committed part of a write-ahead log: its header, its first frames, its middle, its last commit."""
+
+
+@pytest.mark.parametrize("name", ["hub", AR])
+def test_a_bit_in_a_log_that_a_killed_process_left_is_named_and_nothing_is_overwritten(
+    waiting: Waiting, name: str
+) -> None:
+    house = waiting.house
+    house.hub().wait()
+    house.node(AR).wait()
+    for number in range(COUNT):
+        house.api(AR).reaches(house.api(AR).send(BR, body=f"otra {number}", urgency="urgent"), {BR: "relayed"})
+    for each in house.daemons.all:
+        each.kill()
+    home = house.association.hub_home.folder if name == "hub" else house.folder(AR)
+    database = waiting.database if name == "hub" else house.association.homes[AR].archive
+    end = committed_bytes(database)
+    assert end is not None, "it was killed with commits in its log"
+    sides = [database.with_name(database.name + each) for each in ("", "-wal", "-shm")]
+    held = [each.read_bytes() for each in sides]
+    for place in PLACES:
+        flip(sides[1], int(place * end), 3)
+        damaged = sides[1].read_bytes()
+        done = run("hub" if name == "hub" else "node", "doctor", "--deep", "--home", home)
+        row = {row["name"]: row for row in done.told["rows"]}["store" if name == "hub" else "archive"]
+        assert (row["level"], "restore" in row["remedy"]) == ("problem", True), (place, row)
+        assert "cannot be read" in row["found"]
+        daemon = house.hub() if name == "hub" else house.node(AR)
+        assert daemon.process
+        assert daemon.process.wait(20) == 1
+        assert last_code(daemon.log) == "damaged", daemon.last_words()
+        assert [each.read_bytes() for each in sides] == [held[0], damaged, held[2]]
+        sides[1].write_bytes(held[1])
 
 
 # -- the node ------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -24,9 +25,11 @@ from hub.client import Hub, _refusal
 from hub.config import Home, Tls
 from hub.sqlite_store import SqliteStore
 from hub.status import age
+from hub.store import transaction
 from keys import last_backup
 from keys.papers import statement_paper
 from protocol.errors import HubGoneError, NotRunningError, StaleError, UsageError
+from tests.faults.disks import flip
 from tests.support.hub_client import connected
 from tests.support.hub_home import Running, make_home, running, statements, young_world
 from tests.support.world import DAY, YEAR, World
@@ -330,6 +333,28 @@ def test_a_damaged_database(tmp_path: Path, world: World) -> None:
         data[at : at + 64] = b"\xff" * 64
     home.database.write_bytes(data)
     assert look(home)["store"] == "problem"
+
+
+def test_a_write_ahead_log_that_cannot_be_read_to_its_end(tmp_path: Path, world: World) -> None:
+    home, kept = make_home(tmp_path / "hub", world), tmp_path / "kept"
+    with closing(SqliteStore(home.database)) as store:
+        for number in range(9):
+            with transaction(store) as tx:
+                tx.put_calendar("alba", bytes([number]) * 5_000)
+        assert look(home)["store"] == "ok"
+        shutil.copytree(home.folder, kept)
+    left = Home(kept)
+    flip(left.database.with_name("hub.db-wal"), 9_000)
+    held = {each: each.read_bytes() for each in kept.glob("hub.db*")}
+    for _ in range(2):
+        rows = {row.name: row for row in doctor.examine(left, {})}
+        assert (rows["store"].level, "commits or more cannot be read" in rows["store"].found) == ("problem", True)
+        assert "valija-hub restore" in rows["store"].remedy
+        assert not rows.keys() & {"version", "log", "items", "journal"}, "nobody opens it"
+    refused = run("backup", tmp_path / "out.age", "--home", kept, "--passphrase-file", left.secret)
+    assert refused.exit_code == 1
+    assert "[damaged]" in refused.output
+    assert {each: each.read_bytes() for each in kept.glob("hub.db*")} == held
 
 
 def test_a_log_that_is_not_what_was_signed(tmp_path: Path, world: World) -> None:

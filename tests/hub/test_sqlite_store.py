@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import shutil
 import sqlite3
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from hub.sqlite_store import SqliteStore, open_database
 from hub.store import NewItem, transaction
 from hub.writer import Writer
 from protocol.errors import ConflictError, DamagedError, StoreError
-from tests.faults.disks import flip
+from tests.faults.disks import committed_bytes, flip, tear
 from tests.hub.test_writer import Jobs, put
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,9 @@ def test_a_bit_that_turned_round_in_what_kill_9_left_opens_nothing(tmp_path: Pat
     with child("for ever", path) as process:
         lines(process, 25)
         process.kill()
-    flip(path.with_name("hub.db-wal"), int(place * committed_bytes(path)))
+    end = committed_bytes(path)
+    assert end is not None
+    flip(path.with_name("hub.db-wal"), int(place * end))
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
     for _ in range(2):
         with pytest.raises(DamagedError, match="commits or more cannot be read"):
@@ -69,11 +72,19 @@ def test_a_bit_that_turned_round_in_what_kill_9_left_opens_nothing(tmp_path: Pat
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
 
-def committed_bytes(path: Path) -> int:
-    """How much of the log is committed, as its index says."""
-    index = path.with_name(f"{path.name}-shm").read_bytes()
-    page_bytes, frames = struct.unpack_from("=HI", index, 14)
-    return 32 + int(frames) * (24 + int(page_bytes))
+def test_what_a_power_cut_tears_behind_the_last_commit_is_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "left" / "hub.db"
+    path.parent.mkdir()
+    with child("before", path) as process:
+        assert lines(process, 1) == ["written"]
+        process.kill()
+    torn = set()
+    for seed in range(5):
+        again = shutil.copytree(path.parent, tmp_path / str(seed)) / path.name
+        torn.add(tear(again, random.Random(seed)))
+        with closing(SqliteStore(again)) as store, transaction(store) as tx:
+            assert (tx.calendar("alba"), tx.calendar("member-0")) == (b"committed", None)
+    assert torn >= {"cut off", "scribbled over"}
 
 
 def test_nothing_that_was_not_committed_survives_kill_9(tmp_path: Path) -> None:
