@@ -23,6 +23,7 @@ from hub.identity import CharterSigner, HubKeys
 from hub.log import Log
 from hub.sqlite_check import altered, damage, looking
 from hub.sqlite_store import SCHEMA, store_version
+from hub.sqlite_sums import About, contradictions
 from hub.store import Transaction
 from keys.home import resolve
 from keys.journal import first_broken
@@ -202,6 +203,42 @@ def _items(visit: Visit) -> Iterator[Row]:
               "check disk and memory of this machine; nothing is lost while their senders' nodes stand")  # fmt: skip
 
 
+_RESTORE: Final = (
+    "stop the hub, check disk and memory of this machine, and put the newest backup back: valija-hub restore"
+)
+_CONSEQUENCES: Final = {
+    About.CURSORS: ("the member's node is refused when it acknowledges, or is given nothing any more", _RESTORE),
+    About.COUNTS: (
+        "its mailbox is full too early or too late",
+        "no message is lost; the counts are those of the items again after valija-hub restore of the newest backup",
+    ),
+    About.MAILBOXES: ("nothing behind it is delivered to this member", _RESTORE),
+    About.ENVELOPES: ("its ciphertext is erased too early or never", _RESTORE),
+    About.INCARNATION: ("nodes refuse what this hub signs", _RESTORE),
+    About.CALENDARS: (
+        "nobody can seal to the member, whose messages wait at their senders",
+        "restart the member's node; if it stays so, valija-hub restore the newest backup",
+    ),
+}
+
+
+def _tables(visit: Visit) -> Iterator[Row]:
+    """What the hub keeps books of adds up."""
+    path = visit.home.database
+    if not path.exists() or (path.stat().st_size > _SHALLOW_BYTES and not visit.deep):
+        return
+    keys = HubKeys.load(visit.home, visit.config, visit.environment)
+    found: dict[About, list[str]] = {}
+    with looking(path) as tx:
+        for wrong in contradictions(tx, _replayed(tx, keys)):
+            found.setdefault(wrong.about, []).append(wrong.found)
+    for about, each in found.items():
+        named = f"{len(each)} do not add up: {'; '.join(each[:_NAMED])}"
+        yield Row(about.value, Level.PROBLEM, named, *_CONSEQUENCES[about])
+    if not found:
+        yield ok("tables", "the hub's books add up")
+
+
 def _replayed(tx: Transaction, keys: HubKeys) -> Registry:
     first = founding_statement(tx)
     if first is None:
@@ -215,6 +252,7 @@ def _log(visit: Visit) -> Iterator[Row]:
         return
     with looking(visit.home.database) as tx:
         key, entries, note = _log_key(tx), tx.entries(0, tx.log_size()), tx.checkpoint()
+        sizes = [size for (size,) in tx.rows("SELECT size FROM checkpoint")]
         missing = [index for index, entry in enumerate(entries) if not _is_whole(tx, entry)]
     if note is None:
         raise StoreError("no checkpoint is kept")
@@ -228,6 +266,8 @@ def _log(visit: Visit) -> Iterator[Row]:
         yield _bad_log(f"the statement of entry {missing[0]} is not what was logged")
     elif said != (len(entries), root([leaf_hash(each) for each in entries])):
         yield _bad_log("the log is not what its signed checkpoint says")
+    elif sizes != [signed.checkpoint.size]:
+        yield _bad_log(f"its checkpoint is of size {signed.checkpoint.size}, and kept as one of size {sizes[0]}")
     else:
         yield ok("log", f"{len(entries)} entries, as the checkpoint says")
     newest = max(Entry.parse(entries[-1]).logged_at, signed.cosignature.timestamp)
@@ -393,7 +433,7 @@ def _steered(visit: Visit) -> Iterator[Row]:
                   "what waits for them expires in the end", "valija-hub resume MEMBER")  # fmt: skip
 
 
-_INSIDE: Final = frozenset((_version, _store, _log, _items, _runways, _journal))
+_INSIDE: Final = frozenset((_version, _store, _log, _items, _tables, _runways, _journal))
 """They read the database."""
 
 _CHECKS: Final = (
@@ -403,6 +443,7 @@ _CHECKS: Final = (
     _store,
     _log,
     _items,
+    _tables,
     _runways,
     _journal,
     _backup,
