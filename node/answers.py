@@ -26,7 +26,7 @@ from protocol.errors import (
     PrekeyUnknownError,
     ValijaError,
 )
-from protocol.messages.envelope import Attestation, AttestationData, Event
+from protocol.messages.envelope import Attestation, AttestationData, Event, Submission
 from protocol.messages.message import Kind
 from protocol.messages.receipts import VoidReason
 from protocol.session.items import ResultItem
@@ -42,12 +42,13 @@ _PAUSE_SHARE: Final = 8
 """What has waited for long may wait a share of that longer: the same bytes every few seconds help nobody."""
 
 
-def take(ctx: Context, item: ResultItem) -> frozenset[str]:
-    """Take in the answer to one envelope of ours; gives the members whose calendars must be asked for anew."""
+def take(ctx: Context, item: ResultItem, number: Submission) -> frozenset[str]:
+    """Take in the answer to one envelope of ours, of this number; gives the members whose calendars must be asked anew."""
     envelope = links.envelope_row(ctx.tx, item.envelope_id)
     if item.code is not None:
         _refused_whole(ctx, links.under_way(ctx.tx, envelope) if envelope is not None else [], item.code)
         return frozenset()
+    recovery.hub_answered(ctx, number)
     stale: set[str] = set()
     for attestation in item.attestations:
         data = _proven(ctx, attestation)

@@ -146,8 +146,9 @@ class Courier:
     def answered(self, ctx: Context, results: Sequence[ResultItem]) -> None:
         """Take in the hub's answers of this session; what it did not ask in this session counts for nothing."""
         for item in results:
-            if self._post.answered(item.envelope_id):
-                self._stale |= answers.take(ctx, item)
+            number = self._post.answered(item.envelope_id)
+            if number is not None:
+                self._stale |= answers.take(ctx, item, number)
 
     def recalled(self, ctx: Context, attestation: Attestation | None) -> None:
         """Take in the hub's answer to a recall; None says that there was nothing to drop."""

@@ -73,6 +73,8 @@ class Exchange:
         self._lookups = Lookups()
         self._again: asyncio.TimerHandle | None = None
         self.opened = asyncio.Event()
+        self.carried = asyncio.Event()
+        """Set once something was delivered and is durable, or the hub answered what was submitted."""
         self.registry_grew: Callable[[int], None] = _nobody
         self._end: Closed | None = None
 
@@ -163,7 +165,7 @@ class Exchange:
     def _frame(self, frame: Frame) -> None:
         match frame:
             case Results():
-                self._then(self._rounds.ask(lambda ctx: self._engine.answered(ctx, frame.items)), _nobody)
+                self._then(self._rounds.ask(lambda ctx: self._engine.answered(ctx, frame.items)), self._carried)
             case Deliver():
                 self._then(self._rounds.ask(lambda ctx: self._engine.deliver(ctx, frame.items)), self._archived)
             case Calendars():
@@ -186,7 +188,11 @@ class Exchange:
                 raise UsageError("a frame that no hub sends")
 
     def _archived(self, position: int) -> None:
+        self.carried.set()
         self._say(Acknowledge(position, WINDOW))
+
+    def _carried(self, _nothing: None) -> None:
+        self.carried.set()
 
     def _then(self, answer: Awaitable[Any], done: Callable[[Any], None]) -> None:
         """When the round is durable, do what follows from it; a work that failed ends the session."""

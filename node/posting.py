@@ -31,11 +31,12 @@ CLOCK_MARGIN_SECONDS: Final = 3_600
 class Post:
     """Envelopes under way: sealed and unanswered, in order, with what of them was submitted in this session."""
 
-    __slots__ = ("_sent", "_unanswered", "window")
+    __slots__ = ("_numbers", "_sent", "_unanswered", "window")
 
     def __init__(self) -> None:
         """No session, nothing under way."""
         self._unanswered: dict[EnvelopeId, SubmitItem] = {}
+        self._numbers: dict[EnvelopeId, Submission] = {}
         self._sent: dict[EnvelopeId, int] = {}
         self.window = Window(0, 0)
 
@@ -47,6 +48,7 @@ class Post:
     def forget(self) -> None:
         """Afterwards nothing is under way."""
         self._unanswered.clear()
+        self._numbers.clear()
         self._sent.clear()
 
     def add(self, envelope: Envelope) -> None:
@@ -55,6 +57,7 @@ class Post:
         self._unanswered[core.id] = SubmitItem(
             core.raw, envelope.ciphertext, tuple(slot.raw for slot in envelope.slots)
         )
+        self._numbers[core.id] = core.submission
 
     def take(self) -> list[SubmitItem]:
         """What to submit now within the window, oldest first."""
@@ -70,18 +73,19 @@ class Post:
             taken.append(item)
         return taken
 
-    def answered(self, envelope_id: EnvelopeId) -> bool:
-        """Whether this envelope was submitted in this session and had no answer; then it is under way no more."""
+    def answered(self, envelope_id: EnvelopeId) -> Submission | None:
+        """The number of this envelope, if it was submitted in this session and had no answer; it is under way no more."""
         if self._sent.pop(envelope_id, None) is None:
-            return False
+            return None
         self._unanswered.pop(envelope_id, None)
-        return True
+        return self._numbers.pop(envelope_id, None)
 
     def drop(self, envelope_ids: Iterable[EnvelopeId]) -> None:
         """Afterwards these are not submitted (again)."""
         for envelope_id in envelope_ids:
             if envelope_id not in self._sent:
                 self._unanswered.pop(envelope_id, None)
+                self._numbers.pop(envelope_id, None)
 
     @property
     def waiting(self) -> int:

@@ -127,7 +127,11 @@ class Start:
 
 
 def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | None) -> Start:
-    """Compare what the hub shows with what is stored; `StaleError` for a hub older than one met before."""
+    """Compare what the hub shows with what is stored; `StaleError` for a hub older than one met before.
+
+    A cursor below our own is no alarm, for an acknowledgement may be lost with its line; but positions are the hub's,
+    and one that was put back gives them a second time.  So what follows its cursor is taken in, again if it comes again.
+    """
     known = state.hub_incarnation(ctx.tx)
     if known is not None and hub < known:
         raise StaleError("an older incarnation of the hub")
@@ -139,16 +143,42 @@ def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | 
         state.meet_hub(ctx.tx, hub)
         if known is not None and not is_put_back:
             request(ctx, Cause.HUB_CHANGED)
+    elif _has_forgotten(ctx, highest) and not is_put_back:
+        _start_over(ctx)
     own = state.last_submission(ctx.tx)
     lives = ctx.registry.incarnations(Role.NODE, ctx.identity.me.member)
     # Of a life that was never opened nobody can have lost the memory.
     ahead = highest is not None and highest.incarnation in lives and (own is None or highest > own)
-    if ahead or cursor > state.cursor(ctx.tx):
+    if ahead or (cursor > state.reached(ctx.tx) and not is_put_back):
         # What was acknowledged is gone from the hub: peers send it again on our notice.
-        state.put(ctx.tx, "cursor", max(cursor, state.cursor(ctx.tx)))
-        if ahead or not is_put_back:
-            request(ctx, Cause.ROLLED_BACK)
+        request(ctx, Cause.ROLLED_BACK)
+    state.go_on_from(ctx.tx, cursor)
     return Start(state.cursor(ctx.tx), pending(ctx.tx))
+
+
+def hub_answered(ctx: Context, number: Submission) -> None:
+    """The hub said what became of the envelope of this number, and so will know of it as long as it forgets nothing."""
+    newest = state.answered(ctx.tx)
+    if newest is None or number > newest:
+        state.put_answered(ctx.tx, number)
+
+
+def _has_forgotten(ctx: Context, highest: Submission | None) -> bool:
+    """Whether the hub, in the incarnation in which it answered it, does not know our newest submission any more."""
+    answered = state.answered(ctx.tx)
+    if answered is None or (highest is not None and highest >= answered):
+        return False
+    state.alarm(ctx.tx, ctx.second, StaleError.code, "the hub forgot envelopes that it had answered")
+    state.put_answered(ctx.tx, highest)
+    return True
+
+
+def _start_over(ctx: Context) -> None:
+    # Nobody told the hub that it was put back.  What it has forgotten besides cannot be known: all that is open goes again.
+    if _is_believed(ctx, "claims hub", "the hub forgets what it answered"):
+        request(ctx, Cause.HUB_CHANGED)
+    else:
+        links.wake_open_by(ctx.tx, (ctx.second // DAY + 1) * DAY)
 
 
 def check_claim(ctx: Context, peer: Peer, incarnation: Incarnation, last: int) -> None:
@@ -164,13 +194,17 @@ def may_claim(ctx: Context, peer: Peer) -> bool:
 
     Every member mirrors and answers an incarnation, so one that lies must not have them at will.
     """
+    return _is_believed(ctx, f"claims {peer.id}", f"{peer.party.member} knows other numbers of ours")
+
+
+def _is_believed(ctx: Context, name: str, what: str) -> bool:
     if pending(ctx.tx) not in {None, Cause.FIRST}:
         return True
-    name, today = f"claims {peer.id}", ctx.second // DAY
+    today = ctx.second // DAY
     day, count = divmod(int(state.get(ctx.tx, name) or 0), _CLAIM_BASE)
     count = count if day == today else 0
     if count >= CLAIMS_A_DAY:
-        state.alarm(ctx.tx, ctx.second, ResealLimitError.code, f"{peer.party.member} knows other numbers of ours")
+        state.alarm(ctx.tx, ctx.second, ResealLimitError.code, what)
         return False
     state.put(ctx.tx, name, today * _CLAIM_BASE + count + 1)
     return True

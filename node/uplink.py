@@ -3,7 +3,7 @@
     fetch the log -> a certificate of ours? -> a new incarnation? post it and fetch again -> session -> (it ends) -> wait
 
 Waits grow from one second to sixty, each with full jitter, so that a hub that comes back is not met by everybody at
-once; a session that opened makes the next wait short again.
+once; a session that carried something, or lasted for a minute, makes the next wait short again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -49,6 +50,9 @@ T = TypeVar("T")
 
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 60.0
+LASTING_SECONDS: Final = 60.0
+"""A session that lasted for so long was none that the hub closes as soon as it is open."""
+
 _MAX_DOUBLINGS: Final = 6
 _AFTER_FENCED: Final = 5
 _POSTS: Final = 4
@@ -92,6 +96,7 @@ class Uplink:
         self._key, self._now, self._log = key, now, log
         self._exchange: Exchange | None = None
         self._sessions = 0
+        self._failures = 0
         self._is_stopping = asyncio.Event()
         self._stale = asyncio.Event()
         self.state = LineState(since=int(now()))
@@ -116,13 +121,13 @@ class Uplink:
             self._exchange.close(DrainingError("the node stops"))
 
     async def _failed(self, error: ValijaError) -> None:
-        failures = self.state.failures + 1
+        self._failures += 1
         if isinstance(error, FencedError):
             # Two nodes of one member would throw each other out for ever.
-            failures = max(failures, _AFTER_FENCED)
-        self.state = replace(self.state, failures=failures)
+            self._failures = max(self._failures, _AFTER_FENCED)
+        self.state = replace(self.state, failures=self._failures)
         self._tell(Phase.WAITING, error)
-        wait = random.uniform(0, longest_wait(failures))  # noqa: S311 - spreads load, hides nothing
+        wait = random.uniform(0, longest_wait(self._failures))  # noqa: S311 - spreads load, hides nothing
         try:
             await asyncio.wait_for(self._is_stopping.wait(), wait)
         except TimeoutError:
@@ -229,6 +234,10 @@ class Uplink:
         self.state = replace(self.state, failures=0)
         self._tell(Phase.CONNECTED, None)
         exchange.recall(await self._rounds.ask(withdrawal.unfinished))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LASTING_SECONDS):
+                await exchange.carried.wait()
+        self._failures = 0
 
     async def _follow(self) -> None:
         """While the session lasts: fetch the log when it grew, and open the incarnation that a round asked for."""

@@ -211,6 +211,12 @@ def wake_held_by(tx: Transaction, at: int) -> None:
     tx.run(sql, (at, at))
 
 
+def wake_open_by(tx: Transaction, at: int) -> None:
+    """Afterwards every open link wants to be sealed again at `at` at the latest."""
+    sql = f"UPDATE link SET wake_at = ? WHERE state = {_OPEN} AND (wake_at IS NULL OR wake_at > ?)"  # noqa: S608
+    tx.run(sql, (at, at))
+
+
 def wake_unanswered(tx: Transaction, at: int) -> None:
     """Afterwards every open link that no hub is known to hold wants to be sealed again at `at`."""
     tx.run(f"UPDATE link SET wake_at = ? WHERE state = {_OPEN} AND NOT relayed AND hold IS NULL", (at,))  # noqa: S608

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from node.model import EventKind, pack, unpack
+from node.model import INCARNATION_BYTES, EventKind, pack, unpack
 from node.store import Transaction
 from protocol.messages.envelope import Submission
 from protocol.names import Incarnation
@@ -46,9 +46,11 @@ def hub_incarnation(tx: Transaction) -> Incarnation | None:
 
 
 def meet_hub(tx: Transaction, met: Incarnation) -> None:
-    """Afterwards mailbox positions are those of this incarnation of the hub, and none was taken."""
+    """Afterwards positions and answers are those of this incarnation of the hub: none was taken, none given."""
     put(tx, "hub", pack(met))
     put(tx, "cursor", 0)
+    put(tx, "reached", 0)
+    put(tx, "answered", None)
 
 
 NUDGES_SENT: Final = "nudges_sent"
@@ -57,8 +59,20 @@ NUDGES_FAILED: Final = "nudges_failed"
 
 # -- counters ----------------------------------------------------------------------------------------
 def cursor(tx: Transaction) -> int:
-    """The highest mailbox position taken in, under `hub_incarnation`."""
+    """The mailbox position taken in last, under `hub_incarnation`."""
     return int(get(tx, "cursor") or 0)
+
+
+def reached(tx: Transaction) -> int:
+    """The highest position ever taken in under `hub_incarnation`, above `cursor` where the hub showed a lower one since."""
+    return max(int(get(tx, "reached") or 0), cursor(tx))
+
+
+def go_on_from(tx: Transaction, position: int) -> None:
+    """Afterwards what follows this position of the mailbox is taken in, again if it was before."""
+    if position != cursor(tx):
+        put(tx, "reached", reached(tx))
+        put(tx, "cursor", position)
 
 
 def placed_upto(tx: Transaction) -> int:
@@ -75,6 +89,18 @@ def last_submission(tx: Transaction) -> Submission | None:
     """The newest submission of all, numbered 0 while none was made in this incarnation; None before the first."""
     current = incarnation(tx)
     return None if current is None else Submission(current, submissions(tx))
+
+
+def answered(tx: Transaction) -> Submission | None:
+    """The newest submission that the hub of `hub_incarnation` answered slot by slot; None if it answered none."""
+    packed = get(tx, "answered")
+    return Submission(unpack(packed), int.from_bytes(packed[INCARNATION_BYTES:], "big")) if packed else None
+
+
+def put_answered(tx: Transaction, newest: Submission | None) -> None:
+    """Afterwards this is the newest submission that the hub answered."""
+    packed = pack(newest.incarnation) + newest.counter.to_bytes(8, "big") if newest else None
+    put(tx, "answered", packed)
 
 
 # -- alarms and events -------------------------------------------------------------------------------

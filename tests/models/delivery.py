@@ -39,6 +39,7 @@ RULES = {
     "quarantine_acks": "what cannot be verified is acknowledged to the hub",
     "hub_incarnation": "mailbox positions carry the hub's incarnation",
     "hub_resubmit": "nodes re-submit what is not receipted to a restored hub",
+    "hub_forgets": "so they do to a hub that has forgotten what it answered, and go on from its mailbox cursor",
     "own_clock": "S re-seals at expiry by its own clock, whatever the hub said",
     # rules that the exploration asked for
     "notice_contiguous": "the restore notice carries the last CONTIGUOUS number",
@@ -96,10 +97,11 @@ class St(NamedTuple):
     tot: tuple                # ghost: handovers ever
     ever: frozenset           # ghost: contents ever durable at R
     names: frozenset          # ghost: (inc, seq, mid) that ever reached the hub
+    s_ans: frozenset = frozenset()  # S: envelopes that this hub ever answered, where it may forget them unnoticed
 
 
 B = ("crash", "dup", "lie", "saveS", "restS", "silentS", "saveH", "restH", "emptyH",
-     "saveR", "restR", "prekey", "expire", "withdraw")
+     "saveR", "restR", "prekey", "expire", "withdraw", "silentH")
 IX = {n: i for i, n in enumerate(B)}
 S_FIELDS = ("msgs", "s_inc", "links", "s_rinc", "s_got")
 H_FIELDS = ("queue", "dd", "hpos", "high", "shown", "notes")
@@ -235,7 +237,13 @@ class Model:
             behind = (on["high_water"] and s.high > own
                       or on["cursor_shown"] and s.shown > (s.s_rinc, contiguous(s.s_got))
                       or on["new_hub"] and s.hinc > 1)
-            if behind:
+            # Submissions go in order: the highest one that H shows tells whether any that it answered is gone.
+            forgot = on["hub_forgets"] and not s.s_ans <= s.dd
+            if forgot and not behind:
+                yield "S sees that H has forgotten what it answered, starts a new incarnation, seals again", OK, s._replace(
+                    s_chk=True, s_inc=s.s_inc + 1, s_ans=s.s_ans & s.dd,
+                    links=tuple(l[:6] + (False,) for l in s.links))
+            elif behind:
                 links = tuple(l[:6] + (False,) for l in s.links)
                 yield "S sees that it was rolled back, refuses, starts a new incarnation", OK, s._replace(
                     s_chk=True, s_inc=s.s_inc + 1, links=links if on["restored_reseals"] else s.links)
@@ -272,7 +280,9 @@ class Model:
         if tag == "sub":
             yield from self.hub_stores(s, f[1], has)
         elif tag == "ans":
-            yield f"S learns that H holds {self.show(f[1])}", OK, s._replace(answered=s.answered | {f[1]})
+            kept = {f[1]} if self.budget[IX["silentH"]] else set()
+            yield f"S learns that H holds {self.show(f[1])}", OK, s._replace(
+                answered=s.answered | {f[1]}, s_ans=s.s_ans | kept)
         elif tag == "del":
             yield from self.recipient_opens(s, f, has)
         elif tag == "hack":
@@ -340,6 +350,15 @@ class Model:
                     FAULT, s._replace(**old, hinc=s.hinc + 1, left=self.pay(s, kind),
                                       net=self.cut(s.net, "sub", "ans", "del", "hack"),
                                       answered=frozenset() if self.on["hub_resubmit"] else s.answered)
+
+        if has("silentH") and isinstance(s.snap[1], tuple):
+            old = dict(zip(H_FIELDS, s.snap[1]))
+            # Every session ends with it; in the next one R meets H's cursor.
+            last = old["queue"][0][0] - 1 if old["queue"] else old["hpos"]
+            cur = (s.cur[0], min(s.cur[1], last)) if self.on["hub_forgets"] else s.cur
+            yield "H's disk image is rolled back and nobody notices", FAULT, s._replace(
+                **old, cur=cur, s_chk=False, answered=frozenset(), left=self.pay(s, "silentH"),
+                net=self.cut(s.net, "sub", "ans", "del", "hack"))
 
     # -- recipient -------------------------------------------------------------------------------
     def recipient_opens(self, s, f, has):
@@ -660,6 +679,8 @@ SCENARIOS = {
     "R and S restored": dict(n=1, cap=1, saveR=1, restR=1, saveS=1, restS=1),
     "H restored": dict(n=1, cap=2, saveH=1, restH=1, dup=1),
     "H replaced, two messages": dict(n=2, cap=1, emptyH=1),
+    "H rolled back unnoticed": dict(n=1, cap=2, saveH=1, silentH=1),
+    "H rolled back unnoticed, two messages": dict(n=2, cap=1, saveH=1, silentH=1),
     "R restored twice": dict(n=1, cap=1, saveR=1, restR=2),
     "R and H restored": dict(n=1, cap=1, saveR=1, restR=1, saveH=1, restH=1),
     "S and H restored": dict(n=1, cap=1, saveS=1, restS=1, saveH=1, restH=1),
@@ -698,6 +719,8 @@ OFF = [  # rules turned off, where to look
     ("hub_incarnation own_clock", TWO | dict(emptyH=1)),
     ("hub_resubmit", ONE | dict(emptyH=1)),
     ("hub_resubmit own_clock", ONE | dict(emptyH=1)),
+    ("hub_forgets", TWO | dict(saveH=1, silentH=1)),
+    ("hub_forgets own_clock", TWO | dict(saveH=1, silentH=1)),
     ("own_clock", ONE | dict(lie=1)),
     ("notice_contiguous", TWO | dict(saveR=1, restR=1, ready=True)),
     ("stale_receipts", dict(n=1, cap=2, saveR=1, restR=1)),

@@ -18,6 +18,8 @@ SCENARIOS = {
     "S rolled back unnoticed": (35_849, set()),
     "S rolled back unnoticed, H replaced": (287_017, set()),
     "H replaced, two messages": (7_043, set()),
+    "H rolled back unnoticed": (1_931, set()),
+    "H rolled back unnoticed, two messages": (133_920, set()),
     "hub lies": (19_136, {"P1 prompt"}),
     "prekey lost, expiry": (29_280, set()),
     "withdrawal": (50_626, {"P1 prompt"}),
@@ -61,6 +63,8 @@ WITHOUT = [
     ("hub_incarnation own_clock", 4_803, {"P1", "P1 prompt"}),
     ("hub_resubmit", 231, {"P1 prompt"}),
     ("hub_resubmit own_clock", 182, {"P1", "P1 prompt"}),
+    ("hub_forgets", 35_610, {"P1 prompt"}),
+    ("hub_forgets own_clock", 33_832, {"P1", "P1 prompt"}),
     ("own_clock", 483, {"P1", "P1 prompt"}),
     ("notice_contiguous", 193_702, {"P1", "P3", "P1 prompt"}),
     ("stale_receipts", 24_368, {"P1", "P3", "P1 prompt"}),
@@ -82,7 +86,7 @@ WITHOUT = [
     ("reseal_once", 4_267, set()),
 ]
 
-QUICK_SCENARIOS = ("crash and duplicates, two messages", "hub lies", "S restored", "H restored")
+QUICK_SCENARIOS = ("crash and duplicates, two messages", "hub lies", "S restored", "H restored", "H rolled back unnoticed")
 QUICK_WITHOUT = (
     "author_persist",
     "archive_persist_handover",

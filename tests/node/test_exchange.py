@@ -5,6 +5,7 @@ Rules of the hub alone (`hub_persist`, `dedupe_hub`) are told where the hub is t
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ from protocol.errors import ConflictError, TooLateError
 from protocol.messages.message import Ack, Kind, Link
 from protocol.trust.statements import Cause
 from tests.models.delivery import RULES
-from tests.node.lab import Lab, Node, tampered
+from tests.node.lab import HubMemory, Lab, Node, tampered
 from tests.support.world import DAY
 
 OF_THE_HUB = {"hub_persist", "dedupe_hub"}
@@ -578,6 +579,75 @@ def test_hub_incarnation(lab: Lab, sender: Node, reader: Node) -> None:
     lab.settle()
     # Positions begin anew, and none of them is taken for one of the former hub's.
     assert reader.texts == [f"texto {number}" for number in range(4)]
+
+
+def rolled_back(lab: Lab, memory: HubMemory) -> None:
+    """The hub goes on from an older memory of its own, and nobody told it."""
+    lab.hub.memory = copy.deepcopy(memory)
+    for node in lab.nodes.values():
+        node.cut()
+
+
+def test_hub_forgets(lab: Lab, sender: Node, reader: Node) -> None:
+    memory = lab.hub.memory_copy()
+    for number in range(3):
+        sender.write(f"k{number}", f"texto {number}", "co-fgn")
+        lab.settle()
+    message = sender.write("k3", "texto 3", "co-fgn")
+    submit(lab, sender)
+    assert reader.cursor == 3
+    rolled_back(lab, memory)
+    lab.settle()
+    # Its positions begin anew, and what it had accepted goes again, although it had said that it holds it.
+    assert reader.texts == [f"texto {number}" for number in range(4)]
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+    assert {"stale", "new_incarnation"} <= sender.alarms
+
+
+def test_hub_forgets__what_a_node_had_taken_comes_again_and_is_handed_over_once(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    sender.write("k1", "uno", "co-fgn")
+    submit(lab, sender)
+    memory = lab.hub.memory_copy()
+    deliver(lab, reader)
+    rolled_back(lab, memory)
+    lab.settle()
+    assert reader.texts == ["uno"]
+    assert "new_incarnation" not in reader.alarms  # nothing that it sent is gone
+
+
+def test_hub_forgets__three_new_lives_a_day_and_the_rest_tomorrow(lab: Lab, sender: Node) -> None:
+    memory = lab.hub.memory_copy()
+    sender.write("k1", "uno", "co-fgn")
+    lives = []
+    for _time in range(5):
+        lab.settle()
+        sender.write(f"again {_time}", "otra vez", "co-fgn")
+        lab.settle()
+        rolled_back(lab, memory)
+        sender.connect()
+        lives.append(sender.incarnation)
+    assert len(set(lives)) == 3
+    assert "reseal_limit" in sender.alarms
+
+
+def test_an_acknowledgement_that_was_lost_is_no_alarm_in_whatever_order_hubs_show_it(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    sender.write("k1", "uno", "co-fgn")
+    submit(lab, sender)
+    before = lab.hub.memory_copy()
+    deliver(lab, reader)
+    while lab.frames:
+        lab.arrive()
+    after = lab.hub.memory_copy()
+    for memory in (before, after, before, after):
+        rolled_back(lab, memory)
+        reader.connect()
+    assert reader.alarms == set()
+    lab.settle()
+    assert reader.texts == ["uno"]
 
 
 def test_new_hub(lab: Lab, sender: Node, reader: Node) -> None:

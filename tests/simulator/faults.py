@@ -257,6 +257,16 @@ def _hub_restored(strike: Strike) -> None:
         strike.after(strike.chance.uniform(0.1, 20), hub.start_again)
 
 
+@fault("hub rolled back unnoticed")
+def _hub_rolled_back(strike: Strike) -> None:
+    hub, backup = strike.town.hub, strike.town.hub_backup
+    # An image of before its incarnation would show an older one, and be refused.
+    if backup is not None and backup.incarnation == hub.disk.tables.incarnation:
+        hub.kill(silently=strike.chance.random() < 0.5)
+        hub.roll_back(backup)
+        strike.after(strike.chance.uniform(0.1, 20), hub.start_again)
+
+
 @fault("hub replaced by an empty one")
 def _hub_emptied(strike: Strike) -> None:
     hub = strike.town.hub
@@ -318,5 +328,13 @@ def _replayed(strike: Strike) -> None:
 
 
 LIES = frozenset({"hub drops an item", "hub tampers with an item", "hub replays an item"})
-RESTORES = frozenset({"node restored", "node rolled back unnoticed", "hub restored", "hub replaced by an empty one"})
+RESTORES = frozenset(
+    {
+        "node restored",
+        "node rolled back unnoticed",
+        "hub restored",
+        "hub rolled back unnoticed",
+        "hub replaced by an empty one",
+    }
+)
 OF_THE_HUB = frozenset(name for name in FAULTS if name.startswith("hub "))

@@ -597,6 +597,35 @@ def hub_incarnation(at: Stage) -> None:
     at.ends_well(AT_ONCE / 2)
 
 
+def _on_from_its_own(tx: Any, position: int) -> None:
+    state.put(tx, "cursor", max(position, state.cursor(tx)))
+
+
+@contextmanager
+def hub_never_behind() -> Iterator[None]:
+    """What a hub has forgotten it is believed to hold, and its positions to grow for ever."""
+    with without(recovery, "_has_forgotten", lambda *_: False)(), without(state, "go_on_from", _on_from_its_own)():
+        yield
+
+
+@told("hub_forgets", hub_never_behind)
+def hub_forgets(at: Stage) -> None:
+    image = at.hub.disk.backup()
+    for number in range(3):
+        at.crossed(f"before {number}")
+    at.off(at.r)
+    at.write("forgotten")
+    at.run(5)
+    at.hub.kill()
+    at.hub.roll_back(image)
+    at.hub.start_again()
+    at.run(60)
+    at.write("after")  # under a position that R took something else from
+    at.run(30)
+    at.on(at.r)
+    at.ends_well(AT_ONCE)
+
+
 def _unless_hub_changed(ctx: Any, cause: Cause) -> None:
     if cause is not Cause.HUB_CHANGED:
         _request(ctx, cause)
