@@ -166,9 +166,13 @@ class Courier:
     # -- time ----------------------------------------------------------------------------------------
     def tick(self, ctx: Context) -> float:
         """Afterwards what time alone ends has ended; gives the time (Unix seconds) at which to prepare again."""
+        restored = recovery.was_restored(ctx)
         for peer, message in outbox.overdue(ctx.tx, ctx.second):
-            outbox.end(ctx.tx, peer, message, VoidReason.EXPIRED, ctx.second)
-            outbox.no_longer_waiting(ctx.tx, peer, [message])
+            if restored:
+                outbox.mark_closing(ctx.tx, peer, message, outbox.EXPIRED)
+            else:
+                outbox.end(ctx.tx, peer, message, VoidReason.EXPIRED, ctx.second)
+                outbox.no_longer_waiting(ctx.tx, peer, [message])
         silent = peers.fallen_silent(ctx.tx, ctx.second - SILENCE_SECONDS, ctx.second - upkeep.TRAFFIC_SECONDS)
         for each in silent:
             state.alarm(ctx.tx, ctx.second, "silent_peer", each.party.member)

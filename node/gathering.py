@@ -2,6 +2,8 @@
 
 A group is a manifest and travels in one envelope.  A recipient who cannot be sealed to is set waiting with the
 reason while the others go; once it can be, a manifest of its own goes to it.  Nothing here signs or sends.
+
+What cannot go any more ends at once; but a restored node may have sent it before, and so asks each recipient by a void.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from node import recovery
 from node.context import Context
 from node.linking import Draft, Part
 from node.model import EventKind
 from node.reach import Audience, Reach, Target, read_audience, resolve, still
 from node.tables import outbox, peers, state
-from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
+from node.tables.outbox import CLOSING, EVERYBODY, Written
 from protocol.errors import DamagedError, HeldError
 from protocol.limits import KIB, MAX_AUDIENCE, MAX_BATCH_LEAVES, MAX_BODIES
 from protocol.messages.message import Kind
@@ -147,17 +150,17 @@ def _plan(ctx: Context, reach: Reach, groups: Groups, addressed: bytes) -> _Plan
 
 def _place(ctx: Context, reach: Reach, groups: Groups, plans: dict[bytes, _Plan], message: Written) -> bool:
     if message.expires_at <= ctx.second:
-        return _end(ctx, message, VoidReason.EXPIRED)
+        return _end(ctx, message, outbox.EXPIRED)
     if not message.is_intact:
         state.alarm(ctx.tx, ctx.second, DamagedError.code, "a message that was to be sent")
-        return _end(ctx, message, VoidReason.REFUSED)
+        return _end(ctx, message, outbox.REFUSED)
     plan = plans.get(message.addressed)
     if plan is None:
         plan = plans[message.addressed] = _plan(ctx, reach, groups, message.addressed)
     audience = plan.course.audience
     if not 1 <= len(audience.parties) <= MAX_AUDIENCE:
         state.alarm(ctx.tx, ctx.second, "audience_mismatch", "a network that a message names was dissolved or grew")
-        return _end(ctx, message, VoidReason.REFUSED)
+        return _end(ctx, message, outbox.REFUSED)
     part = Part(message.header, message.content)
     if plan.course.targets and not groups.add(Kind.MESSAGE, plan.course, message, part):
         return False
@@ -168,8 +171,13 @@ def _place(ctx: Context, reach: Reach, groups: Groups, plans: dict[bytes, _Plan]
     return True
 
 
-def _end(ctx: Context, message: Written, reason: VoidReason) -> bool:
-    outbox.end(ctx.tx, EVERYBODY, message.id, reason, ctx.second)
+def _end(ctx: Context, message: Written, reason: str) -> bool:
+    audience = resolve(ctx, message.addressed)
+    if audience.parties and recovery.was_restored(ctx):
+        for party in audience.parties:
+            outbox.wait(ctx.tx, peers.meet(ctx.tx, party).id, [message.id], audience.encode(), reason)
+    else:
+        outbox.end(ctx.tx, EVERYBODY, message.id, CLOSING[reason], ctx.second)
     state.event(ctx.tx, ctx.second, EventKind.MESSAGE, message.id)
     return True
 
@@ -182,7 +190,7 @@ def waiting_messages(ctx: Context, reach: Reach, room: Room) -> list[Draft]:
         target = reach.target(peers.find(ctx.tx, peer_id).party)
         if isinstance(target, Target):
             _take_waiting(ctx, target, groups)
-        elif outbox.waiting_for(ctx.tx, peer_id, 1)[0][2] not in {target, WITHDRAWN}:
+        elif outbox.waiting_for(ctx.tx, peer_id, 1)[0][2] not in {target, *CLOSING}:
             outbox.still_waiting(ctx.tx, peer_id, target)
     return groups.drafts
 
@@ -191,11 +199,11 @@ def _take_waiting(ctx: Context, target: Target, groups: Groups) -> None:
     taken = []
     for row, packed, reason in outbox.waiting_for(ctx.tx, target.peer.id, MESSAGES_A_RUN):
         message = outbox.by_row(ctx.tx, row)
-        if reason == WITHDRAWN:
-            added = _add_void(groups, target, message)
-        elif message.expires_at <= ctx.second or not message.is_intact:
-            why = VoidReason.REFUSED if message.expires_at > ctx.second else VoidReason.EXPIRED
-            outbox.end(ctx.tx, target.peer.id, row, why, ctx.second)
+        closing = CLOSING.get(reason) or _closing(ctx, message)
+        if closing is not None and (reason in CLOSING or recovery.was_restored(ctx)):
+            added = _add_void(groups, target, message, closing)
+        elif closing is not None:
+            outbox.end(ctx.tx, target.peer.id, row, closing, ctx.second)
             added = True
         else:
             course = groups.course(still(ctx, read_audience(packed)), [target])
@@ -206,8 +214,15 @@ def _take_waiting(ctx: Context, target: Target, groups: Groups) -> None:
     outbox.no_longer_waiting(ctx.tx, target.peer.id, taken)
 
 
-def _add_void(groups: Groups, target: Target, message: Written) -> bool:
+def _closing(ctx: Context, message: Written) -> VoidReason | None:
+    """Why this message cannot go any more; None if it can."""
+    if message.expires_at <= ctx.second:
+        return VoidReason.EXPIRED
+    return None if message.is_intact else VoidReason.REFUSED
+
+
+def _add_void(groups: Groups, target: Target, message: Written, reason: VoidReason) -> bool:
     # A restored node cannot know whether it had sent this already: so the recipient is asked (SPEC 10.1).
     alone = Audience((target.peer.party,), None)
-    void = Void(MessageId(message.message_id), VoidReason.WITHDRAWN)
+    void = Void(MessageId(message.message_id), reason)
     return groups.add(Kind.VOID, groups.course(alone, [target]), message, Part(void.encode()))

@@ -31,6 +31,7 @@ _CLAIM_BASE: Final = 16
 _PENDING: Final = "opening"
 _STATEMENT: Final = "opening statement"
 _PUT_BACK: Final = "put back"
+_LATER: Final = "later life"
 
 
 # -- our own -----------------------------------------------------------------------------------------
@@ -47,6 +48,20 @@ def pending(tx: Transaction) -> Cause | None:
     """Why this node needs a new incarnation; None if it does not."""
     cause = state.get(tx, _PENDING)
     return None if cause is None else Cause(cause)
+
+
+def was_restored(ctx: Context) -> bool:
+    """Whether messages may have gone that this node has forgotten: in a later life, or before its incarnation is open."""
+    current, lives = state.incarnation(ctx.tx), ctx.registry.incarnations(Role.NODE, ctx.identity.me.member)
+    is_later = current is not None and lives[:1] != [current]
+    if is_later and state.get(ctx.tx, _LATER) is None:
+        state.put(ctx.tx, _LATER, 1)
+    return is_later or seems_restored(ctx.tx)
+
+
+def seems_restored(tx: Transaction) -> bool:
+    """The same without a registry, by what `was_restored` and `begin` noted of it."""
+    return state.get(tx, _LATER) is not None or pending(tx) not in {None, Cause.FIRST}
 
 
 def statement(ctx: Context, nonce: bytes) -> SignedStatement | None:
@@ -92,6 +107,7 @@ def begin(ctx: Context) -> Incarnation | None:
     state.put(ctx.tx, _PENDING, None)
     state.put(ctx.tx, _STATEMENT, None)
     if known[0] != begun:
+        state.put(ctx.tx, _LATER, 1)
         _carry_over(ctx)
     return begun
 

@@ -14,17 +14,18 @@ from enum import StrEnum
 from functools import cache, partial
 from typing import Final, Protocol
 
+from node import recovery
 from node.model import DAY, LinkState
 from node.reach import read_audience
 from node.store import Transaction
 from node.tables import evidence, inbox, links, outbox, peers
 from node.tables.links import LinkRow, NumberRow
-from node.tables.outbox import EVERYBODY, WITHDRAWN
+from node.tables.outbox import CLOSING, EVERYBODY
 from protocol.batch import BatchSignature, LeafProof
 from protocol.errors import UnknownMessageError
 from protocol.messages.envelope import Attestation
 from protocol.messages.message import Body, Kind, Link, Manifest
-from protocol.messages.receipts import Receipt, VoidReason, read_receipt
+from protocol.messages.receipts import Receipt, VoidReason, read_receipt, read_void
 from protocol.names import MessageId, Party
 
 LATE_SECONDS: Final = DAY
@@ -124,10 +125,11 @@ def deliveries_of(tx: Transaction, messages: Sequence[_Own], now: int) -> dict[i
     handed: dict[tuple[int, int], list[outbox.Handover]] = {}
     for message, each in outbox.handovers(tx, rows):
         handed.setdefault((message, each.peer), []).append(each)
-    return {each.id: _told(each, found[each.id], handed, now) for each in messages}
+    return {each.id: _told(tx, each, found[each.id], handed, now) for each in messages}
 
 
 def _told(
+    tx: Transaction,
     message: _Own,
     found: dict[int, Delivery],
     handed: Mapping[tuple[int, int], list[outbox.Handover]],
@@ -136,7 +138,7 @@ def _told(
     if found.keys() - {EVERYBODY}:
         found.pop(EVERYBODY, None)
     if not found:
-        return [_unplaced(message, now)]
+        return [_unplaced(tx, message, now)]
     told = [_acknowledged(delivery, handed.get((message.id, peer), [])) for peer, delivery in found.items()]
     return sorted(told, key=lambda each: (each.party is not None, each.party))
 
@@ -145,13 +147,18 @@ def _party(tx: Transaction, peer: int) -> Party | None:
     return None if peer == EVERYBODY else peers.find(tx, peer).party
 
 
-def _unplaced(message: _Own, now: int) -> Delivery:
-    return Delivery(None, State.EXPIRED if message.expires_at <= now else State.QUEUED)
+def _unplaced(tx: Transaction, message: _Own, now: int) -> Delivery:
+    if message.expires_at > now:
+        return Delivery(None, State.QUEUED)
+    # The same message may have gone before the backup that was put back: its recipients have to say.
+    if recovery.seems_restored(tx):
+        return Delivery(None, State.QUEUED, closing=VoidReason.EXPIRED)
+    return Delivery(None, State.EXPIRED)
 
 
 def _waiting(party: Party | None, reason: str) -> Delivery:
-    if reason == WITHDRAWN:
-        return Delivery(party, State.HELD, closing=VoidReason.WITHDRAWN)
+    if reason in CLOSING:
+        return Delivery(party, State.HELD, closing=CLOSING[reason])
     return Delivery(party, State.HELD, reason)
 
 
@@ -160,7 +167,7 @@ def _linked(
 ) -> Delivery:
     state, receipt = (number.state, _receipt(number)) if number else (link.state, _receipt(link))
     if link.kind is Kind.VOID and state is not LinkState.DELIVERED:
-        number = NumberRow(link.id, place, state, VoidReason.WITHDRAWN, None, *(receipt or (None, None)))
+        number = NumberRow(link.id, place, state, _reason(tx, link, place), None, *(receipt or (None, None)))
         state = LinkState.VOIDING if state is LinkState.OPEN else state
     closed = number.reason if number else None
     if state is LinkState.DELIVERED:
@@ -172,6 +179,11 @@ def _linked(
     if state is LinkState.SUPERSEDED:
         return Delivery(party, State.HELD, receipt=receipt)
     return Delivery(party, _under_way(tx, link, now), link.hold, closed if state is LinkState.VOIDING else None)
+
+
+def _reason(tx: Transaction, link: LinkRow, place: int) -> VoidReason:
+    _manifest, parts = evidence.manifest_and_parts(tx, link.manifest)
+    return read_void(parts[place].signed_part).reason
 
 
 def _receipt(row: LinkRow | NumberRow) -> tuple[int, int] | None:

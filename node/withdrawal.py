@@ -16,13 +16,11 @@ from node.model import EventKind, LinkState
 from node.reach import resolve
 from node.tables import links, outbox, peers, state
 from node.tables.links import LinkRow
-from node.tables.outbox import EVERYBODY, WITHDRAWN, Written
-from node.upkeep import is_first
+from node.tables.outbox import CLOSING, EVERYBODY, WITHDRAWN, Written
 from protocol.errors import TooLateError, UnknownMessageError
 from protocol.messages.message import Kind
 from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, MessageId, Party
-from protocol.trust.statements import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +63,11 @@ def _recalling(ctx: Context, link: LinkRow, envelope: int) -> Recalling:
     return Recalling(links.envelope_id(ctx.tx, envelope), peers.find(ctx.tx, link.peer).party)
 
 
-def _was_restored(ctx: Context) -> bool:
-    # Also while the incarnation that follows from it is still to be opened.
-    current = state.incarnation(ctx.tx)
-    is_later = current is not None and not is_first(ctx.registry, ctx.identity.me.member, current)
-    return is_later or recovery.pending(ctx.tx) not in {None, Cause.FIRST}
-
-
 def _withdraw_unplaced(ctx: Context, message: Written) -> bool:
     if any(peer == EVERYBODY for _message, peer, _reason in outbox.ends_of(ctx.tx, [message.id])):
         return True
     outbox.end(ctx.tx, EVERYBODY, message.id, VoidReason.WITHDRAWN, ctx.second)
-    if _was_restored(ctx):
+    if recovery.was_restored(ctx):
         audience = resolve(ctx, message.addressed)
         for party in audience.parties:
             outbox.wait(ctx.tx, peers.meet(ctx.tx, party).id, [message.id], audience.encode(), WITHDRAWN)
@@ -85,13 +76,15 @@ def _withdraw_unplaced(ctx: Context, message: Written) -> bool:
 
 def _withdraw_waiting(ctx: Context, message: Written) -> bool:
     waits = outbox.waits_of(ctx.tx, [message.id])
-    restored = _was_restored(ctx)
+    restored = recovery.was_restored(ctx)
     for _message, peer, reason in waits:
-        if reason != WITHDRAWN and not restored:
+        if reason in CLOSING:
+            continue
+        if not restored:
             outbox.no_longer_waiting(ctx.tx, peer, [message.id])
             outbox.end(ctx.tx, peer, message.id, VoidReason.WITHDRAWN, ctx.second)
-        elif reason != WITHDRAWN:
-            outbox.mark_withdrawn(ctx.tx, peer, message.id)
+        else:
+            outbox.mark_closing(ctx.tx, peer, message.id, WITHDRAWN)
     ended = outbox.ends_of(ctx.tx, [message.id])
     return bool(waits) or any(reason is VoidReason.WITHDRAWN for _message, _peer, reason in ended)
 

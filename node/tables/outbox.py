@@ -18,8 +18,11 @@ from protocol.names import MessageId
 EVERYBODY = 0
 """The peer of an `ended` row that concerns a message before it had any recipient by name."""
 
-WITHDRAWN = "withdrawn"
-"""The reason of a `waiting` row whose message a restored node must void under a number of its own."""
+WITHDRAWN, EXPIRED, REFUSED = "withdrawn", "expired", "refused"
+CLOSING: Final = {WITHDRAWN: VoidReason.WITHDRAWN, EXPIRED: VoidReason.EXPIRED, REFUSED: VoidReason.REFUSED}
+"""The reasons of `waiting` rows whose messages a restored node must void under numbers of their own, and for what."""
+
+_CLOSING: Final = ", ".join(f"'{reason}'" for reason in CLOSING)
 
 
 class Written(Record, frozen=True, gc=False):
@@ -149,8 +152,9 @@ def waiting_for(tx: Transaction, peer: int, limit: int) -> list[tuple[int, bytes
 
 
 def still_waiting(tx: Transaction, peer: int, reason: str) -> None:
-    """Afterwards what waits for this peer waits for this reason (withdrawals stay so)."""
-    tx.run("UPDATE waiting SET reason = ? WHERE peer = ? AND reason NOT IN (?, ?)", (reason, peer, WITHDRAWN, reason))
+    """Afterwards what waits for this peer waits for this reason (what waits to be voided stays so)."""
+    sql = f"UPDATE waiting SET reason = ? WHERE peer = ? AND reason NOT IN ({_CLOSING}, ?)"  # noqa: S608
+    tx.run(sql, (reason, peer, reason))
 
 
 def waits_of(tx: Transaction, messages: Sequence[int]) -> list[tuple[int, int, str]]:
@@ -165,8 +169,11 @@ def no_longer_waiting(tx: Transaction, peer: int, messages: Iterable[int]) -> No
 
 
 def overdue(tx: Transaction, now: int) -> list[tuple[int, int]]:
-    """(peer, message) of what waits past its author's expiry."""
-    sql = "SELECT w.peer, w.message FROM waiting w JOIN outbox o ON o.id = w.message WHERE o.expires_at <= ?"
+    """(peer, message) of what waits past its author's expiry, but not to be voided."""
+    sql = (
+        "SELECT w.peer, w.message FROM waiting w JOIN outbox o ON o.id = w.message "  # noqa: S608
+        f"WHERE o.expires_at <= ? AND w.reason NOT IN ({_CLOSING})"
+    )
     return [(row[0], row[1]) for row in tx.all(sql, (now,))]
 
 
@@ -215,9 +222,9 @@ def handovers(tx: Transaction, messages: Sequence[int]) -> list[tuple[int, Hando
     return [(row[0], Handover(*row[1:])) for row in tx.all(sql + "ORDER BY at, inlink, place", messages)]
 
 
-def mark_withdrawn(tx: Transaction, peer: int, message: int) -> None:
-    """Afterwards this message waits for the peer only to be voided."""
-    tx.run("UPDATE waiting SET reason = ? WHERE peer = ? AND message = ?", (WITHDRAWN, peer, message))
+def mark_closing(tx: Transaction, peer: int, message: int, reason: str) -> None:
+    """Afterwards this message waits for the peer only to be voided, for this reason of `CLOSING`."""
+    tx.run("UPDATE waiting SET reason = ? WHERE peer = ? AND message = ?", (reason, peer, message))
 
 
 def audience_of(tx: Transaction, message: int) -> bytes | None:

@@ -542,6 +542,47 @@ def test_a_home_that_never_lived_asks_for_its_first_incarnation(lab: Lab, sender
     assert sender.run(lambda ctx: recovery.statement(ctx, b"n" * 16)) is None
 
 
+def test_what_expires_in_a_restored_node_is_told_by_its_recipient(lab: Lab, sender: Node, reader: Node) -> None:
+    image, expires = sender.snapshot(), lab.second + 90
+    sent = sender.write("a", "uno", "co-fgn", expires_at=expires)
+    lab.settle()
+    sender.restore(image)
+    assert sender.write("a", "uno", "co-fgn", expires_at=expires) == sent
+    never = sender.write("b", "dos", "co-fgn", expires_at=expires)
+    lab.now += 120
+    sender.run(sender.courier.tick)
+    for message in (sent, never):
+        assert [(each.state, each.closing) for each in sender.deliveries(message)] == [
+            (State.QUEUED, VoidReason.EXPIRED)
+        ]
+    lab.settle()
+    assert sender.told(sent) == {"co-fgn": State.DELIVERED}
+    (told,) = sender.deliveries(never)
+    assert told.state is State.EXPIRED
+    assert told.receipt is not None
+    assert reader.texts == ["uno"]
+
+
+def test_what_waited_in_a_restored_node_until_it_expired_is_told_by_its_recipient(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    image, expires = sender.snapshot(), lab.second + 5_000
+    sent = sender.write("a", "uno", "co-fgn", expires_at=expires)
+    lab.settle()
+    sender.restore(image)
+    calendar = lab.hub.calendars.pop("co-fgn")
+    sender.write("a", "uno", "co-fgn", expires_at=expires)
+    sender.connect()
+    sender.prepare()
+    assert [(each.state, each.closing) for each in sender.deliveries(sent)] == [(State.HELD, None)]
+    lab.now += 6_000
+    sender.run(sender.courier.tick)
+    assert [(each.state, each.closing) for each in sender.deliveries(sent)] == [(State.HELD, VoidReason.EXPIRED)]
+    lab.hub.calendars["co-fgn"] = calendar
+    lab.settle()
+    assert sender.told(sent) == {"co-fgn": State.DELIVERED}
+
+
 def test_an_older_hub_than_one_met_is_refused(sender: Node) -> None:
     with pytest.raises(StaleError):
         sender.run(lambda ctx: sender.courier.session_opened(ctx, Welcome(0, None, Window(1, 1)), Incarnation(0, 1)))

@@ -1,5 +1,5 @@
 """python -m tests.simulator SEEDS [--first N] [--jobs 2] [--real] [--table]      as many seeds, and what they came to
-python -m tests.simulator --replay SEED                                          one seed, with its trace
+python -m tests.simulator --replay SEED [--real]                                 one seed, with its trace
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import Pool
+from pathlib import Path
 
 from tests.simulator.faults import FAULTS
 from tests.simulator.states import COLUMNS
@@ -20,15 +22,17 @@ from tests.simulator.story import Outcome, tell
 _TOLD = 12
 
 
-def replay_command(seed: int) -> str:
+def replay_command(seed: int, *, real: bool = False) -> str:
     """What to type to see this seed again."""
-    return f"python -m tests.simulator --replay {seed}"
+    here, program = Path.cwd(), Path(sys.executable)
+    shown = program.relative_to(here) if program.is_relative_to(here) else program
+    return f"{shown} -m tests.simulator --replay {seed}{' --real' * real}"
 
 
-def soak(first: int, seeds: int, jobs: int) -> Iterator[Outcome]:
-    """The outcome of each seed, as they end."""
+def soak(first: int, seeds: int, jobs: int, *, real: bool = False) -> Iterator[Outcome]:
+    """The outcome of each seed, as they end; `real` with the real signatures and HPKE."""
     with Pool(jobs, _uncollected) as pool:
-        yield from pool.imap_unordered(_quietly, range(first, first + seeds), chunksize=8)
+        yield from pool.imap_unordered(partial(_quietly, real=real), range(first, first + seeds), chunksize=8)
 
 
 def _uncollected() -> None:
@@ -36,8 +40,8 @@ def _uncollected() -> None:
     gc.disable()
 
 
-def _quietly(seed: int) -> Outcome:
-    outcome = tell(seed)
+def _quietly(seed: int, *, real: bool) -> Outcome:
+    outcome = tell(seed, real=real)
     outcome.lines = []
     if seed % 64 == 0:
         gc.collect()
@@ -58,19 +62,23 @@ def main() -> int:
     parser.add_argument("seeds", nargs="?", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--real", action="store_true")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--replay", type=int)
     asked = parser.parse_args()
     if asked.replay is not None:
-        tell(asked.replay, show=print)
+        tell(asked.replay, real=asked.real, show=print)
         return 0
     began, struck, longest, broken = time.monotonic(), Counter[tuple[str, str]](), 0.0, 0
-    for outcome in soak(asked.first, asked.seeds, asked.jobs):
+    for outcome in soak(asked.first, asked.seeds, asked.jobs, real=asked.real):
         struck.update(outcome.struck)
         longest = max(longest, outcome.settled_after)
         if outcome.broken:
             broken += 1
-            print(f"seed {outcome.seed}: {outcome.broken}\n    {replay_command(outcome.seed)}", flush=True)
+            print(
+                f"seed {outcome.seed}: {outcome.broken}\n    {replay_command(outcome.seed, real=asked.real)}",
+                flush=True,
+            )
     faults = sum(count for (_fault, column), count in struck.items() if column.startswith("m:"))
     print(f"{asked.seeds} seeds in {time.monotonic() - began:.0f} s, {faults} faults, {broken} broken; ")
     print(f"the longest took {longest / 3_600:.1f} hours of virtual time to settle after everything was mended")

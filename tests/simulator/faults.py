@@ -325,6 +325,10 @@ def _replayed(strike: Strike) -> None:
             tx.put_accounts({member: account.with_slot(position, each.size_bytes, envelope.record.sender)})
         tx.commit()
         strike.town.hub.say(f"replays at position {position} of {member}")
+        running = strike.town.hub.running
+        if running is not None and member in running.hall.sessions:
+            # Else nobody would ever take it, if the mailbox is full by it.
+            running.process.call(running.hall.sessions[member].wake)
 
 
 LIES = frozenset({"hub drops an item", "hub tampers with an item", "hub replays an item"})

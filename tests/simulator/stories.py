@@ -27,7 +27,6 @@ from node import (
     recovery,
     refusing,
     upkeep,
-    withdrawal,
 )
 from node.model import LinkState, pack
 from node.tables import inbox, links, peers, state
@@ -743,6 +742,6 @@ def void_by_message(at: Stage) -> None:
     at.ends_well()
 
 
-@told("restored_void", without(withdrawal, "_was_restored", lambda _ctx: False))
+@told("restored_void", without(recovery, "was_restored", lambda _ctx: False))
 def restored_void(at: Stage) -> None:
     void_by_message(at)

@@ -76,4 +76,10 @@ def test_what_struck_is_told_by_state_and_a_broken_seed_says_how_to_see_it_again
     assert struck
     assert {fault for fault, _column in struck} <= FAULTS.keys()
     assert {column for _fault, column in struck} <= set(COLUMNS)
-    assert replay_command(7).endswith("--replay 7")
+
+
+def test_the_command_that_shows_a_seed_again_runs_where_it_is_printed() -> None:
+    command = replay_command(1, real=True)
+    assert command.endswith("-m tests.simulator --replay 1 --real")
+    shown = subprocess.run(command.split(), capture_output=True, check=True, text=True)
+    assert "starts" in shown.stdout

@@ -73,6 +73,20 @@ def test_what_a_withdrawn_message_travelled_with_arrives_although_nobody_heard_t
         at.ends_well()
 
 
+def test_what_expires_in_a_restored_node_is_not_told_expired_if_its_recipient_has_it() -> None:
+    with stage() as at:
+        backup = at.s.backup()
+        at.write(expires_at=int(at.s.now() + 90))
+        at.run(15)
+        at.hub.is_away = True
+        at.hub.kill()
+        at.restore(at.s, backup)
+        at.run(120)
+        at.hub.is_away = False
+        at.hub.start_again()
+        at.ends_well()
+
+
 def test_what_was_planned_by_a_clock_far_ahead_is_done_once_the_clock_is_right() -> None:
     with stage() as at:
         at.r.clock_offset = 3.0 * DAY

@@ -260,7 +260,6 @@ class HubMachine(Machine):
             nonce = self.town.chance.randbytes(16)
             log.open_incarnation(tx, keys.hub.key, certificate, Cause.RESTORED, nonce, now)
 
-
     def roll_back(self, image: Any) -> None:
         """Put an older image of its mailboxes back while it is down; nobody tells it, and it goes on as it was."""
         self.disk.restore(image)
