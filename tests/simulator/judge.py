@@ -4,7 +4,8 @@ handed over once      a surviving archive holds a message once, from an author w
 in order              below the highest number of its series only what is marked late
 one number            a number of a (sender, incarnation, recipient) names one message for ever
 told truly            delivered is in the recipient's archive; withdrawn, expired, refused are not
-proven                every receipt behind a state verifies, from key to message
+proven                delivered, and whatever ended under a number, by a receipt that verifies and says so of that number
+in its time           nothing expired before its author's hour, by the clocks as they were
 empty                 when all is acknowledged the hub holds nothing
 """
 
@@ -14,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from node import status
-from node.model import LinkState, Mark
+from node.model import LinkState, Mark, pack
 from node.status import Delivery, State
 from node.store import Transaction
 from protocol.batch import check_leaf
 from protocol.errors import UnknownMessageError
-from protocol.messages.message import body_root
-from protocol.messages.receipts import Consigned
+from protocol.messages.message import Kind, body_root
+from protocol.messages.receipts import Consigned, Outcome
 from protocol.signing import Label
 from tests.simulator.people import Asked
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 NEW_ROWS = (
     "SELECT i.id, i.message_id, i.mark, p.member, l.incarnation, l.first_seq + i.place FROM inbox i "
     "JOIN inlink l ON l.id = i.inlink JOIN peer p ON p.id = l.peer WHERE i.id > ? ORDER BY i.id"
+)
+NEWEST_NUMBER = (
+    "SELECT l.incarnation, l.first_seq + p.place, m.digest FROM placement p JOIN outbox o ON o.id = p.message "
+    "JOIN link l ON l.manifest = p.manifest JOIN manifest m ON m.id = l.manifest JOIN peer r ON r.id = l.peer "
+    "WHERE o.message_id = ? AND r.member = ? ORDER BY l.id DESC LIMIT 1"
 )
 FORGOTTEN = Delivery(None, State.WITHDRAWN)
 DONE = {State.DELIVERED, State.ACKNOWLEDGED, State.WITHDRAWN, State.EXPIRED, State.REFUSED}
@@ -163,12 +169,23 @@ class Judge:
             raise BrokenError(f"lost: {name} expired before its time")
         if told.state is State.REFUSED:
             raise BrokenError(f"lost: {name} was refused by {recipient}")
-        if told.receipt is not None:
-            self._check_receipt(asked, recipient, told)
-        elif is_delivered:
-            raise BrokenError(f"unproven: {name} was told delivered without a receipt")
+        numbered = self.town.nodes[asked.sender].tx.all(NEWEST_NUMBER, (asked.message, recipient))
+        if told.receipt is not None and numbered:
+            self._check_receipt(asked, recipient, told, *numbered[0])
+        elif is_delivered or numbered or told.receipt is not None:
+            raise BrokenError(f"unproven: {name} was told {told.state} without a receipt for a number")
+        if told.state is State.EXPIRED:
+            self._check_time(asked, recipient, told)
 
-    def _check_receipt(self, asked: Asked, recipient: str, told: Delivery) -> None:
+    def _check_time(self, asked: Asked, recipient: str, told: Delivery) -> None:
+        node, wrong = self.town.nodes[asked.sender], self.town.nodes[recipient].most_wrong
+        at = status.said(node.tx, told.receipt).receipt.at if told.receipt else int(node.now())
+        if at + node.most_wrong + wrong < (asked.request.expires_at or 0):
+            raise BrokenError(f"untrue: {self.town.people.name(asked)} was told expired before its time")
+
+    def _check_receipt(
+        self, asked: Asked, recipient: str, told: Delivery, incarnation: bytes, seq: int, digest: bytes
+    ) -> None:
         tx, world = self.town.nodes[asked.sender].tx, self.town.papers.world
         proof = status.signed_receipt(tx, told.receipt or (0, 0))
         proof.batch.verify(self.town.papers.signers[recipient].public, Label.LINKS, world.association)
@@ -177,7 +194,24 @@ class Judge:
             raise BrokenError("unproven: a receipt whose link is of another manifest")
         if not isinstance(proof.receipt, Consigned):
             raise BrokenError("unproven: another receipt than one for a link")
+        _check_number(proof.receipt, told, asked, (incarnation, seq, digest))
         _check_body(tx, told.receipt or (0, 0), proof)
+
+
+def _check_number(receipt: Consigned, told: Delivery, asked: Asked, number: tuple[bytes, int, bytes]) -> None:
+    """The receipt says of this number of ours what the author was told."""
+    ref, (incarnation, seq, digest) = receipt.link, number
+    name = f"{told.state} of number {seq}"
+    if pack(ref.incarnation) != incarnation or seq not in ref.numbers:
+        raise BrokenError(f"unproven: {name} by a receipt for another number")
+    if ref.kind is Kind.MESSAGE and ref.manifest_digest != digest:
+        raise BrokenError(f"unproven: {name} by a receipt for another link")
+    delivered = told.state in {State.DELIVERED, State.ACKNOWLEDGED}
+    if receipt.outcome(seq) is not (Outcome.DELIVERED if delivered else Outcome.VOID):
+        raise BrokenError(f"unproven: {name} by a receipt that says {receipt.outcome(seq).name.lower()}")
+    named = [each.message_id for each in receipt.exceptions if each.seq == seq]
+    if named not in ([], [asked.message]):
+        raise BrokenError(f"unproven: {name} by a receipt for another message")
 
 
 def _check_body(tx: Transaction, where: tuple[int, int], proof: status.SignedReceipt) -> None:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tests.simulator.stage import R, stage
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from node.model import LinkState
+from node.status import State
+from node.tables import links
+from tests.simulator.judge import NEWEST_NUMBER, BrokenError
+from tests.simulator.people import Asked
+from tests.simulator.stage import R, Stage, stage
 from tests.simulator.town import town
 from tests.support.world import DAY
 
@@ -85,6 +96,58 @@ def test_what_expires_in_a_restored_node_is_not_told_expired_if_its_recipient_ha
         at.hub.is_away = False
         at.hub.start_again()
         at.ends_well()
+
+
+def _withdrawn_while_away(at: Stage) -> None:
+    at.off(at.r)
+    asked = at.write()
+    at.run(5)
+    at.town.people.withdraw(asked)
+    at.run(5)
+    at.on(at.r)
+    at.ends_well()
+
+
+def test_what_ended_under_a_number_and_keeps_no_receipt_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    settle, settle_number = links.settle, links.settle_number
+
+    def unproven(tx: Any, link: int, place: int, to: LinkState, receipt: Any) -> None:
+        settle_number(tx, link, place, to, (None, None) if to is LinkState.VOID else receipt)  # type: ignore[arg-type]
+
+    def settled(tx: Any, row: int, to: LinkState, receipt: Any = None) -> None:
+        settle(tx, row, to, None if to is LinkState.VOID else receipt)
+
+    with stage() as at:
+        _withdrawn_while_away(at)
+    monkeypatch.setattr(links, "settle_number", unproven)
+    monkeypatch.setattr(links, "settle", settled)
+    with stage() as at, pytest.raises(BrokenError, match="without a receipt for a number"):
+        _withdrawn_while_away(at)
+
+
+def test_an_expiry_before_its_time_and_a_receipt_for_another_number_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stage() as at:
+        at.off(at.r)
+        asked = at.write(expires_at=int(at.s.now()) + 90)
+        at.run(120)
+        at.on(at.r)
+        at.ends_well()
+        (told,) = at.town.judge._deliveries(asked).values()
+        assert told.state is State.EXPIRED
+        assert told.receipt is not None
+        with pytest.raises(BrokenError, match="receipt that says void"):
+            at.town.judge._check_receipt(asked, R, replace(told, state=State.DELIVERED), *_number(at, asked))
+        incarnation, seq, digest = _number(at, asked)
+        with pytest.raises(BrokenError, match="another number"):
+            at.town.judge._check_receipt(asked, R, told, incarnation, seq + 1, digest)
+        later = msgspec.structs.replace(asked.request, expires_at=int(at.s.now()) + 9_000)
+        with pytest.raises(BrokenError, match="before its time"):
+            at.town.judge._check_told(replace(asked, request=later), R, told)
+
+
+def _number(at: Stage, asked: Asked) -> tuple[bytes, int, bytes]:
+    (found,) = at.s.tx.all(NEWEST_NUMBER, (asked.message, R))
+    return found
 
 
 def test_what_was_planned_by_a_clock_far_ahead_is_done_once_the_clock_is_right() -> None:

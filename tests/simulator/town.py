@@ -62,7 +62,7 @@ class Machine:
     def __init__(self, town: Town, name: str) -> None:
         """Off."""
         self.town, self.name = town, name
-        self.clock_offset = 0.0
+        self.clock_offset = self.most_wrong = 0.0
         self.commit_seconds = 0.002
         self.is_away = False
         self.fate = Fate()
@@ -71,6 +71,7 @@ class Machine:
 
     def now(self) -> float:
         """What its clock shows (Unix seconds)."""
+        self.most_wrong = max(self.most_wrong, abs(self.clock_offset))
         return self.town.epoch + self.town.loop.time() + self.clock_offset
 
     @property
