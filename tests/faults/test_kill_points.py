@@ -28,7 +28,9 @@ AR, BR, NEW = "ar-mpf", "br-mpf", "co-fgn"
 REACH_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 90.0
 # Whoever recovers from these dies there again, and once more.
-LOOPED: Final = frozenset({"node: a commit", "node: a delivery is taken", "hub: a commit"})
+LOOPED: Final = frozenset(
+    {"node: a commit", "node: a commit of messages", "node: a delivery is taken", "hub: a commit"}
+)
 DAYS_LATER: Final = 3
 SEALED_AGAIN: Final = "node: envelopes are sealed again"
 RECALLED: Final = "hub: a slot is recalled"

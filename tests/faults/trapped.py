@@ -42,6 +42,27 @@ def _is_commit(_tx: Any, sql: str, *_rest: Any) -> bool:
     return sql == "COMMIT"
 
 
+_GROWN: Final = (
+    "SELECT (SELECT count(*) FROM sqlite_master WHERE name = 'link'), "
+    "(SELECT coalesce(sum(seq), 0) FROM sqlite_sequence WHERE name IN ('outbox', 'inbox'))"
+)
+
+
+class _Growing:
+    """The commits in which messages were accepted or archived, or links signed; never the first of a process."""
+
+    def __init__(self) -> None:
+        self.before: Any = None
+
+    def __call__(self, tx: Any, sql: str, *_rest: Any) -> bool:
+        if sql != "COMMIT":
+            return False
+        has_links, messages = tx.one(_GROWN)
+        now = (messages, tx.one("SELECT coalesce(max(id), 0) FROM link")[0] if has_links else 0)
+        before, self.before = self.before, now
+        return before is not None and before != now
+
+
 def _has_items(_exchange: Any, going: Any) -> bool:
     return bool(going.items)
 
@@ -95,6 +116,8 @@ POINTS: Final[Mapping[str, Point]] = {
     "node: an incarnation begins": Point(NODE, "node.recovery", "begin", gave=_gave_something),
     "node: a prekey is made": Point(NODE, "keys.prekeys", "write_new"),
     "node: a prekey is destroyed": Point(NODE, "keys.prekeys", "destroy"),
+    # The first commit of a start holds none.
+    "node: a commit of messages": Point(NODE, "node.sql", "SqlTransaction.run", _Growing()),
     # -- the hub
     "hub: a commit": Point(HUB, "hub.sqlite_base", "SqliteBase.commit"),
     "hub: envelopes are taken": Point(HUB, "hub.relay", "Group.submit"),
