@@ -86,7 +86,13 @@ WITHOUT = [
     ("reseal_once", 4_267, set()),
 ]
 
-QUICK_SCENARIOS = ("crash and duplicates, two messages", "hub lies", "S restored", "H restored", "H rolled back unnoticed")
+QUICK_SCENARIOS = (
+    "crash and duplicates, two messages",
+    "hub lies",
+    "S restored",
+    "H restored",
+    "H rolled back unnoticed",
+)
 QUICK_WITHOUT = (
     "author_persist",
     "archive_persist_handover",

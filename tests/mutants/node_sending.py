@@ -32,8 +32,8 @@ SENDING_RULES: Final = (
     Mutant(
         "hub-answer-its-session",
         COURIER,
-        "            if self._post.answered(item.envelope_id):\n",
-        "            if self._post.answered(item.envelope_id) or True:\n",
+        "            if number is not None:\n",
+        "            if number is not None or True:\n",
         "an answer counts in its session",
         (T + "test_exchange.py::test_answer_of_session",),
     ),
@@ -64,8 +64,8 @@ SENDING_RULES: Final = (
     Mutant(
         "hub-shows-more",
         RECOVERY,
-        "    if ahead or cursor > state.cursor(ctx.tx):\n",
-        "    if cursor > state.cursor(ctx.tx):\n",
+        "    if ahead or (cursor > state.reached(ctx.tx) and not is_put_back):\n",
+        "    if cursor > state.reached(ctx.tx) and not is_put_back:\n",
         "a submission that this node forgot begins a new incarnation",
         (
             T + "test_exchange.py::test_high_water__of_the_hub",
@@ -75,7 +75,7 @@ SENDING_RULES: Final = (
     Mutant(
         "hub-shows-further",
         RECOVERY,
-        "    if ahead or cursor > state.cursor(ctx.tx):\n",
+        "    if ahead or (cursor > state.reached(ctx.tx) and not is_put_back):\n",
         "    if ahead:\n",
         "an acknowledgement that this node forgot begins a new incarnation",
         (T + "test_exchange.py::test_cursor_shown",),
@@ -260,8 +260,8 @@ SENDING_RULES: Final = (
     Mutant(
         "restored-withdraws",
         WITHDRAWAL,
-        "        if reason != WITHDRAWN and not restored:\n",
-        "        if reason != WITHDRAWN:\n",
+        "        if not restored:\n",
+        "        if True:\n",
         "a restored node asks before it says withdrawn",
         (T + "test_answered.py::test_a_restored_node_asks_before_it_takes_back_what_waits",),
     ),
