@@ -521,7 +521,7 @@ async def test_prekeys_die_by_both_clocks_alone(association: Association) -> Non
         engine._hub_ahead = 0
 
         def drained(ctx: Context) -> tuple[int, list[str]]:
-            state.put(ctx.tx, "drained", ctx.second + 3 * DAY)
+            engine._drained_at = ctx.second + 3 * DAY
             return later(ctx)
 
         held, _alarms = await daemon.service.rounds.ask(drained)
