@@ -273,4 +273,5 @@ def mark_restored(tx: Transaction, now: int) -> None:
     # A statement that was written before the backup may have been logged, and its incarnation lived, after it.
     state.put(tx, _STATEMENT, None)
     state.put(tx, _PUT_BACK, 1)
+    state.leap(tx)
     state.alarm(tx, now, "new_incarnation", Cause.RESTORED.name.lower())

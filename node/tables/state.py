@@ -148,6 +148,19 @@ class Event:
     place: int | None
 
 
+LEAP: Final = 1 << 36
+"""So far row ids go on behind a backup that was put back: further than what was written after it can have come."""
+
+_NUMBERED: Final = ("inbox", "outbox", "event")
+
+
+def leap(tx: Transaction) -> None:
+    """Afterwards no row that callers know by a cursor gets an id that one had who wrote after this moment."""
+    for table in _NUMBERED:
+        if not tx.run("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = ?", (LEAP, table)):
+            tx.run("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, LEAP))
+
+
 def event_time(tx: Transaction, row: int) -> int:
     """When the event with this id happened (Unix seconds); 0 if there is none."""
     found = tx.one("SELECT at FROM event WHERE id = ?", (row,))

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from node import reception
+from node import reception, recovery, search
 from node.context import Context
 from node.model import LinkState
 from node.status import State
-from node.tables import inbox, links, peers, state
+from node.tables import finding, inbox, links, peers, state
 from protocol.errors import ConflictError, TooLateError
 from protocol.messages.message import Ack, Kind, Link
 from protocol.trust.statements import Cause
@@ -749,3 +749,24 @@ def test_restored_void(lab: Lab, sender: Node, reader: Node) -> None:
     lab.settle()
     assert sender.told(other) == {"co-fgn": State.WITHDRAWN}
     assert reader.texts == ["cero", "uno"]
+
+
+def test_what_comes_after_a_restore_lies_behind_every_cursor_that_was_told(lab: Lab) -> None:
+    sender, reader = lab["ar-mpf"], lab["co-fgn"]
+    sender.write("a", "uno", "co-fgn")
+    submit(lab, sender)
+    deliver(lab, reader)
+    reader.run(lambda ctx: search.follow(ctx.tx, 99))
+    told = reader.run(lambda ctx: (inbox.last_id(ctx.tx), finding.last_event(ctx.tx)))
+    reader.run(lambda ctx: recovery.mark_restored(ctx.tx, ctx.second))
+    assert reader.run(lambda ctx: (finding.counts(ctx.tx)["received"], search.behind(ctx.tx))) == (1, 0)
+    sender.write("b", "dos", "co-fgn")
+    lab.settle()
+    assert reader.texts == ["uno", "dos"]
+    newest = reader.run(lambda ctx: (inbox.last_id(ctx.tx), finding.last_event(ctx.tx)))
+    assert all(new > old + 1_000_000_000 for new, old in zip(newest, told, strict=True))
+    assert reader.run(lambda ctx: (finding.counts(ctx.tx)["received"], search.behind(ctx.tx))) == (2, 1)
+    written = reader.write("c", "tres", "ar-mpf")
+    lab.settle()
+    assert reader.told(written) == {"ar-mpf": State.DELIVERED}
+    assert reader.run(lambda ctx: finding.counts(ctx.tx)["sent"]) == 1
