@@ -22,7 +22,7 @@ from hub.log import Log
 from hub.sqlite_store import SqliteStore
 from hub.store import Store, transaction
 from keys.files import PUBLIC, private_folder, write_new
-from keys.home import SECRET_VARIABLE, resolve
+from keys.home import SECRET_VARIABLE, is_loopback, resolve
 from keys.lock import locked
 from keys.papers import public_paper
 from keys.vault import Kind, PublicPart, Secret, Vault
@@ -54,9 +54,14 @@ class Founded:
 
 
 def found(home: Home, plan: Plan, environment: Mapping[str, str], now: int) -> Founded:
-    """A home with keys and settings; `ExistsError` if there is one.  `VALIJA_SECRET_FILE` names an existing secret."""
+    """A home with keys and settings; `ExistsError` if there is one.  `VALIJA_SECRET_FILE` names an existing secret.
+
+    `UsageError` for an address that others reach without TLS.
+    """
     if home.config.exists():
         raise ExistsError(str(home.config))
+    if not plan.tls.certificate and not is_loopback(plan.host):
+        raise UsageError(f"{plan.host} can be reached from elsewhere: give --tls-certificate and --tls-key too")
     check_name(plan.association)
     named = environment.get(SECRET_VARIABLE)
     secret = resolve(home, named) if named else home.secret

@@ -83,6 +83,13 @@ def test_init_says_what_comes_next(tmp_path: Path) -> None:
     assert secret not in done.output
 
 
+def test_an_open_address_without_tls_makes_no_home(tmp_path: Path) -> None:
+    done = run("init", "--home", tmp_path / "hub", "--association", "aiamp", "--host", "0.0.0.0")
+    assert done.exit_code == 1
+    assert "--tls-certificate" in done.stderr
+    assert not (tmp_path / "hub").exists()
+
+
 def test_init_in_json(tmp_path: Path) -> None:
     done = told(run("init", "--home", tmp_path / "hub", "--association", "aiamp", "--json"))
     assert Path(done["public_files"]["log"]).is_file()
