@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from collections.abc import Awaitable
 from typing import Final
 from urllib.parse import quote
@@ -26,6 +28,7 @@ LOGIN: Final = "/login"
 _YEAR_SECONDS: Final = 365 * 24 * 3_600
 _HOUR_SECONDS: Final = 3_600
 _KEY_COOKIE: Final = "valija_key"
+_SEAL_KEY: Final = secrets.token_bytes(32)
 
 
 def routes() -> list[web.RouteDef]:
@@ -157,17 +160,19 @@ async def invitation(request: web.Request) -> web.Response:
     """The page where somebody invited chooses how to log in."""
     person = await _parts(request).doors.invited(request.match_info["text"])
     # A key that was scanned stays good when the page is opened again, say in another language.
-    kept = Form({"totp": [request.cookies.get(_KEY_COOKIE, "")]})
-    try:
-        totp = kept.totp()
-    except UsageError:
-        totp = passwords.draw_totp()
+    kept, _, seal = request.cookies.get(_KEY_COOKIE, "").partition(".")
+    totp = kept if hmac.compare_digest(seal.encode(), _seal(request, kept)) else passwords.draw_totp()
     response = page(request, "invitation.html", {"person": person, "problem": None} | offered(request, person, totp))
     response.set_cookie(
-        _KEY_COOKIE, totp, path=request.path, max_age=_HOUR_SECONDS, httponly=True,
+        _KEY_COOKIE, f"{totp}.{_seal(request, totp).decode()}", path=request.path, max_age=_HOUR_SECONDS, httponly=True,
         secure=_parts(request).site.origin.startswith("https:"), samesite="Strict",
     )  # fmt: skip
     return response
+
+
+def _seal(request: web.Request, totp: str) -> bytes:
+    # Else whoever can set a cookie for a neighbouring name would choose the key.
+    return hmac.new(_SEAL_KEY, f"{request.path} {totp}".encode(), "sha256").hexdigest().encode()
 
 
 def offered(request: web.Request, person: Person, totp: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import aiohttp
 import pyotp
@@ -159,8 +160,11 @@ async def test_a_key_that_was_scanned_stays_good_in_another_language(pages: Page
         shown = await (await session.get(where)).text()
         assert "Bienvenid" in shown
         assert key_of(shown) == secret
-        # Whoever else has the address learns nothing of it.
+        # Whoever else has the address learns nothing of it, and no key is taken from a cookie of others' making.
         assert key_of(await (await other.get(where)).text()) != secret
+        for forged in (secret, f"{secret}.", f"{secret}.{'0' * 64}", "ñ.ñ", "A" * 32):
+            shown = await (await other.get(where, headers={"Cookie": f"valija_key={quote(forged)}"})).text()
+            assert key_of(shown) not in {secret, "A" * 32}
         form = {"totp": secret, "password": PASSWORD, "again": PASSWORD, "code": pyotp.TOTP(secret).now()}
         assert (await session.post(where, data=form)).status == 200
         # The language chosen before the door is spoken behind it, and after the next login.
