@@ -133,7 +133,18 @@ def link_persist(at: Stage) -> None:
     at.ends_well()
 
 
-@told("hub_persist", unsynced)
+def _on_from_its_own(tx: Any, position: int) -> None:
+    state.put(tx, "cursor", max(position, state.cursor(tx)))
+
+
+@contextmanager
+def hub_never_behind() -> Iterator[None]:
+    """What a hub has forgotten it is believed to hold, and its positions to grow for ever."""
+    with without(recovery, "_has_forgotten", lambda *_: False)(), without(state, "go_on_from", _on_from_its_own)():
+        yield
+
+
+@told("hub_persist", unsynced, hub_never_behind)
 def hub_persist(at: Stage) -> None:
     at.off(at.r)
     at.power_fails_at_commit(at.hub)
@@ -586,7 +597,7 @@ def _same_positions(tx: Any, met: Any) -> None:
     state.put(tx, "hub", pack(met))
 
 
-@told("hub_incarnation", without(state, "meet_hub", _same_positions))
+@told("hub_incarnation", without(state, "meet_hub", _same_positions), hub_never_behind)
 def hub_incarnation(at: Stage) -> None:
     for number in range(3):
         at.crossed(f"before {number}")
@@ -594,17 +605,6 @@ def hub_incarnation(at: Stage) -> None:
     at.run(20)
     at.write()
     at.ends_well(AT_ONCE / 2)
-
-
-def _on_from_its_own(tx: Any, position: int) -> None:
-    state.put(tx, "cursor", max(position, state.cursor(tx)))
-
-
-@contextmanager
-def hub_never_behind() -> Iterator[None]:
-    """What a hub has forgotten it is believed to hold, and its positions to grow for ever."""
-    with without(recovery, "_has_forgotten", lambda *_: False)(), without(state, "go_on_from", _on_from_its_own)():
-        yield
 
 
 @told("hub_forgets", hub_never_behind)

@@ -250,6 +250,8 @@ class HubMachine(Machine):
 
     def restore(self, backup: Any) -> None:
         """Put a backup back, as `valija-hub install --restored` does: a new incarnation; the hub is down."""
+        # Whoever does that by a wrong clock is refused, and sets it right first.
+        self.clock_offset = 0.0
         self.disk.restore(backup)
         store, keys = HubDisk.hold(self.disk.tables), self.town.papers.keys
         log = core.load_log(store, keys)
