@@ -135,6 +135,7 @@ def _judge(ctx: Context, aside: Aside, attestation: Attestation, run: _Run) -> s
         refusing.ask_again(ctx, aside, error)
     except (PeerError, StandingError) as error:
         if _is_hub_renewed(ctx, attestation):
+            state.alarm(ctx.tx, ctx.second, ViewAheadError.code, refusing.claimed_sender(aside.core))
             return ViewAheadError.code
         refusing.refuse(ctx, aside, attestation, error)
     return None

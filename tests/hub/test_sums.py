@@ -114,7 +114,7 @@ CHANGES = {
     "a calendar": (About.CALENDARS, "UPDATE calendar SET signed = substr(signed, 2) WHERE member = 'br-mpf'"),
     "a signature": (
         About.CALENDARS,
-        "UPDATE calendar SET signed = CAST(substr(signed, 1, length(signed) - 1) || x'00' AS BLOB) WHERE member = 'br-mpf'",
+        "UPDATE calendar SET signed = CAST(substr(signed, 1, length(signed) - 1) || x'ff' AS BLOB) WHERE member = 'br-mpf'",
     ),
     "another's calendar": (
         About.CALENDARS,

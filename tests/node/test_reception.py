@@ -371,9 +371,8 @@ def test_a_newer_view_is_held_until_the_mirror_has_caught_up(lab: Lab, sender: N
     assert reader.count("held") == 0
 
 
-def test_what_a_renewed_hub_attests_is_held_until_the_mirror_holds_its_certificate(
-    lab: Lab, sender: Node, reader: Node
-) -> None:
+def renewed_unseen(lab: Lab, sender: Node, reader: Node) -> MessageId:
+    """A message that a hub attested by a certificate which the reader's mirror lacks, delivered to it."""
     reader.blind = True
     role = lab.world.registry.certificate(lab.world.hub_certificate).role
     renewal = lab.world.certify("", role=role, not_after=lab.second + 300 * DAY)
@@ -383,13 +382,30 @@ def test_what_a_renewed_hub_attests_is_held_until_the_mirror_holds_its_certifica
     message = sender.write("a", "uno", "co-fgn")
     submit(lab, sender)
     deliver(lab, reader)
+    return message
+
+
+def test_what_a_renewed_hub_attests_is_held_until_the_mirror_holds_its_certificate(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    message = renewed_unseen(lab, sender, reader)
     assert (reader.texts, set_aside(reader)) == ([], [])
     assert reader.run(lambda ctx: inbox.held_codes(ctx.tx)) == {"view_ahead": 1}
+    assert reader.alarms == {"view_ahead"}
     reader.blind = False
     lab.settle()
     assert reader.texts == ["uno"]
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
     assert [link.reseals for link in sender.links(Kind.MESSAGE)] == [0]
+
+
+def test_of_what_no_certificate_in_the_mirror_attests_so_much_is_held_and_no_more(
+    lab: Lab, sender: Node, reader: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "MAX_HELD_EARLY", 0)
+    renewed_unseen(lab, sender, reader)
+    assert set_aside(reader) == ["not_in_standing"]
+    assert reader.count("held") == 0
 
 
 def test_a_held_envelope_whose_key_dies_is_sealed_again(lab: Lab, sender: Node, reader: Node) -> None:
