@@ -11,71 +11,53 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlsplit
-
-import aiohttp
 
 from bench import figures
 from bench.client import BenchError
 from bench.figures import Run
 from bench.house import House, Meter
 from bench.letters import Letters
-from bench.pouring import PATIENCE_SECONDS, Sent, cursors, require_once, warm_up
+from bench.pouring import PATIENCE_SECONDS, Sent, cursors, require_once
+from bench.wire import DELIVERED, Listener, Pool
 from bench.works import named
+from node.client import NodeClient
+from node.scopes import Scope
 
 STREAMS: Final = 200
+DESKS: Final = 20
 PER_SECOND: Final = 1_000
 LISTED: Final = 20
-WARM_UP: Final = 64
 SEND, LIST, READ = "send", "list", "read"
 # Of twenty requests.
-MIX: Final = {SEND: 2, LIST: 9, READ: 9}
+MIX: Final = {SEND: 1, LIST: 9, READ: 10}
 _CONNECTIONS: Final = 256
-_DELIVERED: Final = b'"state":"delivered"'
+_LOOK_SECONDS: Final = 0.05
 _SEED: Final = 4127
 
 
-class Listener(asyncio.Protocol):
-    """An open stream of events that costs its process as little as can be: it counts what it is told was delivered."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The address of a node, as its name stands in requests and as it is reached."""
 
-    def __init__(self, asked: bytes) -> None:
-        self._asked, self._end = asked, b""
-        self.delivered = 0
-        self.opened = asyncio.get_running_loop().create_future()
-        self.closed = False
-        self._transport: asyncio.Transport | None = None
+    netloc: str
+    host: str
+    port: int
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are of no class of asyncio's.
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self._asked)
-
-    def data_received(self, data: bytes) -> None:
-        if not self.opened.done():
-            self.opened.set_result(data.startswith(b"HTTP/1.1 200"))
-        # What stood in the last bytes of the chunk before is not counted twice: they are shorter than the mark.
-        data = self._end + data
-        self.delivered += data.count(_DELIVERED)
-        self._end = data[1 - len(_DELIVERED) :]
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self.closed = True
-
-    def close(self) -> None:
-        """The stream is given up."""
-        if self._transport is not None:
-            self._transport.abort()
+    @classmethod
+    def of(cls, base: str) -> Place:
+        """Where this URL leads."""
+        found = urlsplit(base)
+        return cls(found.netloc, found.hostname or "", found.port or 0)
 
 
-async def listen(base: str, token: str, count: int) -> list[Listener]:
-    """So many streams of this node, all open."""
-    place = urlsplit(base)
-    asked = f"GET /api/v1/events HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+async def listen(place: Place, desk: Desk, count: int) -> list[Listener]:
+    """So many streams of the events of this desk, all open."""
     loop, found = asyncio.get_running_loop(), []
     for _each in range(count):
         _transport, listener = await loop.create_connection(
-            lambda: Listener(asked), place.hostname or "", place.port or 0
+            lambda: Listener(desk.get("/api/v1/events")), place.host, place.port
         )
         if not await asyncio.wait_for(listener.opened, PATIENCE_SECONDS):
             raise BenchError("a stream of events was refused")
@@ -98,79 +80,106 @@ class Visits:
 
 @dataclass
 class Desk:
-    """A case system that sends, lists and reads; `held` are messages that it may read, `after` a cursor before them."""
+    """A desk's case system, that sends, lists and reads; `held` are messages that it may read."""
 
-    http: aiohttp.ClientSession
+    netloc: str
+    token: str
     letters: Letters
-    held: Sequence[str]
-    after: str
-    visits: Visits
-    sent: Sent
+    sent: Sent = field(default_factory=Sent)
+    held: Sequence[str] = ()
 
-    async def visit(self, kind: str, due: float, draw: random.Random) -> None:
-        """One request, answered or noted as failed."""
-        try:
-            status = await {SEND: self._send, LIST: self._list, READ: self._read}[kind](draw)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            status = type(error).__name__
-        if status:
-            self.visits.failed.append(f"{kind}: {status}")
-        self.visits.delays[kind].append(time.perf_counter() - due)
+    def get(self, path: str) -> bytes:
+        """A request for this."""
+        return f"GET {path} HTTP/1.1\r\n{self._head()}\r\n".encode()
 
-    async def _send(self, _draw: random.Random) -> str:
+    def listing(self) -> bytes:
+        """The request for the list of its first messages."""
+        return self.get(f"/api/v1/outbox?after=&limit={LISTED}")
+
+    def _head(self) -> str:
+        return f"Host: {self.netloc}\r\nAuthorization: Bearer {self.token}\r\n"
+
+    def _post(self, key: str, body: bytes) -> bytes:
+        about = f"Content-Type: application/json\r\nIdempotency-Key: {key}\r\nContent-Length: {len(body)}\r\n"
+        return f"POST /api/v1/messages HTTP/1.1\r\n{self._head()}{about}\r\n".encode() + body
+
+    async def visit(self, pool: Pool, kind: str, draw: random.Random) -> str:
+        """One request; what was wrong with its answer, or nothing."""
+        return await {SEND: self._send, LIST: self._list, READ: self._read}[kind](pool, draw)
+
+    async def _send(self, pool: Pool, _draw: random.Random) -> str:
         key = self.letters.key()
         body, recipients = self.letters.one(key)
         began = time.perf_counter()
-        async with self.http.post("/api/v1/messages", data=body, headers={"Idempotency-Key": key}) as answer:
-            told = await answer.read()
-            if answer.status != 202:
-                return f"{answer.status} {told[:200]!r}"
+        status, told = await pool.ask(self._post(key, body))
+        if status != 202:
+            return f"{status} {told[:200]!r}"
         self.sent.note([told.split(b'"', 4)[3].decode()], [recipients], began)
         return ""
 
-    async def _list(self, _draw: random.Random) -> str:
-        async with self.http.get("/api/v1/outbox", params={"after": self.after, "limit": str(LISTED)}) as answer:
-            told = await answer.read()
-            is_whole = answer.status == 200 and told.count(b'"cursor"') == LISTED
-            return "" if is_whole else f"{answer.status} {told[:200]!r}"
+    async def _list(self, pool: Pool, _draw: random.Random) -> str:
+        status, told = await pool.ask(self.listing())
+        return "" if status == 200 and told.count(b'"cursor"') == LISTED else f"{status} {told[:200]!r}"
 
-    async def _read(self, draw: random.Random) -> str:
+    async def delivered(self, pool: Pool) -> int:
+        """How many of its first messages were delivered."""
+        return (await pool.ask(self.listing()))[1].count(DELIVERED)
+
+    async def _read(self, pool: Pool, draw: random.Random) -> str:
         wanted = draw.choice(self.held)
-        async with self.http.get(f"/api/v1/messages/{wanted}") as answer:
-            told = await answer.read()
-            return "" if answer.status == 200 and wanted.encode() in told else f"{answer.status} {told[:200]!r}"
+        status, told = await pool.ask(self.get(f"/api/v1/messages/{wanted}"))
+        return "" if status == 200 and wanted.encode() in told else f"{status} {told[:200]!r}"
 
 
 async def api(house: House, sender: str, recipient: str, seconds: int) -> Run:
     """`STREAMS` streams and `PER_SECOND` requests on the sender's node; void if one fails or a stream lacks something."""
-    base, token = house.daemons.apis[sender], house.association.tokens[sender]
-    async with house.systems([sender, recipient]) as systems:
-        letters = Letters.to(named("api"), [recipient])
+    place = Place.of(house.daemons.apis[sender])
+    async with house.systems([recipient]) as systems:
         before = await cursors(systems)
-        headers = {"Authorization": f"Bearer {token}"}
-        connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
-        async with aiohttp.ClientSession(base, headers=headers, connector=connector) as http:
-            after = await _end_of_outbox(http)
-            first = await warm_up(systems[sender], letters, WARM_UP)
-            listeners = await listen(base, token, STREAMS)
-            desk = Desk(http, letters, list(first.began), after, Visits(), Sent())
-            meter, began = Meter(house), time.perf_counter()
-            await _visits(desk, seconds)
-            spent = time.perf_counter() - began
-            count = len(desk.visits.all)
-            shares = meter.shares({"node": [sender], "recipient": [recipient]}, count)
-        await _heard(listeners, len(desk.sent.began))
+        desks = await asyncio.to_thread(_desks, house, sender, place.netloc, Letters.to(named("api"), [recipient]))
+        pool, visits = Pool(place.host, place.port, _CONNECTIONS), Visits()
+        for each in desks:
+            await _fill(pool, each)
+        held = [each.held for each in desks]
+        listeners = [await listen(place, each, STREAMS // DESKS) for each in desks]
+        meter, began = Meter(house), time.perf_counter()
+        await _visits(pool, desks, visits, seconds)
+        spent = time.perf_counter() - began
+        shares = meter.shares({"node": [sender], "recipient": [recipient]}, len(visits.all))
+        for each, heard, first in zip(desks, listeners, held, strict=True):
+            await _heard(heard, len(each.sent.began) - len(first))
         peak = meter.hub_peak_mib
-        await require_once(systems, before, first, desk.sent)
-    return _run(desk.visits, spent, peak) | {"cpu_us_per_message": shares}
+        pool.close()
+        await require_once(systems, before, *(each.sent for each in desks))
+    return _run(visits, spent, peak) | {"cpu_us_per_message": shares}
 
 
-async def _end_of_outbox(http: aiohttp.ClientSession) -> str:
-    async with http.get("/api/v1/outbox", params={"before": "", "limit": "1"}) as answer:
-        return (await answer.json())["next"] or ""
+def _desks(house: House, sender: str, netloc: str, letters: Letters) -> list[Desk]:
+    """So many desks at the sender's node, each with a token of its own."""
+    client, found = NodeClient(house.association.homes[sender].socket), []
+    for number in range(DESKS):
+        name = f"desk-{number}"
+        client.post("desks", {"name": name})
+        made = client.post("tokens", {"desk": name, "label": "", "scopes": list(Scope), "expires_at": None})
+        found.append(Desk(netloc, made["token"], letters))
+    return found
 
 
-async def _visits(desk: Desk, seconds: int) -> None:
+async def _fill(pool: Pool, desk: Desk) -> None:
+    """Return once enough for a list was sent by this desk, and delivered."""
+    draw = random.Random(_SEED)
+    for told in await asyncio.gather(*(desk.visit(pool, SEND, draw) for _each in range(LISTED))):
+        if told:
+            raise BenchError(told)
+    desk.held = list(desk.sent.began)
+    for _look in range(int(PATIENCE_SECONDS / _LOOK_SECONDS)):
+        if await desk.delivered(pool) == LISTED:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise BenchError("what a desk sent is not delivered")
+
+
+async def _visits(pool: Pool, desks: Sequence[Desk], visits: Visits, seconds: int) -> None:
     draw, kinds = random.Random(_SEED), [kind for kind, share in MIX.items() for _each in range(share)]
     began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
@@ -178,7 +187,18 @@ async def _visits(desk: Desk, seconds: int) -> None:
             due = began + number / PER_SECOND
             if due > (now := time.perf_counter()):
                 await asyncio.sleep(due - now)
-            tasks.create_task(desk.visit(draw.choice(kinds), due, draw))
+            tasks.create_task(_visit(pool, draw.choice(desks), draw.choice(kinds), due, visits, draw))
+
+
+async def _visit(pool: Pool, desk: Desk, kind: str, due: float, visits: Visits, draw: random.Random) -> None:
+    """One request, answered or noted as failed."""
+    try:
+        failed = await desk.visit(pool, kind, draw)
+    except OSError as error:
+        failed = type(error).__name__
+    if failed:
+        visits.failed.append(f"{kind}: {failed}")
+    visits.delays[kind].append(time.perf_counter() - due)
 
 
 async def _heard(listeners: Sequence[Listener], count: int) -> None:
@@ -187,7 +207,7 @@ async def _heard(listeners: Sequence[Listener], count: int) -> None:
     while any(each.delivered < count for each in listeners):
         if any(each.closed for each in listeners) or time.perf_counter() > deadline:
             raise BenchError(f"a stream told of {min(each.delivered for each in listeners)} of {count} deliveries")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(_LOOK_SECONDS)
     for each in listeners:
         each.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -77,7 +78,7 @@ def by_token(service: Service) -> Door:
 def _check_site(request: web.Request) -> None:
     """Return unless a browser asks for a page of another site, or under a name that was bent to this machine."""
     local = request.transport.get_extra_info("sockname") if request.transport else None
-    is_bent = local is not None and is_loopback(local[0]) and not is_loopback(_host(request))
+    is_bent = local is not None and is_loopback(local[0]) and not names_loopback(request.host)
     origin = request.headers.get("Origin")
     if is_bent or (origin is not None and _site(origin) != request.host):
         raise web.HTTPForbidden(reason="asked by a page of another site, or under a name that is not this machine's")
@@ -90,11 +91,13 @@ def _site(origin: str) -> str | None:
         return None
 
 
-def _host(request: web.Request) -> str:
+@lru_cache(maxsize=256)
+def names_loopback(netloc: str) -> bool:
+    """Whether what a request names as its host, with or without a port, is this machine under its own name."""
     try:
-        return request.url.host or ""
+        return is_loopback(urlsplit(f"//{netloc}").hostname or "")
     except ValueError:
-        return ""
+        return False
 
 
 # -- around every handler --------------------------------------------------------------------------------

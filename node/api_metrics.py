@@ -11,8 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
-from keys.home import is_loopback
-from node.api import SERVICE, Door
+from node.api import SERVICE, Door, names_loopback
 from node.config import Home
 from node.desks import Caller, Operator
 from node.metrics import measured, render
@@ -56,8 +55,4 @@ def beside(door: Door) -> Door:
 
 
 def _is_local(request: web.Request) -> bool:
-    try:
-        name = request.url.host or ""
-    except ValueError:
-        return False
-    return is_loopback(name) and not any(header in request.headers for header in _FROM_ELSEWHERE)
+    return names_loopback(request.host) and not any(header in request.headers for header in _FROM_ELSEWHERE)

@@ -152,7 +152,7 @@ def sent_in_full(tx: Transaction, registry: Registry, found: Sent, now: int) -> 
     """The same, with everybody who can read it and what their desks answered."""
     told = status.deliveries_of(tx, [found], now)[found.id]
     return _sent(found) | {
-        "readers": readers(registry, status.readers(tx, found.message_id)),
+        "readers": readers(registry, status.readers_of(tx, found)),
         "deliveries": [_delivery(each) | _proof(tx, each) for each in told],
     }
 

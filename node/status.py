@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache, partial
 from typing import Final, Protocol
 
 from node import recovery
@@ -112,7 +111,13 @@ def deliveries_of(tx: Transaction, messages: Sequence[_Own], now: int) -> dict[i
     """Where each of these messages of ours stands with each recipient, by party; the key is its row id."""
     rows = [message.id for message in messages]
     found: dict[int, dict[int, Delivery]] = {row: {} for row in rows}
-    party = cache(partial(_party, tx))
+    known: dict[int, Party | None] = {}
+
+    def party(peer: int) -> Party | None:
+        if peer not in known:
+            known[peer] = _party(tx, peer)
+        return known[peer]
+
     for message, peer, reason in outbox.ends_of(tx, rows):
         found[message][peer] = Delivery(party(peer), _VOIDED[reason])
     carried = links.of_messages(tx, rows)
@@ -244,8 +249,13 @@ def readers(tx: Transaction, message_id: MessageId) -> tuple[Party, ...]:
     message = outbox.find(tx, message_id)
     if message is None:
         raise UnknownMessageError
-    carried = links.of_message(tx, message.id)
-    if carried:
-        return evidence.manifest(tx, carried[0][0].manifest).audience
+    return readers_of(tx, message)
+
+
+def readers_of(tx: Transaction, message: _Own) -> tuple[Party, ...]:
+    """The same of a message of ours that was found."""
+    carried = links.manifest_of(tx, message.id)
+    if carried is not None:
+        return evidence.manifest(tx, carried).audience
     waiting = outbox.audience_of(tx, message.id)
     return read_audience(waiting).parties if waiting else ()

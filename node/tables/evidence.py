@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 
+from node.model import Record
 from node.store import Transaction
 from protocol.batch import BatchSignature, LeafProof
 from protocol.codec import Value, array, binary, decode, encode, fields
@@ -16,6 +18,9 @@ from protocol.limits import MAX_BODIES, MAX_CIPHERTEXT_BYTES, MAX_FRAME_BYTES
 from protocol.messages.envelope import Attestation, AttestationData
 from protocol.messages.message import Body, Manifest, message_id_of
 from protocol.names import MessageId
+
+_read_manifest: Final = lru_cache(maxsize=64)(Manifest.from_bytes)
+"""What many messages share is read once for those of them that are shown together."""
 
 
 def intact(content: bytes, digest: bytes) -> bytes:
@@ -58,8 +63,7 @@ def read_proof(data: bytes) -> LeafProof:
 
 
 # -- manifests ---------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Record, frozen=True, gc=False):
     """A body without its content: salt, signed part and file keys."""
 
     salt: bytes
@@ -82,14 +86,18 @@ def keep_manifest(tx: Transaction, manifest: Manifest, bodies: Sequence[Body]) -
 def manifest(tx: Transaction, row_id: int) -> Manifest:
     """The manifest with this row id."""
     row = tx.one("SELECT raw FROM manifest WHERE id = ?", (row_id,)) or ()
-    return Manifest.from_bytes(row[0])
+    return _read_manifest(row[0])
 
 
 def manifest_and_parts(tx: Transaction, row_id: int) -> tuple[Manifest, tuple[Parts, ...]]:
     """The manifest with this row id, and its bodies' parts in order."""
     row = tx.one("SELECT raw, bodies FROM manifest WHERE id = ?", (row_id,)) or ()
-    stored = array(decode(row[1], MAX_CIPHERTEXT_BYTES), MAX_BODIES)
-    return Manifest.from_bytes(row[0]), tuple(_parts(each) for each in stored)
+    return _read_manifest(row[0]), _read_parts(row[1])
+
+
+@lru_cache(maxsize=64)
+def _read_parts(data: bytes) -> tuple[Parts, ...]:
+    return tuple(_parts(each) for each in array(decode(data, MAX_CIPHERTEXT_BYTES), MAX_BODIES))
 
 
 def message_ids(tx: Transaction, row_id: int) -> list[MessageId]:

@@ -14,8 +14,7 @@ from protocol.names import Incarnation, MessageId
 
 
 # -- links -------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class InLink:
+class InLink(Record, frozen=True, gc=False):
     """A verified link of a peer with all that proves it: row ids of manifest, batch and attestation, and bytes."""
 
     peer: int
@@ -24,10 +23,10 @@ class InLink:
     count: int
     kind: Kind
     manifest: int
-    raw: bytes = field(repr=False)
-    proof: bytes = field(repr=False)
+    raw: bytes
+    proof: bytes
     batch: int
-    core: bytes = field(repr=False)
+    core: bytes
     attestation: int
     accepted_at: int
     received_at: int

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
-from node.model import LinkState, pack, unpack
+from node.model import LinkState, Record, pack, unpack
 from node.store import Row, Transaction, holes
 from protocol.messages.envelope import Core
 from protocol.messages.message import Kind, Link
@@ -14,8 +13,7 @@ from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, Incarnation
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRow:
+class LinkRow(Record, frozen=True, gc=False):
     """One link; `envelope` is the row id of the envelope it was last sealed in, `hold` why it cannot be just now."""
 
     id: int
@@ -25,9 +23,9 @@ class LinkRow:
     count: int
     kind: Kind
     manifest: int
-    raw: bytes = field(repr=False)
-    leaf: bytes = field(repr=False)
-    proof: bytes = field(repr=False)
+    raw: bytes
+    leaf: bytes
+    proof: bytes
     batch: int
     signed_at: int
     state: LinkState
@@ -151,6 +149,15 @@ def of_messages(tx: Transaction, messages: Sequence[int]) -> list[tuple[int, Lin
             read[row[2]] = _link(row[2:])
         found.append((row[0], read[row[2]], row[1]))
     return found
+
+
+def manifest_of(tx: Transaction, message: int) -> int | None:
+    """The row id of the manifest in which this message first went; None if it was not placed."""
+    row = tx.one(
+        "SELECT l.manifest FROM placement p JOIN link l ON l.manifest = p.manifest WHERE p.message = ? ORDER BY l.id LIMIT 1",
+        (message,),
+    )
+    return row[0] if row else None
 
 
 def open_of_kinds(tx: Transaction, kinds: Sequence[Kind]) -> list[LinkRow]:
@@ -286,8 +293,7 @@ def release(tx: Transaction, peer: int, incarnation: Incarnation, last: int) -> 
 
 
 # -- numbers that differ from their link -----------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class NumberRow:
+class NumberRow(Record, frozen=True, gc=False):
     """A number that has gone another way than its link; `reason` is why it is or will be void."""
 
     link: int

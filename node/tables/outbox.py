@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from node.model import Record
@@ -197,8 +196,7 @@ def withdrawn_unplaced(tx: Transaction, messages: Sequence[int]) -> frozenset[in
 
 
 # -- in hand -----------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Handover:
+class Handover(Record, frozen=True, gc=False):
     """A desk's answer to a message: by which peer, when, what it did, and the receipt as (inlink, place)."""
 
     peer: int

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.model import pack, unpack
+from node.model import Record, pack, unpack
 from node.store import Row, Transaction
 from protocol.names import AssociationId, Incarnation, Party
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Record, frozen=True, gc=False):
     """A member that we wrote to or heard of; `newest` is the newest incarnation of it that was applied."""
 
     id: int
