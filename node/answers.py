@@ -6,7 +6,8 @@
     expired or recalled (a notice)         sealed again, unless every number was voided meanwhile
     a code for the envelope as a whole     nobody's fault but ours: held, with an alarm; a conflict means rolled back
 
-Nothing is believed that a hub in standing did not sign.
+Nothing is believed that a hub in standing did not sign.  What it signed by a certificate that the mirror does not hold
+yet is kept, and judged when the mirror has grown: answers to envelopes, to recalls, and notices alike.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ from typing import Final
 from node import recovery
 from node.context import Context
 from node.model import DAY, EventKind, LinkState
-from node.tables import evidence, links, state
+from node.tables import evidence, inbox, links, state
+from node.tables.inbox import Aside
 from node.tables.links import LinkRow
+from protocol.codec import encode
 from protocol.errors import (
     ConflictError,
     MailboxFullError,
+    PeerError,
     PrekeyExpiredError,
     PrekeyUnknownError,
+    StandingError,
     ValijaError,
+    ViewAheadError,
 )
 from protocol.messages.envelope import Attestation, AttestationData, Event, Submission
 from protocol.messages.message import Kind
@@ -37,6 +43,9 @@ PASSING_SECONDS: Final = {MailboxFullError.code: 60, PrekeyUnknownError.code: 5,
 
 REFUSED_WHOLE_SECONDS: Final = 900
 """After how long to try again what is refused for another reason, and the longest pause before what passes."""
+
+MAX_HELD: Final = 1_024
+"""So many answers wait for the certificate that they name; more count for nothing."""
 
 _PAUSE_SHARE: Final = 8
 """What has waited for long may wait a share of that longer: the same bytes every few seconds help nobody."""
@@ -62,10 +71,45 @@ def _proven(ctx: Context, attestation: Attestation) -> AttestationData | None:
     try:
         return attestation.verify(ctx.registry, ctx.verified)
     except ValijaError as error:
+        if names_unseen_certificate(ctx, attestation) and inbox.held_answers(ctx.tx) < MAX_HELD:
+            _hold(ctx, attestation)
+            return None
         state.alarm(
             ctx.tx, ctx.second, error.code, "an attestation of the hub does not prove itself; it counts for nothing"
         )
         return None
+
+
+def names_unseen_certificate(ctx: Context, attestation: Attestation) -> bool:
+    """Whether the hub's statement names a certificate that the mirror does not hold: it may have been logged just now."""
+    try:
+        ctx.registry.certificate(AttestationData.from_bytes(attestation.data).certificate)
+    except StandingError:
+        return True
+    except PeerError:
+        pass
+    return False
+
+
+def _hold(ctx: Context, attestation: Attestation) -> None:
+    state.alarm(ctx.tx, ctx.second, ViewAheadError.code, "the hub answers by a certificate that is not seen here yet")
+    raw = encode(attestation.value())
+    inbox.hold(ctx.tx, Aside(0, 0, b"", b"", b"", raw, ViewAheadError.code, ctx.second))
+
+
+def judge_again(ctx: Context, attestation: Attestation) -> bool:
+    """Take in an answer that was held; whether it need not wait any more."""
+    if names_unseen_certificate(ctx, attestation):
+        return False
+    data = _proven(ctx, attestation)
+    link = links.by_leaf(ctx.tx, data.link_leaf) if data else None
+    if data is None or link is None:
+        return True
+    if data.event is Event.FAILED:
+        _dropped(ctx, link, attestation, data)
+    else:
+        _answered(ctx, link, attestation, data, newest=link.envelope == links.envelope_row(ctx.tx, data.envelope_id))
+    return True
 
 
 def _answered(
@@ -114,8 +158,11 @@ def notice(ctx: Context, attestation: Attestation) -> None:
     if data is None or data.event is not Event.FAILED:
         return
     link = links.by_leaf(ctx.tx, data.link_leaf)
-    if link is None:
-        return
+    if link is not None:
+        _dropped(ctx, link, attestation, data)
+
+
+def _dropped(ctx: Context, link: LinkRow, attestation: Attestation, data: AttestationData) -> None:
     evidence.keep_attestation(ctx.tx, attestation, data, link.id)
     if link.state is not LinkState.OPEN or link.envelope is None:
         return

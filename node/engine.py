@@ -190,6 +190,7 @@ class Engine:
         held = inbox.held_codes(ctx.tx)
         # A peer that saw more of the log is no reason to wait until the hub says that it has grown.
         self._wants_view = self._wants_view or ViewAheadError.code in held
+        self._see_answers(ctx)
         # What is held is still sealed, and needs its key when its time comes.
         if not held:
             self._drain(ctx, items)
@@ -207,10 +208,16 @@ class Engine:
     def answered(self, ctx: Context, results: Sequence[ResultItem]) -> None:
         """Take in the hub's answers to envelopes."""
         self._courier.answered(ctx, results)
+        self._see_answers(ctx)
 
     def recalled(self, ctx: Context, attestation: Attestation | None) -> None:
         """Take in the hub's answer to a recall."""
         self._courier.recalled(ctx, attestation)
+        self._see_answers(ctx)
+
+    def _see_answers(self, ctx: Context) -> None:
+        # They name a certificate of the hub that stands in leaves which the mirror lacks.
+        self._wants_view = self._wants_view or inbox.held_answers(ctx.tx) > 0
 
     def published(self, ctx: Context, code: str | None) -> None:
         """Take in the hub's answer to our calendar: one that was refused, for this reason, goes again within the hour.

@@ -37,7 +37,7 @@ from protocol.errors import (
 )
 from protocol.limits import MAX_CIPHERTEXT_BYTES
 from protocol.messages.content import Urgency
-from protocol.messages.envelope import Attestation, AttestationData
+from protocol.messages.envelope import Attestation
 from protocol.messages.message import Body, Kind
 from protocol.messages.receipts import Consigned, LinkRef, Notice, Void
 from protocol.names import Digest
@@ -108,10 +108,12 @@ def _take(ctx: Context, item: DeliverItem, run: _Run) -> None:
 
 def _retry(ctx: Context, aside: Aside, run: _Run) -> bool:
     attestation = Attestation.parse(decode(aside.attestation, MAX_CIPHERTEXT_BYTES))
-    if _judge(ctx, aside, attestation, run) is not None:
-        return False
-    inbox.let_go(ctx.tx, aside.id)
-    return True
+    waits = (
+        _judge(ctx, aside, attestation, run) is not None if aside.core else not answers.judge_again(ctx, attestation)
+    )
+    if not waits:
+        inbox.let_go(ctx.tx, aside.id)
+    return not waits
 
 
 def _judge(ctx: Context, aside: Aside, attestation: Attestation, run: _Run) -> str | None:
@@ -142,14 +144,10 @@ def _judge(ctx: Context, aside: Aside, attestation: Attestation, run: _Run) -> s
 
 
 def _is_hub_renewed(ctx: Context, attestation: Attestation) -> bool:
-    """Whether the hub's statement names a certificate that the mirror does not hold: it may have been logged just now."""
-    try:
-        ctx.registry.certificate(AttestationData.from_bytes(attestation.data).certificate)
-    except StandingError:
-        return inbox.held_codes(ctx.tx).get(ViewAheadError.code, 0) < MAX_HELD_EARLY
-    except PeerError:
-        pass
-    return False
+    """Whether the mirror may lack the hub's certificate, and there is room to wait for it."""
+    if not answers.names_unseen_certificate(ctx, attestation):
+        return False
+    return inbox.held_codes(ctx.tx).get(ViewAheadError.code, 0) < MAX_HELD_EARLY
 
 
 # -- what is verified ----------------------------------------------------------------------------------

@@ -221,7 +221,7 @@ def counts(tx: Transaction) -> dict[str, int]:
         "under_way": f"SELECT coalesce(sum(count), 0) {under_way}",
         "held": f"SELECT coalesce(sum(count), 0) {under_way} AND hold IS NOT NULL",
         "waiting": "SELECT count(*) FROM waiting",
-        "held_here": "SELECT count(*) FROM held",
+        "held_here": "SELECT count(*) FROM held WHERE core <> x''",
         "quarantined": "SELECT count(*) FROM quarantine",
         "forks": "SELECT count(*) FROM fork",
     }

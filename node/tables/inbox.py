@@ -205,7 +205,10 @@ MAX_QUARANTINED: Final = 4_096
 # -- held and quarantined ------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """An item of the mailbox as it came, set aside for the reason `code`."""
+    """An item of the mailbox as it came, set aside for the reason `code`.
+
+    An answer of the hub about an envelope of ours has an attestation alone: its `core` is empty.
+    """
 
     id: int
     position: int
@@ -246,8 +249,13 @@ def held_items(tx: Transaction, after: int = 0, limit: int = 64) -> list[Aside]:
 
 
 def held_codes(tx: Transaction) -> dict[str, int]:
-    """How many items wait, by reason."""
-    return {row[0]: row[1] for row in tx.all("SELECT code, count(*) FROM held GROUP BY code")}
+    """How many envelopes wait, by reason."""
+    return {row[0]: row[1] for row in tx.all("SELECT code, count(*) FROM held WHERE core <> x'' GROUP BY code")}
+
+
+def held_answers(tx: Transaction) -> int:
+    """How many answers of the hub wait."""
+    return int((tx.one("SELECT count(*) FROM held WHERE core = x''") or (0,))[0])
 
 
 def let_go(tx: Transaction, row_id: int) -> None:

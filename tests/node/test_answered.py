@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from node.model import EventKind, LinkState
+import pytest
+
+from node import answers
+from node.model import DAY, EventKind, LinkState
 from node.status import State
-from node.tables import owed
-from protocol.messages.envelope import Core
+from node.tables import inbox, owed
+from protocol.messages.envelope import Core, Event, Slot
 from protocol.messages.message import Kind
 from protocol.messages.receipts import Action, HandedOver
-from protocol.session.items import ResultItem
-from tests.node.lab import Lab
+from protocol.session.items import DeliverItem, ResultItem
+from protocol.trust.statements import Role
+from tests.node.lab import Lab, Node
+from tests.node.test_engine import engine_of
 from tests.node.test_exchange import deliver, submit
+from tests.support.world import private_key
 
 AR, BR, CO = "ar-mpf", "br-mpf", "co-fgn"
 
@@ -102,3 +108,112 @@ def test_only_a_recipient_takes_a_message_in_hand() -> None:
 
     assert told(BR) == 0
     assert told(CO) == 1
+
+
+# -- a certificate of the hub that is not seen here yet -------------------------------------------------------------
+def renewed_unseen(lab: Lab) -> None:
+    """From here on the hub answers by a certificate that no mirror holds until it looks again."""
+    for node in lab.nodes.values():
+        node.blind = True
+    renewal = lab.world.certify("", role=Role.HUB, not_after=lab.second + 300 * DAY)
+    lab.log(renewal)
+    lab.world.certificates[""] = renewal.id
+
+
+def look_again(node: Node) -> None:
+    node.blind = False
+    node.mirror_now()
+    node.retry_held()
+
+
+def test_an_acceptance_by_a_renewed_hub_waits_until_the_mirror_holds_its_certificate() -> None:
+    lab = Lab(AR, CO)
+    sender = lab[AR]
+    renewed_unseen(lab)
+    message = sender.write("a", "uno", CO)
+    submit(lab, sender)
+    assert (sender.count("attestation"), sender.run(lambda ctx: inbox.held_answers(ctx.tx))) == (0, 1)
+    assert sender.run(lambda ctx: inbox.held_codes(ctx.tx)) == {}  # no envelope that came in waits
+    assert sender.alarms == {"view_ahead"}
+    sender.retry_held()
+    assert sender.count("held") == 1
+    look_again(sender)
+    assert (sender.count("attestation"), sender.count("held")) == (1, 0)
+    assert sender.told(message) == {CO: State.RELAYED}
+
+
+def test_a_refusal_by_a_renewed_hub_is_followed_once_its_certificate_is_seen() -> None:
+    lab = Lab(AR, CO)
+    sender, reader = lab[AR], lab[CO]
+    lab.hub.full.add(CO)
+    renewed_unseen(lab)
+    message = sender.write("a", "uno", CO)
+    submit(lab, sender)
+    look_again(sender)
+    assert sender.told(message) == {CO: State.HELD}
+    lab.hub.full.clear()
+    reader.blind = False
+    lab.settle()
+    assert reader.texts == ["uno"]
+
+
+def test_a_notice_and_an_answer_to_a_recall_wait_too() -> None:
+    lab = Lab(AR, BR, CO)
+    sender = lab[AR]
+    sender.write("a", "uno", CO, BR)
+    (item,) = sender.prepare().items
+    result = lab.hub.submit(AR, item)
+    sender.run(lambda ctx: sender.courier.answered(ctx, [result]))
+    assert sender.count("attestation") == 2
+    renewed_unseen(lab)
+    expired = lab.hub.drop(result.envelope_id, CO, "expired")
+    recalled = lab.hub.drop(result.envelope_id, BR, "recalled")
+    assert expired is not None
+    sender.take([DeliverItem(1, None, b"", None, expired)])
+    sender.recalled(recalled)
+    assert (sender.count("attestation"), sender.count("held")) == (2, 2)
+    look_again(sender)
+    assert (sender.count("attestation"), sender.count("held")) == (4, 0)
+
+
+def test_so_many_answers_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MAX_HELD", 1)
+    lab = Lab(AR, BR, CO)
+    sender = lab[AR]
+    renewed_unseen(lab)
+    sender.write("a", "uno", CO, BR)
+    submit(lab, sender)
+    assert sender.count("held") == 1
+    assert sender.alarms == {"view_ahead", "not_in_standing"}
+
+
+def test_an_answer_that_waited_still_has_to_prove_itself() -> None:
+    lab = Lab(AR, CO)
+    sender = lab[AR]
+    renewed_unseen(lab)
+    sender.write("a", "uno", CO)
+    (item,) = sender.prepare().items
+    (slot,) = item.slots
+    result = lab.hub.submit(AR, item)
+    forged = lab.hub.attest(
+        Event.ACCEPTED, result.envelope_id, Slot.from_bytes(slot), "accepted", key=private_key("another")
+    )
+    sender.run(lambda ctx: sender.courier.answered(ctx, [ResultItem(result.envelope_id, None, (forged,))]))
+    look_again(sender)
+    assert (sender.count("attestation"), sender.count("held")) == (0, 0)
+    assert "bad_signature" in sender.alarms
+
+
+def test_an_answer_that_waits_asks_for_the_newest_view() -> None:
+    lab = Lab(AR, CO)
+    sender = lab[AR]
+    engine = engine_of(lab, sender, lab.world.statements[0])
+    engine._courier = sender.courier
+    engine._upkeep_at = lab.now + DAY
+    renewed_unseen(lab)
+    sender.write("a", "uno", CO)
+    (item,) = sender.prepare().items
+    result = lab.hub.submit(AR, item)
+    assert not sender.run(engine.turn).outcome.refresh
+    sender.run(lambda ctx: engine.answered(ctx, [result]))
+    assert sender.run(engine.turn).outcome.refresh
