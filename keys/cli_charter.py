@@ -16,7 +16,8 @@ from keys.drafts import CharterPlan, ReadPart, change_charter, draft, first_char
 from keys.files import read_public
 from keys.kinds import PublicPart
 from keys.papers import read_part
-from protocol.errors import ConfigError, UsageError
+from protocol.errors import ConfigError, MalformedError, UsageError
+from protocol.names import read_digest
 
 
 @click.group(short_help="Draft and review charters.")
@@ -131,9 +132,9 @@ def _with_root(changes: dict[str, Any]) -> dict[str, Any]:
         return changes
     size, root = changes["continues"]
     try:
-        return {**changes, "continues": (size, bytes.fromhex(root))}
-    except ValueError:
-        raise UsageError("the root is written in hexadecimal digits") from None
+        return {**changes, "continues": (size, read_digest(bytes.fromhex(root)))}
+    except (ValueError, MalformedError):
+        raise UsageError("the root of a log is written in 64 hexadecimal digits") from None
 
 
 charter.add_command(explain, "review")

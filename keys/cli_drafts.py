@@ -84,7 +84,10 @@ class Charters:
 def _named(written: str, wanted: StatementType) -> StatementId:
     # An officer has the file at hand, or an identifier from a list.
     if not Path(written).exists():
-        return StatementId(read_id("stm", written))
+        try:
+            return StatementId(read_id("stm", written))
+        except UsageError:
+            raise UsageError(f"{written!r} is neither a file here nor an identifier stm_…") from None
     signed = read_statement(Path(written))
     if signed.statement.type is not wanted:
         raise UsageError(f"{written} is no {wanted.name.lower()}")

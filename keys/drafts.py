@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
 
+from keys.faults import Wording, faults, faults_of_wording, refusal
 from keys.kinds import Kind, PublicPart
 from keys.settings import meant
 from keys.times import read_time
@@ -110,8 +111,11 @@ def _wrong(where: str, value: Any, hint: Any) -> list[str]:
 def first_charter(plan: CharterPlan, read: ReadPart, now: int) -> Charter:
     """The founding charter of `plan`, created `now`; `read` gives the public key in a file.
 
-    Raises `UsageError` for what no charter can say, and what `read` raises.
+    Raises `UsageError` that names every fault, of what no charter can say and of files that `read` does not give.
     """
+    mistakes = [*_faults_of_files(plan, read, now), *faults_of_wording(_wording(plan))]
+    if mistakes:
+        raise UsageError("; ".join(mistakes))
     return _sound(
         Charter(
             association=NO_ASSOCIATION,
@@ -128,6 +132,24 @@ def first_charter(plan: CharterPlan, read: ReadPart, now: int) -> Charter:
             expires_at=read_time(plan.expires, now),
         )
     )
+
+
+def _faults_of_files(plan: CharterPlan, read: ReadPart, now: int) -> Iterator[str]:
+    witnesses = plan.witnesses.keys if plan.witnesses else ()
+    named = [(name, Kind.STEWARD) for name in plan.stewards] + [(name, Kind.WITNESS) for name in witnesses]
+    for name, kind in (*named, (plan.hub.root, Kind.HUB_ROOT), (plan.hub.log, Kind.LOG)):
+        if (why := refusal(lambda: read(name).require(kind))) is not None:  # noqa: B023 - called at once
+            yield why
+    if (why := refusal(read_time, plan.expires, now)) is not None:
+        yield f"expires: {why}"
+
+
+def _wording(plan: CharterPlan) -> Wording:
+    witnesses = (
+        (plan.witnesses.quorum, plan.witnesses.faulty, len(plan.witnesses.keys)) if plan.witnesses else (0, 0, 0)
+    )
+    limits = Limits(*msgspec.structs.astuple(plan.limits))
+    return Wording(plan.name, plan.threshold, len(plan.stewards), plan.hub.origin, plan.hub.url, witnesses, limits)
 
 
 def next_charter(previous: SignedStatement, plan: CharterPlan | None, read: ReadPart, now: int) -> Charter:
@@ -229,6 +251,8 @@ def draft(statement: Statement) -> SignedStatement:
 
 
 def _sound(statement: S) -> S:
+    if mistakes := faults(statement):
+        raise UsageError("; ".join(mistakes))
     try:
         read_body(statement.body())
     except (MalformedError, LimitError) as error:

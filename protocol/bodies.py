@@ -106,7 +106,7 @@ class Admission(Body):
             association,
             read_name(member),
             read_titles(titles),
-            _matching(country, _COUNTRY),
+            read_country(country),
             PublicKey.parse(root),
             uint(admitted_at, 63),
         )
@@ -296,6 +296,11 @@ class Opening(Body):
 
 
 # -- readers -----------------------------------------------------------------------------------------
+def read_country(value: Value) -> str:
+    """Two capital letters, or the empty text; else `MalformedError`."""
+    return _matching(value, _COUNTRY)
+
+
 def read_titles(value: Value) -> Titles:
     """Up to eight (language tag, title) pairs; else `MalformedError` or `LimitError`."""
     pairs = [fields(each, 2) for each in array(value, MAX_TITLES)]

@@ -67,17 +67,23 @@ class CharterHub:
             key_name(text(origin, MAX_ORIGIN_BYTES)),
             binary(log_key, MLDSA44_PUBLIC_BYTES),
             binary(log_ed25519, ED25519_PUBLIC_BYTES),
-            text(url, MAX_URL_BYTES),
+            hub_url(url),
         )
         if not crypto_core_ed25519_is_valid_point(parsed.log_ed25519):
             raise MalformedError("not an Ed25519 public key")
-        if not _URL.fullmatch(parsed.url):
-            raise MalformedError("hub url")
         return parsed
 
     def value(self) -> Value:
         """What `parse` reads, ready to encode."""
         return (self.root.value(), self.origin, self.log_key, self.log_ed25519, self.url)
+
+
+def hub_url(value: Value) -> str:
+    """The address of a hub that a wire text holds; else `MalformedError` or `LimitError`."""
+    url = text(value, MAX_URL_BYTES)
+    if not _URL.fullmatch(url):
+        raise MalformedError("hub url")
+    return url
 
 
 @dataclass(frozen=True, slots=True)
