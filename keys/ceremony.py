@@ -6,8 +6,8 @@ when, for one of its *alternatives*, every *group* has as many distinct signatur
     charter 1                 its own stewards
     charter n + 1             the stewards of charter n, and its own
     admission, roster, lift   the stewards
-    certificate               the member's root, or the hub's
-    revocation                the stewards of any charter, or the root that signed the certificate
+    certificate               the member's root, or the hub's; a former one is told as such
+    revocation                the stewards of any charter, or the root that signed the certificate, a former one too
     suspension, expulsion     the stewards of any charter
     incarnation               the key that its certificate names
 """
@@ -132,30 +132,43 @@ class Papers:
         ]
         return sorted(found, key=lambda charter: charter.version, reverse=True)
 
-    def root(self, role: Role, member: str, association: AssociationId) -> tuple[str, PublicKey] | None:
-        """The root that certifies for this role and member, with its name, if a paper here tells it."""
+    def roots(self, role: Role, member: str, association: AssociationId) -> list[PublicKey]:
+        """The roots that certify for this role and member, as far as papers here tell: the one in force, then former ones."""
         if role is Role.HUB:
-            charters = self.charters(association)
-            return ("hub root", charters[0].hub.root) if charters else None
-        title = f"root of {member}"
-        admissions = [
-            signed.statement
-            for signed in self.statements.values()
-            if isinstance(signed.statement, Admission)
-            and signed.statement.member == member
-            and signed.association == association
-        ]
-        if admissions:
-            return title, max(admissions, key=lambda admission: admission.admitted_at).root
-        keys = [part.key for part in self.parts if part.kind is Kind.MEMBER_ROOT and part.name == member]
-        return (title, keys[0]) if keys else None
+            found = [charter.hub.root for charter in self.charters(association)]
+        else:
+            admissions = [
+                signed.statement
+                for signed in self.statements.values()
+                if isinstance(signed.statement, Admission)
+                and signed.statement.member == member
+                and signed.association == association
+            ]
+            found = [each.root for each in sorted(admissions, key=lambda each: each.admitted_at, reverse=True)]
+        mine = [part.key for part in self.parts if part.kind is Kind.MEMBER_ROOT and part.name == member]
+        return list({key.fingerprint: key for key in found or mine[:1]}.values())
 
     def names(self) -> dict[bytes, str]:
         """What the keys are called that these papers know, by fingerprint."""
         named = {part.fingerprint: f"{part.kind} {part.name}" for part in self.parts}
         for signed in self.statements.values():
             named.update(_named(signed.statement))
-        return named
+        return named | self._former()
+
+    def _former(self) -> dict[bytes, str]:
+        said: dict[bytes, str] = {}
+        for signed in self.statements.values():
+            statement, association = signed.statement, signed.association
+            if isinstance(statement, Admission):
+                former = self.roots(Role.NODE, statement.member, association)[1:]
+                said.update({key.fingerprint: f"former root of {statement.member}" for key in former})
+            elif isinstance(statement, Charter):
+                newest = self.charters(association)[0]
+                former = [key for key in self.roots(Role.HUB, "", association) if key != newest.hub.root]
+                said.update({key.fingerprint: "former hub root" for key in former})
+                gone = statement.steward_keys().keys() - newest.steward_keys().keys()
+                said.update({each: f"former {name}" for each, name in _named(statement).items() if each in gone})
+        return said
 
 
 def _require_signed(papers: Papers, signed: SignedStatement, charter: Charter) -> None:
@@ -215,7 +228,7 @@ def _ways(signed: SignedStatement, papers: Papers) -> _Known:
         ways = _charter_ways(signed, statement, papers)
         return ways, "" if ways else "the charter before it is needed to count: give --charter FILE"
     if isinstance(statement, Certificate):
-        return _by_root(statement, papers)
+        return _by_root(signed, statement, papers)
     if isinstance(statement, Opening):
         return _by_certificate(statement.certificate, papers)
     ways, wanted = _by_stewards(signed, papers)
@@ -270,32 +283,45 @@ def _one(title: str, key: PublicKey) -> _Needs:
     return (title, 1, {title: key})
 
 
-def _certificate(wanted: StatementId, papers: Papers) -> Certificate | None:
-    signed = papers.statements.get(wanted)
-    return signed.statement if signed and isinstance(signed.statement, Certificate) else None
-
-
 def _by_certificate(wanted: StatementId, papers: Papers) -> _Known:
-    found = _certificate(wanted, papers)
-    if found is None:
+    found = papers.statements.get(wanted)
+    if found is None or not isinstance(found.statement, Certificate):
         return [], "the certificate is needed to count: give --with FILE"
-    return [[_one("the key of its certificate", found.key)]], ""
+    return [[_one("the key of its certificate", found.statement.key)]], ""
 
 
-def _by_root(certificate: Certificate, papers: Papers) -> _Known:
-    root = papers.root(certificate.role, certificate.member, certificate.association)
-    if root:
-        return [[_one(*root)]], ""
+def _by_root(signed: SignedStatement, certificate: Certificate, papers: Papers) -> _Known:
+    title = "hub root" if certificate.role is Role.HUB else f"root of {certificate.member}"
+    roots = papers.roots(certificate.role, certificate.member, certificate.association)
+    if roots:
+        signer = _signer(signed, roots) or roots[0]
+        return [[_one(title if signer == roots[0] else f"former {title}", signer)]], ""
     if certificate.role is Role.HUB:
         return [], "the hub's root is needed to count: give the charter that names it, --charter FILE"
     return [], f"the root's key is needed to count: give the admission of {certificate.member}, --with FILE"
 
 
 def _by_root_of(wanted: StatementId, papers: Papers) -> _Known:
-    found = _certificate(wanted, papers)
-    if found is None:
+    # Only the root that signed it ends the trust in a certificate, whether it was replaced since or not.
+    found = papers.statements.get(wanted)
+    if found is None or not isinstance(found.statement, Certificate):
         return [], "the certificate is needed to count its root: give it and its member's admission, --with FILE each"
-    return _by_root(found, papers)
+    certificate = found.statement
+    roots = papers.roots(certificate.role, certificate.member, certificate.association)
+    if roots and found.signatures and _signer(found, roots) is None:
+        return [], "the root that signed the certificate is needed to count: give the paper that names it, --with FILE"
+    return _by_root(found, certificate, papers)
+
+
+def _signer(signed: SignedStatement, roots: list[PublicKey]) -> PublicKey | None:
+    signers = signed.signers({key.fingerprint: key for key in roots}, signed.association)
+    return next((key for key in roots if key.fingerprint in signers), None)
+
+
+def by_former_root(signed: SignedStatement, certificate: Certificate, papers: Papers) -> bool:
+    """Whether this certificate was signed by a root which a newer paper here replaced."""
+    roots = papers.roots(certificate.role, certificate.member, certificate.association)
+    return _signer(signed, roots) in roots[1:]
 
 
 # -- signing and joining -----------------------------------------------------------------------------
@@ -315,8 +341,9 @@ def require_counts(signed: SignedStatement, key: PublicKey, papers: Papers) -> N
         if counted.wanted:
             raise UsageError(f"nothing at hand tells that a signature by this key would count; {counted.wanted}")
         lacking = "or is a paper missing that it is known by (--with)?"
+        known = papers.names().get(key.fingerprint)
         raise UsageError(
-            f"a signature by this key would not count here; is it the right key, the right charter, {lacking}"
+            f"a signature by this key{f', the {known},' if known else ''} would not count here; is it the right key, the right charter, {lacking}"
         )
 
 

@@ -55,7 +55,7 @@ def told(signed: SignedStatement, papers: Papers) -> Facts:
     counted = tally(signed, papers)
     return facts(signed) | {
         "headline": headline(signed),
-        "warnings": warnings(signed, now(), papers.parts),
+        "warnings": warnings(signed, now(), papers),
         "signatures": tally_facts(counted, papers.names()),
     }
 
@@ -66,7 +66,7 @@ def said(signed: SignedStatement, papers: Papers) -> list[str | Text]:
     return [
         strong(headline(signed)),
         *lines_of(facts(signed)),
-        *map(warned, warnings(signed, now(), papers.parts)),
+        *map(warned, warnings(signed, now(), papers)),
         *tally_lines(counted, papers.names()),
     ]
 
@@ -105,12 +105,12 @@ def explain(file: Path, charter: tuple[Path, ...], others: tuple[Path, ...]) -> 
     Everything is read anew from the signed bytes; the lines above them in the file are ignored.
     """
     found = read_paper(file)
+    papers = papers_from(charter, others)
     if isinstance(found, PublicPart):
-        answer(
-            part_facts(found), [strong(f"The public {found.kind} key of {found.name}."), *lines_of(part_facts(found))]
-        )
+        public = part_facts(found) | {"in_these_papers": papers.names().get(found.fingerprint)}
+        answer(public, [strong(f"The public {found.kind} key of {found.name}."), *lines_of(public)])
         return
-    papers = known(found, papers_from(charter, others))
+    papers = known(found, papers)
     answer(told(found, papers), said(found, papers))
 
 

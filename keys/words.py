@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, assert_never
 
-from keys.ceremony import Tally
+from keys.ceremony import Papers, Tally, by_former_root
 from keys.kinds import Kind, PublicPart, hex_groups, spoken
 from keys.times import show_time
 from protocol.names import show_id
@@ -204,16 +204,17 @@ def _whom(role: Role, member: str) -> str:
 
 
 # -- what to look at twice ---------------------------------------------------------------------------
-def warnings(signed: SignedStatement, now: int, parts: Iterable[PublicPart] = ()) -> list[str]:
-    """What an officer should know before signing, at `now` (Unix seconds), with these public keys at hand."""
+def warnings(signed: SignedStatement, now: int, papers: Papers | None = None) -> list[str]:
+    """What an officer should know before signing, at `now` (Unix seconds), with these papers at hand."""
+    papers = papers or Papers()
     statement = signed.statement
     match statement:
         case Charter():
             return _charter_warnings(statement, now)
         case Admission():
-            return _root_warnings(statement, parts)
-        case Certificate() if statement.not_after < now:
-            return ["This certificate has already expired."]
+            return _root_warnings(statement, papers.parts)
+        case Certificate():
+            return _certificate_warnings(signed, statement, now, papers)
         case Revocation() | Suspension() | Expulsion() if statement.not_trusted_after > now:
             return ["It takes effect in the future only; until then what is signed is still believed."]
         case Revocation() | Suspension() | Expulsion() if statement.not_trusted_after < now - _RECENT_SECONDS:
@@ -237,6 +238,15 @@ def _charter_warnings(charter: Charter, now: int) -> list[str]:
         said.append("If one steward loses a key, nothing can be changed any more.")
     if not charter.witnesses.keys:
         said.append("No witnesses: the hub's word alone says how new the registry is.")
+    return said
+
+
+def _certificate_warnings(signed: SignedStatement, certificate: Certificate, now: int, papers: Papers) -> list[str]:
+    said = ["This certificate has already expired."] if certificate.not_after < now else []
+    if by_former_root(signed, certificate, papers):
+        said.append(
+            "The root that signed it was replaced by a newer paper: it is trusted no longer, and not logged anew."
+        )
     return said
 
 

@@ -9,6 +9,8 @@ import pytest
 import time_machine
 
 from keys.ceremony import Papers, tally
+from keys.kinds import Kind
+from keys.locks import Passphrase
 from keys.papers import read_part
 from keys.times import read_time, show_time
 from keys.words import facts, headline, lines_of, warnings
@@ -29,7 +31,7 @@ from protocol.trust.statements import (
     Suspension,
     sign_statement,
 )
-from tests.keys.office import PLAN, Office
+from tests.keys.office import PLAN, WORDS, Office
 from tests.support.world import START, World
 
 WITNESSED = """
@@ -104,6 +106,19 @@ def test_every_mistake_in_a_plan_is_told_at_once(office: Office) -> None:
         "hub.zzzzzz is no setting;",
         "limits.mailbox_mesages is no setting, did you mean mailbox_messages?",
         "limits.mailbox_bytes: Expected int, got str",
+    ):
+        assert part in message
+
+
+def test_what_no_charter_can_say_is_told_at_once_with_the_files_that_are_not_there(office: Office) -> None:
+    plan = PLAN.replace('"bruno.steward.pub"', '"ar-mpf.node.pub"').replace('"ana.steward.pub"', '"none.pub"')
+    Path("plan.toml").write_text(plan.replace("threshold = 2", "threshold = 9").replace('"730d"', '"soon"'))
+    message = office.refused("invalid_request", "charter", "draft", "--from", "plan.toml")
+    for part in (
+        "none.pub: No such file",
+        "ar-mpf is a node key; needed: steward",
+        "expires: 'soon'",
+        "threshold: 9 of 3",
     ):
         assert part in message
 
@@ -382,6 +397,72 @@ def test_a_root_that_no_paper_tells_is_not_said_to_count_for_nothing(office: Off
     whole = ("r", "--with", admission, "--with", certificate)
     assert "Complete" in office.ok("explain", *whole, "--charter", charter)
     assert office.told("explain", *whole)["signatures"]["complete"] is True
+
+
+@pytest.fixture
+def replaced(office: Office) -> tuple[str, ...]:
+    """A certificate by a root that a later admission replaced with br-mpf's; gives the papers to know them by."""
+    office.charter()
+    charter = ("--charter", "charter.valija")
+    for file, root, at in (("old", "ar-mpf", START), ("new", "br-mpf", START + 60)):
+        with time_machine.travel(at, tick=False):
+            office.ok("admit", "ar-mpf", *charter, "--root", f"{root}.member-root.pub", "--out", file)
+        office.signed_by(file, "ana", "bruno")
+    keys = ("--node-key", "ar-mpf.node.pub", "--root-key", "ar-mpf.member-root")
+    office.ok("certify", "node", "ar-mpf", *charter, *keys, "--with", "old", "--out", "certificate")
+    return (*charter, "--with", "old", "--with", "new")
+
+
+def test_a_former_root_is_told_as_such(office: Office, replaced: tuple[str, ...]) -> None:
+    told = office.told("explain", "certificate", *replaced)
+    assert told["signatures"]["groups"][0]["signed"] == ["former root of ar-mpf"]
+    assert told["signatures"]["not_counted"] == []
+    assert any("was replaced by a newer paper" in each for each in told["warnings"])
+    key = office.told("explain", "ar-mpf.member-root.pub", *replaced)
+    assert key["in_these_papers"] == "former root of ar-mpf"
+    assert office.told("explain", "br-mpf.member-root.pub", *replaced)["in_these_papers"] == "root of ar-mpf"
+    told = office.told("explain", "certificate", *replaced[:4])
+    assert (told["warnings"], told["signatures"]["missing"]) == ([], 0)
+
+
+def test_a_former_root_certifies_no_more(office: Office, replaced: tuple[str, ...]) -> None:
+    asked = ("certify", "node", "ar-mpf", *replaced, "--node-key", "ar-mpf.node.pub", "--out", "another")
+    said = office.refused("invalid_request", *asked, "--root-key", "ar-mpf.member-root")
+    assert "the former root of ar-mpf, would not count" in said
+
+
+def test_a_certificate_is_revoked_by_the_root_that_signed_it_and_no_other(
+    office: Office, replaced: tuple[str, ...]
+) -> None:
+    revoke = ("revoke", "certificate", "--out", "revocation", "--root-key")
+    told = office.told(*revoke, "ar-mpf.member-root", *replaced)
+    assert told["signatures"]["complete"]
+    Path("revocation").unlink()
+    assert "would not count" in office.refused("invalid_request", *revoke, "br-mpf.member-root", *replaced)
+    newest_alone = (*replaced[:2], "--with", "new")
+    said = office.refused("invalid_request", *revoke, "br-mpf.member-root", *newest_alone)
+    assert "the root that signed the certificate is needed" in said
+
+
+def test_a_former_steward_and_a_former_root_of_the_hub_are_told_as_such(office: Office) -> None:
+    office.charter()
+    office.ok("certify", "hub", "--charter", "charter.valija", "--hub-key", "aiamp.hub.pub", "--root-key", "aiamp")
+    office.vault.create(Kind.HUB_ROOT, "next", Passphrase(WORDS), START)
+    office.ok("show", "next.hub-root", "--out", "next.pub")
+    changes = ("--remove-steward", "carla", "--hub-root", "next.pub", "--out", "second.valija")
+    office.ok("charter", "next", "charter.valija", *changes)
+    office.signed_by("second.valija", "ana", "bruno")
+    charters = ("--charter", "charter.valija", "--charter", "second.valija")
+    told = office.told("explain", "certificate-hub.valija", *charters)
+    assert told["signatures"]["groups"][0]["signed"] == ["former hub root"]
+    for file, called in (
+        ("carla.steward.pub", "former steward carla"),
+        ("ana.steward.pub", "steward ana"),
+        ("aiamp.hub-root.pub", "former hub root"),
+        ("next.pub", "hub root"),
+        ("dora.steward.pub", None),
+    ):
+        assert office.told("explain", file, *charters)["in_these_papers"] == called
 
 
 def test_stewards_are_no_strangers_where_only_the_charter_is_missing(office: Office) -> None:
