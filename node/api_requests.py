@@ -17,9 +17,13 @@ from node.acceptance import Request
 from node.desks import AtDesk, Caller, Colleague, desks_of
 from node.faults import Fault
 from node.handling import Forwarded
+from node.lines import is_line
 from protocol.errors import LimitError, MalformedError, PeerError, UsageError, ValijaError
 from protocol.limits import MAX_AUDIENCE, MIB
 from protocol.messages.content import (
+    MAX_LINE_CHARS,
+    MAX_SUBJECT_CHARS,
+    MAX_USE_LIMITS_CHARS,
     SCHEMA,
     Author,
     BodyFormat,
@@ -159,6 +163,7 @@ def message_of(asked: MessageRequest, key: str | None, caller: Caller, writer: W
     check_key(key)
     desk = desk_of(caller, asked.desk, writer.desk)
     named = _named(asked.to, writer.association)
+    _check_lines(asked)
     origin = _origin(writer.member, desk)
     try:
         content = to_json(_content(asked, named.shown, origin, caller))
@@ -169,6 +174,23 @@ def message_of(asked: MessageRequest, key: str | None, caller: Caller, writer: W
     )
     forwarded = None if asked.forward_of is None else Forwarded(_forwarded(asked.forward_of), asked.handling)
     return Asked(request, named.addresses, forwarded)
+
+
+def _check_lines(asked: MessageRequest) -> None:
+    # A reader takes what the schema takes; here, where its writer can still mend it, a text is told what it lacks.
+    formality, author = asked.formality, asked.author
+    reference = formality.official_reference if formality is not None else None
+    lines = [("subject", asked.subject, MAX_SUBJECT_CHARS), ("case_reference", asked.case_reference, MAX_LINE_CHARS)]
+    if reference is not None:
+        lines.append(("formality/official_reference", reference, MAX_LINE_CHARS))
+    if author is not None:
+        lines += [("author/name", author.name, MAX_LINE_CHARS), ("author/role", author.role, MAX_LINE_CHARS)]
+        lines.append(("author/login_method", author.login_method, MAX_LINE_CHARS))
+    for name, written, most in lines:
+        if written is not None and len(written) > most:
+            raise faults.field(name, f"{name} has {len(written)} characters; at most {most} are possible")
+        if written is not None and not is_line(written):
+            raise faults.field(name, f"{name} holds a line break or another control character; write it in one line")
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -232,7 +254,23 @@ def _of_content(error: ValijaError, asked: MessageRequest) -> UsageError:
     if not pointer:
         return UsageError(error.detail)
     pointer = "/body" if pointer.startswith("/body/") and isinstance(asked.body, str) else pointer
-    return faults.FieldError(Fault("not acceptable", pointer=pointer), error.detail)
+    pointer = "/desk" if pointer == "/from/desk" else pointer
+    return _unfit(pointer.removeprefix("/"), error.detail)
+
+
+def _unfit(name: str, detail: str) -> faults.FieldError:
+    match name:
+        case "thread" | "in_reply_to":
+            return faults.field(name, "a message id is msg_ and 26 letters and digits")
+        case "due_at":
+            return faults.field(name, "due_at is no time of the calendar in UTC, as 2026-11-30T12:00:00Z")
+        case "language":
+            return faults.field(name, "a language is a tag of at most 16 characters, as es or pt-BR")
+        case "use_limits":
+            return faults.field(name, f"use_limits has more than {MAX_USE_LIMITS_CHARS} characters")
+        case "desk":
+            return faults.field(name, "a name has 2 to 32 lower-case letters, digits and single hyphens")
+    return faults.field(name, detail)
 
 
 @lru_cache(maxsize=256)

@@ -15,10 +15,11 @@ from keys.times import read_time, show_time
 from node import terminal
 from node.client import NodeClient, segment
 from node.console import answer, author, strong, with_client
+from node.lines import as_line
 from node.speaking import command, say
 from protocol.errors import UsageError
 from protocol.limits import MAX_CONTENT_BYTES
-from protocol.messages.content import EuropolCode, MessageType, SourceGrade, Tlp, Urgency
+from protocol.messages.content import MAX_SUBJECT_CHARS, EuropolCode, MessageType, SourceGrade, Tlp, Urgency
 from protocol.messages.receipts import Action
 
 LISTED: Final = 30
@@ -172,7 +173,7 @@ def reply(
         "due_at": _due(due),
         "urgency": urgency or content["urgency"],
         "handling": handling_of(handling) or content.get("handling"),
-        "case_reference": case or content.get("case_reference"),
+        "case_reference": case or _case_of(content),
         "thread": content.get("thread") or original["id"],
         "in_reply_to": original["id"],
         "desk": desk,
@@ -201,7 +202,14 @@ def _answered(client: NodeClient, original: dict[str, Any], *, everybody: bool) 
 
 
 def _prefixed(prefix: str, subject: str) -> str:
-    return subject if subject.lower().startswith(f"{prefix.lower()}:") else f"{prefix}: {subject}"[:300]
+    # What others wrote may hold what no node sends.
+    line = as_line(subject)
+    return line if line.lower().startswith(f"{prefix.lower()}:") else f"{prefix}: {line}"[:MAX_SUBJECT_CHARS]
+
+
+def _case_of(content: dict[str, Any]) -> str | None:
+    reference: str | None = content.get("case_reference")
+    return None if reference is None else as_line(reference)
 
 
 @command()
@@ -235,7 +243,7 @@ def forward(
         "type": content["type"],
         "subject": _prefixed("Fwd", content["subject"]),
         "handling": content.get("handling"),
-        "case_reference": content.get("case_reference"),
+        "case_reference": _case_of(content),
         "use_limits": content.get("use_limits"),
         "forward_of": original["id"],
         "desk": desk,

@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 from keys import passwords
 from keys.journal import Entry
 from node.desks import Desks
+from node.lines import is_line
 from node.people.acts import Act
 from node.people.roles import POWERS, Power, Role
 from node.store import Transaction
@@ -222,6 +223,8 @@ class Register:
     def _chosen(self, name: str, desks: Sequence[str]) -> tuple[str, ...]:
         if not 1 <= len(name.strip()) <= MAX_NAME_CHARS:
             raise UsageError(f"a person's name has 1 to {MAX_NAME_CHARS} characters")
+        if not is_line(name):
+            raise UsageError("a person's name holds no line break and no other control character")
         chosen = {self._desks.require(desk) for desk in desks}
         if len(chosen) > MAX_DESKS:
             raise UsageError(f"a person sees {MAX_DESKS} desks at most")

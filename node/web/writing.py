@@ -13,11 +13,13 @@ import msgspec
 from node import faults
 from node.api_requests import MAX_SINGLE_BYTES, MessageRequest
 from node.faults import FieldError
+from node.lines import as_line
 from node.web.folders import Line
 from node.web.forms import Form
 from node.web.words import N_
 from protocol.errors import LimitError, UsageError, ValijaError
 from protocol.messages.content import (
+    MAX_SUBJECT_CHARS,
     BodyFormat,
     Content,
     EuropolCode,
@@ -278,7 +280,7 @@ def forward(source: Source, zone: tzinfo) -> Typed:
 
 def _carried(content: Content) -> dict[str, str]:
     tlp = content.handling.tlp.value if content.handling and content.handling.tlp else ""
-    return {"case_reference": content.case_reference or "", "tlp": tlp}
+    return {"case_reference": as_line(content.case_reference or ""), "tlp": tlp}
 
 
 def _local(due_at: str | None, zone: tzinfo) -> str:
@@ -290,4 +292,6 @@ def _codes(content: Content) -> dict[str, list[str]]:
 
 
 def _prefixed(prefix: str, subject: str) -> str:
-    return subject if subject.startswith(prefix) else prefix + subject
+    # What others wrote may hold what no node sends, and leave no room for the prefix.
+    line = as_line(subject)
+    return line if line.startswith(prefix) else (prefix + line)[:MAX_SUBJECT_CHARS]

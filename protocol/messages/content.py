@@ -21,6 +21,8 @@ from protocol.limits import MAX_CONTENT_BYTES, MAX_DEPTH
 
 SCHEMA: Final = "valija/content/0"
 MAX_SUBJECT_CHARS: Final = 300
+MAX_LINE_CHARS: Final = 255
+MAX_USE_LIMITS_CHARS: Final = 4_000
 
 # Python's `$` also matches before a last newline, which readers in other languages do not forgive.
 _END: Final = r"$(?!\n)"
@@ -30,7 +32,7 @@ _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5]
 _LANGUAGE: Final = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*" + _END
 
 Name: TypeAlias = Annotated[str, Meta(min_length=2, max_length=32, pattern=_NAME)]
-Line: TypeAlias = Annotated[str, Meta(max_length=255)]
+Line: TypeAlias = Annotated[str, Meta(max_length=MAX_LINE_CHARS)]
 MessageIdText: TypeAlias = Annotated[
     str, Meta(pattern=_MESSAGE_ID, description="A message id as people see it.", examples=["msg_" + "a" * 26])
 ]
@@ -203,7 +205,7 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
     formality: Formality | None = None
     transition: Transition | None = None
     language: Annotated[str, Meta(max_length=16, pattern=_LANGUAGE)] | None = None
-    use_limits: Annotated[str, Meta(max_length=4_000)] | None = None
+    use_limits: Annotated[str, Meta(max_length=MAX_USE_LIMITS_CHARS)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a due date that is in no calendar with `MalformedError`."""

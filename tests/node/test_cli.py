@@ -24,6 +24,7 @@ from tests.support.association import Association, found
 from tests.support.processes import ROOT, Daemons, command
 
 AR, BR, CO = "ar-mpf", "br-mpf", "co-fgn"
+TURNED = "Urgente\u202etxt.exe"
 HOSTILE = "Urgente\x1b[2J\x1b]0;robado\x07\r\u202etxt.exe\x9b31m"
 
 
@@ -119,15 +120,31 @@ def test_a_message_goes_and_says_who_will_read_it(scene: Scene) -> None:
     assert "[URGENT, TLP:AMBER H1, due 2027-01-31T00:00:00Z]" in listed
 
 
-def test_a_hostile_subject_moves_no_cursor(scene: Scene) -> None:
-    message_id = scene.send("--subject", HOSTILE, "--case", HOSTILE, text=HOSTILE + "\n\ttabs\x00\x08\n")
+def test_lines_of_a_hostile_peer_are_shown_as_text() -> None:
+    content = {"subject": HOSTILE, "to": [HOSTILE], "case_reference": HOSTILE, "urgency": "routine", "type": "message"}
+    item = {
+        "id": "msg_" + "a" * 26,
+        "received_at": "2026-11-22T00:00:00Z",
+        "sender": {"member": AR},
+        "content": content,
+    }
+    assert "Urgente\\u{1b}[2J\\u{1b}]0;robado\\u{7}\\u{d}\\u{202e}txt.exe\\u{9b}31m" in terminal.inbox_line(item)
+    assert terminal.inbox_line(item).isprintable()
+
+
+def test_a_hostile_message_moves_no_cursor(scene: Scene) -> None:
+    message_id = scene.send("--subject", TURNED, "--case", TURNED, text=HOSTILE + "\n\ttabs\x00\x08\n")
     scene.arrived(message_id)
     for done in (scene.br("inbox"), scene.br("show", message_id), scene.ar("outbox"), scene.ar("show", message_id),
                  scene.br("thread", message_id), scene.ar("send", "--dry-run", "--to", BR, "--subject", HOSTILE)):  # fmt: skip
         assert done.status == 0, done
         assert [each for each in done.out if not each.isprintable() and each != "\n"] == []
-    assert "Urgente\\u{1b}[2J\\u{1b}]0;robado\\u{7}\\u{d}\\u{202e}txt.exe\\u{9b}31m" in scene.br("inbox").out
-    assert scene.br("show", message_id, "--json").told["content"]["subject"] == HOSTILE
+    assert "Urgente\\u{202e}txt.exe" in scene.br("inbox").out
+    assert "Urgente\\u{1b}[2J\\u{1b}]0;robado\\u{7}\\u{d}\\u{202e}txt.exe\\u{9b}31m" in scene.br("show", message_id).out
+    told = scene.br("show", message_id, "--json").told["content"]
+    assert (told["subject"], told["body"]["text"].splitlines()[0]) == (TURNED, HOSTILE.partition("\r")[0])
+    refused = scene.ar("send", "--to", BR, "--subject", HOSTILE, text="x")
+    assert (refused.status, "subject holds a line break" in refused.err) == (1, True)
     done = process("show", message_id, "--home", scene.association.homes[BR].folder)
     assert (done.status, done.err) == (0, "")
     assert [each for each in done.out if not each.isprintable() and each != "\n"] == []

@@ -9,8 +9,10 @@ import pytest
 
 from node import api_messages, api_requests, faults, problems
 from node.api_requests import Writer
-from node.desks import AtDesk
+from node.cli_messages import _case_of, _prefixed
+from node.desks import AtDesk, Operator
 from node.faults import Fault, FieldError
+from node.web import writing
 from protocol.errors import UnknownDeskError, UnknownRecipientError, UsageError, ValijaError
 
 WRITER = Writer("ar-mpf", "aiamp", "central")
@@ -53,6 +55,79 @@ def test_the_field_that_is_wrong_is_named(body: dict[str, Any] | bytes, pointer:
     assert (told["code"], told["title"]) == ("invalid_request", (UsageError.__doc__ or "").strip())
     assert "mañana" not in json.dumps(told, ensure_ascii=False)
     assert "ROJO" not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "told"),
+    [
+        ({"subject": "x" * 301}, "/subject", "subject has 301 characters; at most 300 are possible"),
+        (
+            {"case_reference": "x" * 256},
+            "/case_reference",
+            "case_reference has 256 characters; at most 255 are possible",
+        ),
+        ({"use_limits": "x" * 4_001}, "/use_limits", "use_limits has more than 4000 characters"),
+        ({"language": "en_US"}, "/language", "a language is a tag"),
+        ({"thread": "msg_x"}, "/thread", "a message id is msg_ and 26 letters"),
+        ({"in_reply_to": "msg_x"}, "/in_reply_to", "a message id is msg_ and 26 letters"),
+        ({"due_at": "2026-02-30T00:00:00Z"}, "/due_at", "due_at is no time of the calendar"),
+        ({"body": {"format": "plain", "text": ""}, "to": ["x" * 40]}, "/to/0", "a name has 2 to 32"),
+    ],
+)
+def test_what_would_be_taken_is_said(body: dict[str, Any], pointer: str, told: str) -> None:
+    error = refused(body)
+    assert error.fault.pointer == pointer
+    assert error.detail.startswith(told)
+
+
+def test_a_desk_that_is_no_name_is_led_back_to_its_field() -> None:
+    asked = api_requests.read_message(b'{"to": ["br-mpf"], "desk": "Desk A"}')
+    with pytest.raises(FieldError, match="a name has 2 to 32") as caught:
+        api_requests.message_of(asked, "key", Operator(), WRITER)
+    assert caught.value.fault.pointer == "/desk"
+
+
+LINES = (
+    "subject",
+    "case_reference",
+    "formality/official_reference",
+    "author/name",
+    "author/role",
+    "author/login_method",
+)
+
+
+@pytest.mark.parametrize("broken", ["a\nb", "a\r", "\x00", "\x1b[2J", "\x7f", "\x9b31m", "\u2028", "\u2029"])
+@pytest.mark.parametrize("name", LINES)
+def test_what_breaks_a_line_is_not_sent(name: str, broken: str) -> None:
+    error = refused(with_line(name, broken))
+    assert error.fault.pointer == f"/{name}"
+    assert error.detail == f"{name} holds a line break or another control character; write it in one line"
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_every_other_character_is_sent(name: str) -> None:
+    data = json.dumps(
+        {"to": ["br-mpf"], "body": "uno\n\x1b"} | with_line(name, "Año 2026 – «causa» \u202e検察 🙂")
+    ).encode()
+    asked = api_requests.message_of(api_requests.read_message(data), "key", AtDesk("central"), WRITER)
+    assert "検察" in asked.request.content.decode()
+
+
+def with_line(name: str, line: str) -> dict[str, Any]:
+    outer, _, inner = name.partition("/")
+    whole = {"author": {"name": "x", "role": "", "login_method": ""}, "formality": {"kind": "formal"}}
+    return {outer: whole[outer] | {inner: line} if inner else line}
+
+
+def test_what_others_wrote_is_answered_in_one_line() -> None:
+    hostile = "Urgente\x1b[2J\r\nBcc: x"
+    assert _prefixed("Re", hostile) == "Re: Urgente [2J Bcc: x"
+    assert _case_of({"case_reference": "4127\n/26"}) == "4127 /26"
+    assert _case_of({}) is None
+    assert writing._prefixed("Re: ", hostile) == "Re: Urgente [2J Bcc: x"
+    assert writing._prefixed("Re: ", "Re: x\n") == "Re: x "
+    assert len(writing._prefixed("Re: ", "x" * 300)) == 300
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from node.tables import people as table
 from node.web import words
 from node.web.app import MAX_FORM_BYTES
 from node.web.parts import Parts
+from protocol.errors import UsageError
 from tests.support.association import found
 from tests.support.authenticator import Authenticator
 from tests.support.node_home import node, operator
@@ -350,7 +351,9 @@ async def test_what_pages_load_is_there(pages: Pages) -> None:
 # -- hostile input ---------------------------------------------------------------------------------------
 @pytest.mark.attack("XSS")
 async def test_a_hostile_name_is_text_everywhere(pages: Pages) -> None:
-    await pages.invite("malo", Role.CLERK, HOSTILE)
+    with pytest.raises(UsageError, match="no line break and no other control character"):
+        await pages.invite("malo", Role.CLERK, HOSTILE)
+    await pages.invite("malo", Role.CLERK, HOSTILE.replace("\x1b", "\u202e"))
     async with pages.visiting("inge", Role.ADMINISTRATOR) as session:
         for path in ("/people", "/people/malo", "/journal"):
             text = await (await session.get(path)).text()

@@ -620,9 +620,10 @@ async def test_what_a_handling_code_forbids_is_not_passed_on(town: Town) -> None
 @pytest.mark.attack("XSS")
 async def test_a_hostile_message_is_text_everywhere(town: Town, how: str) -> None:
     ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
-    subject = f"{HOSTILE} {how}"
+    line = HOSTILE.replace("\x1b", "\u202e")
+    subject = f"{line} {how}"
     body = HOSTILE + "\n\n![x](https://evil.example/p.png) [a](javascript:alert(1)) [b](https://good.example) <b>x</b>"
-    await send(ana, subject=subject, body=body, case_reference=HOSTILE, format=how)
+    await send(ana, subject=subject, body=body, case_reference=line, format=how)
     address = await arrived(luis, f"{{{{7*7}}}} {how}")
     for session, path in ((luis, "/inbox"), (luis, address), (ana, "/sent"), (ana, address)):
         text = await text_of(session, path)

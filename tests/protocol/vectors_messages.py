@@ -87,6 +87,7 @@ def content() -> Vectors:
         ("16 deep", head + b',"later":' + b"[" * 15 + b"]" * 15 + b"}"),
         ("spaces", plain.replace(b",", b" ,\n ")),
         ("escapes", plain.replace(b"legajo", b"\\u006cegajo")),
+        ("a line break in a subject", plain.replace(b"legajo", b"le\\ngajo")),
         ("due in the first year", head + b',"due_at":"0001-01-01T00:00:00Z"}'),
         ("due in the last year", head + b',"due_at":"9999-12-31T23:59:59Z"}'),
         ("explicit nulls", head + b',"thread":null,"handling":null}'),
