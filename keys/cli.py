@@ -132,6 +132,8 @@ def show(vault: Vault, *, name: str, out: Path | None, dry_run: bool) -> None:
     """Show the public half of the key NAME, or of NAME.KIND; with --out write it to a file to pass on."""
     public: PublicPart = vault.find(name).public
     written = public_paper(public)
+    if out and out.exists():
+        raise ExistsError(str(out))
     if out and not dry_run:
         write_new(out, written, PUBLIC)
     told = {"public_file": str(out) if out else None, "dry_run": dry_run, "paper": written.decode()}

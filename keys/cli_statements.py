@@ -8,7 +8,7 @@ from typing import Final
 import click
 from rich.text import Text
 
-from keys.ceremony import Papers, add_signature, assemble, tally
+from keys.ceremony import Papers, add_signature, assemble, require_counts, tally
 from keys.console import (
     FILE,
     F,
@@ -143,6 +143,10 @@ def sign(
     """
     signed, entry = read_statement(file), vault.find(name)
     papers = papers_from(charter, others)
+    # Whatever would be refused is refused before anybody is asked, and in a dry run too.
+    require_counts(signed, entry.public.key, papers)
+    if out is not None and out.exists():
+        raise ExistsError(str(out))
     if dry_run:
         shown = known(signed, papers)
         would = f"Would sign this as {entry.path.stem}."

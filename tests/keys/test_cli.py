@@ -261,14 +261,18 @@ def test_sign_to_another_file_leaves_the_first(office: Office) -> None:
     office.ok("sign", "draft.valija", "--key", "ana", "--yes", "--out", "by-ana.valija")
     assert office.statement("draft.valija").signatures == ()
     assert len(office.statement("by-ana.valija").signatures) == 1
-    office.refused("already_exists", "sign", "draft.valija", "--key", "bruno", "--yes", "--out", "by-ana.valija")
+    for how in ("--yes", "--dry-run"):
+        office.refused("already_exists", "sign", "draft.valija", "--key", "bruno", how, "--out", "by-ana.valija")
+        office.refused("already_exists", "show", "ana", "--out", "by-ana.valija", *({how} & {"--dry-run"}))
 
 
 def test_a_key_that_does_not_count_does_not_sign(office: Office) -> None:
     office.ok("charter", "draft", "--from", "plan.toml", "--out", "draft.valija")
-    for name in ("dora", "ar-mpf.member-root"):
-        assert "would not count" in office.refused("invalid_request", "sign", "draft.valija", "--key", name, "--yes")
-    office.refused("key_access", "sign", "draft.valija", "--key", "aiamp.log", "--yes")
+    for how in ("--yes", "--dry-run"):
+        for name in ("dora", "ar-mpf.member-root"):
+            assert "would not count" in office.refused("invalid_request", "sign", "draft.valija", "--key", name, how)
+        said = office.refused("invalid_request", "sign", "draft.valija", "--key", "aiamp.log", how)
+        assert "a log key signs no statements" in said
     assert office.statement("draft.valija").signatures == ()
 
 
