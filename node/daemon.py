@@ -326,7 +326,7 @@ async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: Asy
     daemon.web_address = listening.getsockname()[:2]
     context = settings.tls_context(home, config.web, "web")
     port = daemon.web_address[1]
-    pages = await serving.assemble(daemon.service, book, config.web, port, daemon.now, daemon.log)
+    pages = await serving.assemble(home, daemon.service, book, config.web, port, daemon.now, daemon.log)
     runner = await _runner(serving.application(pages), parts)
     await web.SockSite(runner, listening, ssl_context=context).start()
     for name, work in (("outgoing", pages.outgoing.run()), ("journal heads", serving.telling(pages))):

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from keys.last_backup import last, overdue
 from keys.migrating import taken
+from keys.times import show_time
 from node import archive, archive_check
 from node import config as settings
 from node.client import NodeClient
@@ -26,7 +27,7 @@ from node.schema import steps
 from node.speaking import N_, Told, told, told_error
 from node.sql import SqlTransaction
 from protocol.errors import DamagedError, NewerHomeError, NotRunningError, StoreError, ValijaError
-from protocol.limits import CLOCK_TELL_SECONDS, MIB
+from protocol.limits import CLOCK_TELL_SECONDS, DAY_SECONDS, MIB
 
 _FEW_BYTES: Final = 2048 * MIB
 _NO_BYTES: Final = 256 * MIB
@@ -120,6 +121,11 @@ def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -
     ]
 
 
+def glance(home: Home, vitals: Vitals) -> list[Row]:
+    """What a running node can be asked at any time: its disk, its newest backup, and what it tells of itself."""
+    return [_disk(home), _backup(home), *judge(vitals)]
+
+
 def judge(vitals: Vitals) -> list[Row]:
     """What the state of a running node means."""
     return [row for look in _LOOKS for row in look(vitals)]
@@ -198,9 +204,12 @@ def _journal(home: Home, key: bytes) -> list[Row]:
 
 
 def _backup(home: Home) -> Row:
-    (shown, is_overdue), known = overdue(home.folder, int(time.time())), last(home.folder)
-    found = told("none was made yet") if known is None else shown
-    if not is_overdue:
+    now, known, found = int(time.time()), last(home.folder), told("none was made yet")
+    if known is not None:
+        days = max(0, now - known.at) // DAY_SECONDS
+        facts = {"when": show_time(known.at), "days": days, "file": known.file}
+        found = told("made at %(when)s, %(days)d days ago: %(file)s", **facts)
+    if not overdue(home.folder, now)[1]:
         return _ok("backup", found)
     effect = told("if this disk dies, what was received is sent again, and what was sent since then is lost")
     remedy = told("valija-node backup FILE, to another machine, every day")

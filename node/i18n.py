@@ -44,7 +44,7 @@ class Speech:
     locale: Locale
     catalogue: NullTranslations = field(repr=False)
 
-    def say(self, sentence: str, **values: object) -> str:
+    def say(self, sentence: str, /, **values: object) -> str:
         """The sentence in this language, with `%(name)s` filled in."""
         said = self.catalogue.gettext(sentence)
         return said % values if values else said

@@ -18,6 +18,7 @@ from node.web import (
     pages_login,
     pages_mail,
     pages_members,
+    pages_node,
     pages_people,
     pages_webhooks,
 )
@@ -41,7 +42,7 @@ def application(parts: Parts) -> web.Application:
     PUBLIC.add(ASSETS.serve)
     app.on_response_prepare.append(_hardening(parts))
     mail = (pages_compose, pages_mail, pages_members, pages_live)
-    rooms = (pages_login, pages_account, pages_people, pages_webhooks, *mail)
+    rooms = (pages_login, pages_account, pages_people, pages_webhooks, pages_node, *mail)
     app.add_routes([ASSETS.route()])
     for room in rooms:
         app.add_routes(room.routes())

@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
+from node.config import Home
 from node.people.accounts import Accounts
 from node.people.doors import Doors
 from node.people.register import Register
@@ -28,6 +29,7 @@ class Parts:
     accounts: Accounts
     outgoing: Outgoing
     book: Book
+    home: Home
     site: Site
     member: str
     association: str

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
+from node.config import Home
 from node.people import heads
 from node.people.accounts import Accounts
 from node.people.doors import Doors
@@ -26,7 +27,13 @@ async def telling(pages: Parts) -> None:
 
 
 async def assemble(
-    service: Service, book: Book, settings: Web, port: int, now: Callable[[], float], log: FilteringBoundLogger
+    home: Home,
+    service: Service,
+    book: Book,
+    settings: Web,
+    port: int,
+    now: Callable[[], float],
+    log: FilteringBoundLogger,
 ) -> Parts:
     """What the pages of this node work with, served at `port`; people as they stand in its archive."""
     lifetime = Lifetime(settings.session_hours * 3_600, settings.idle_minutes * 60)
@@ -40,6 +47,7 @@ async def assemble(
         accounts=Accounts(doors),
         outgoing=Outgoing(service, register, settings, now, log),
         book=book,
+        home=home,
         site=doors.site,
         member=service.writer.member,
         association=service.writer.association,

@@ -257,6 +257,34 @@ HOOK_ENDS: Final = {
     "failing for 30 days": N_("it failed for thirty days"),
 }
 
+ALARMS: Final = {
+    "silent_peer": N_("A member has not answered for long."),
+    "gap": N_("Messages of a member are missing before one that came."),
+    "new_incarnation": N_("This node began a new numbering of what it sends."),
+    "urgent_unopened": N_("Something urgent waits unopened, and whoever answers for the desk was called."),
+    "nudge_failed": N_("Whoever is on duty could not be called."),
+    "webhook_disabled": N_("A webhook is told nothing more."),
+    "webhook_notice_given_up": N_("A webhook did not take a notice for thirty days."),
+}
+"""Alarms whose code is no error's."""
+
+ALARM_DETAILS: Final = (
+    N_("desk {desk}"),
+    N_("desk {desk}, {step}: {outcome}"),
+    N_("quarantined: {sender}"),
+    N_("the hub forgets what it answered"),
+    N_("{member} knows other numbers of ours"),
+)
+"""What alarms tell, where no sentence of the source stands by itself."""
+
+CAUSES: Final = {
+    "first": N_("its first one"),
+    "restored": N_("it was restored from a backup"),
+    "rolled_back": N_("its numbers were in use already: an older state of it was running"),
+    "hub_changed": N_("the hub was put back, or is another one"),
+}
+"""Why a node begins a new numbering."""
+
 _BROWSERS: Final = {"Edg": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "FxiOS/": "Firefox", "Chrome/": "Chrome",
                     "CriOS/": "Chrome", "Safari/": "Safari"}  # fmt: skip
 _SYSTEMS: Final = {"Windows": "Windows", "Android": "Android", "iPhone": "iOS", "iPad": "iPadOS", "Mac OS X": "macOS",

@@ -40,7 +40,7 @@ Sentence = str | tuple[str, str]
 @cache
 def sentences() -> frozenset[Sentence]:
     """All sentences; a pair where there is one for one thing and one for many."""
-    return frozenset({*_of_templates(), *_of_source(), *_of_refusals(), *_of_help(main)})
+    return frozenset({*_of_templates(), *_of_source(), *_of_refusals(), *_of_alarms(), *_of_help(main)})
 
 
 def _of_templates() -> Iterator[Sentence]:
@@ -74,6 +74,14 @@ def _of_refusals() -> Iterator[Sentence]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 yield from filter(None, map(_detail, _details(node)))
+
+
+def _of_alarms() -> Iterator[str]:
+    """What alarms tell beside their code, which the page of the node's state shows."""
+    for path in _modules(("node",)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "alarm":
+                yield from filter(None, map(_detail, node.args[3:4]))
 
 
 def _details(call: ast.Call) -> list[ast.expr]:

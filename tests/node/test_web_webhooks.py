@@ -1,4 +1,4 @@
-"""The administrators' page of webhooks, over real HTTP: how each fares, a test, its log, and sending again."""
+"""What administrators see of the node, over real HTTP: its state, and how each webhook fares, is tried and told again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +16,7 @@ from node.desks import Operator
 from node.people.acts import NODE
 from node.people.roles import Role
 from node.tables import people as table
+from node.tables import state
 from node.web.parts import Parts
 from tests.node.test_webhooks import Endpoint, endpoint, listing
 from tests.support.association import found
@@ -123,3 +125,39 @@ async def test_what_is_not_there_is_said_so_and_an_address_is_text(desk: Desk) -
         # Another site's form does nothing.
         async with ana.post(f"/webhooks/{desk.name}/test", data={}, headers={"Sec-Fetch-Site": "cross-site"}) as answer:
             assert answer.status == 403
+
+
+# -- the state of the node -------------------------------------------------------------------------------
+async def test_an_administrator_sees_how_the_node_is_and_what_to_do(desk: Desk) -> None:
+    async with desk.visiting("ana", Role.ADMINISTRATOR) as ana:
+        assert 'href="/node"' in await text_of(ana, "/people")
+        shown = await text_of(ana, "/node")
+        # The worst stands first: nothing has been heard of any hub.
+        assert shown.index("level-problem") < shown.index("level-warning") < shown.index("level-ok")
+        for each in ("none was made yet", "What to do:", "None is disabled, and none fails.", "There was none."):
+            assert each in shown
+        await post(ana, f"/webhooks/{desk.name}/disable")
+        service, at = desk.parts.service, int(desk.parts.now())
+        about = "the hub refuses what goes to <b>co-fgn</b>"
+        for code, detail in (
+            ("silent_peer", "co-fgn"),
+            ("recipient_suspended", about),
+            ("new_incarnation", "restored"),
+        ):
+            await service.write(partial(state.alarm, at=at, code=code, detail=detail))
+        shown = await text_of(ana, "/node")
+        assert re.search(rf'href="/webhooks/{desk.name}".*disabled since', shown)
+        assert shown.index("restored from a backup") < shown.index("&lt;b&gt;co-fgn") < shown.index("has not answered")
+        await ana.post("/language", data={"language": "es", "here": "/node"})
+        shown = await text_of(ana, "/node")
+    for each in ("Estado del nodo", "todavía no se hizo ninguna", "el relevo rechaza lo que va a", "se restauró desde"):
+        assert each in shown
+    # Neither sentences nor times are those of programs.
+    assert not re.search(r">[^<]*(none was made|the hub refuses|restored from|\dT\d\d:)", shown)
+
+
+async def test_nobody_else_sees_how_the_node_is(desk: Desk) -> None:
+    for login, role in (("luis", Role.PROSECUTOR), ("caro", Role.CLERK), ("aud", Role.AUDITOR)):
+        async with desk.visiting(login, role) as luis:
+            assert "/node" not in await text_of(luis, "/account")
+            await text_of(luis, "/node", 403)

@@ -51,6 +51,7 @@ class Town:
         yield self.root, "people", "/people"
         yield self.root, "person", "/people/ana.perez"
         yield self.root, "journal", "/journal"
+        yield self.root, "node", "/node"
         yield self.root, "webhooks", "/webhooks"
         yield self.root, "webhook", f"/webhooks/{self.hook}"
         yield self.outside, "login", "/login"
