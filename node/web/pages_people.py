@@ -77,9 +77,20 @@ def _typed(form: Form) -> dict[str, object]:
 async def person(request: web.Request) -> web.Response:
     """One person."""
     _by(request)
-    found = _parts(request).register.named(request.match_info["login"])
-    desks = sorted(_parts(request).service.desks.names)
-    return page(request, "person.html", {"person": found, "desks": desks, "roles": list(Role)})
+    return _person(request)
+
+
+def _person(request: web.Request, typed: Form | None = None, error: ValijaError | None = None) -> web.Response:
+    """The page of one person; with what was typed into its form, and why nothing was changed."""
+    told = problems.problem(error) if error else None
+    values = {
+        "person": _parts(request).register.named(request.match_info["login"]),
+        "desks": sorted(_parts(request).service.desks.names),
+        "roles": list(Role),
+        "typed": _typed(typed) if typed else None,
+        "problem": told,
+    }
+    return page(request, "person.html", values, told.status if told else 200)
 
 
 async def add(request: web.Request) -> web.Response:
@@ -98,10 +109,15 @@ async def add(request: web.Request) -> web.Response:
 async def change(request: web.Request) -> web.Response:
     """Change somebody's name, role or desks."""
     by, form, login = _by(request), await form_of(request), request.match_info["login"]
-    role = _role(form)
-    if login == by and role is not Role.ADMINISTRATOR:
-        raise UsageError("nobody takes the administration from themselves: ask another administrator")
-    await _parts(request).register.assign(by, login, form.text("name"), role, form.every("desk"))
+    try:
+        role = _role(form)
+        if login == by and role is not Role.ADMINISTRATOR:
+            raise UsageError("nobody takes the administration from themselves: ask another administrator")
+        await _parts(request).register.assign(by, login, form.text("name"), role, form.every("desk"))
+    except StoreError:
+        raise
+    except ValijaError as error:
+        return _person(request, form, error)
     return go(PEOPLE)
 
 

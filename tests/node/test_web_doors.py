@@ -430,6 +430,25 @@ async def test_an_invitation_that_is_refused_keeps_what_was_typed(pages: Pages) 
         assert "Invitation for nora.z" in await (await session.post("/people", data=form | {"login": "nora.z"})).text()
 
 
+async def test_a_change_that_is_refused_keeps_what_was_typed(pages: Pages) -> None:
+    async with pages.visiting("nuria", Role.ADMINISTRATOR) as session:
+        form = {"name": "Nuria Otra", "role": "auditor", "desk": "central"}
+        for asked, told in (
+            (form, "nobody takes the administration from themselves"),
+            (form | {"role": "administrator", "name": "N" * 200}, "1 to 120 characters"),
+        ):
+            async with session.post("/people/nuria", data=asked) as answer:
+                assert answer.status == 400
+                text = await answer.text()
+            assert told in text
+            kept = f'value="{asked["name"]}"', f'value="{asked["role"]}" selected', 'value="central" checked'
+            assert not [each for each in kept if each not in text]
+            assert "<h1>Ana Pérez</h1>" in text
+        async with session.post("/people/nadie", data=form) as answer:
+            assert answer.status == 400
+            assert "nobody here logs in as nadie" in await answer.text()
+
+
 async def test_each_language_is_spoken_when_it_is_asked_for(pages: Pages) -> None:
     async with pages.browser(**{"Accept-Language": "fr, es;q=0.8"}) as session:
         text = await (await session.get("/login")).text()
