@@ -1,7 +1,7 @@
 """Folders: which messages stand in which, and what a line of a list tells of each.
 
     inbox      what came to the reader's desks
-    waiting    what they sent, that calls for an answer and has none
+    waiting    what they sent, that calls for an answer and has not those of all whom it names
     sent       what they sent
     held       what they sent and somebody has not got, with something in the way
 
@@ -275,13 +275,20 @@ def _is_over(delivery: Delivery) -> bool:
 
 
 def is_waiting(tx: Transaction, line: Line) -> bool:
-    """Whether it asks for something, and nobody has answered it in its thread."""
+    """Whether it asks for something, and somebody named in it has not answered in its thread; of networks, nobody."""
     content = line.content
     if content is None or not _asks(content) or all(map(_is_over, line.deliveries)):
         return False
     message_id = _message_id(tx, line.hit)
     hits = search.thread(tx, search.thread_of(content, message_id))
-    return not any(_answers(tx, each, line) for each in hits if each.box is Box.INBOX)
+    answered = {name for each in hits if each.box is Box.INBOX for name in _answering(tx, each, line)}
+    over = {each.party.member for each in line.deliveries if each.party and _is_over(each)}
+    return not answered or bool(_named(content) - answered - over - {line.sender})
+
+
+def _named(content: Content) -> set[str]:
+    """The members to whom it is addressed by name, a desk of theirs included."""
+    return {each.partition("/")[0].partition("@")[0] for each in content.to if not each.startswith("#")}
 
 
 def _asks(content: Content) -> bool:
@@ -290,8 +297,9 @@ def _asks(content: Content) -> bool:
     return content.due_at is not None or content.type not in _UNANSWERABLE
 
 
-def _answers(tx: Transaction, hit: Hit, line: Line) -> bool:
+def _answering(tx: Transaction, hit: Hit, line: Line) -> Iterator[str]:
+    """Who answers that message by this one, if it is an answer."""
     for row in finding.arrivals(tx, hit.row - 1, hit.row + 1, 1, None):
         answer = content_of(row.content)
-        return answer is not None and (answer.in_reply_to == line.shown_id or row.received_at > line.at)
-    return False
+        if answer is not None and (answer.in_reply_to == line.shown_id or row.received_at > line.at):
+            yield row.sender

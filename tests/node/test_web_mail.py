@@ -26,6 +26,8 @@ from tests.support.hub_home import running as hub
 from tests.support.node_home import connected, eventually, node, operator
 
 AR, CO = "ar-mpf", "co-fgn"
+QUIET = "br-mpf"
+"""A member whose node is not there."""
 HOSTILE = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>\x1b[31m{{7*7}}"
 _ROW = re.compile(r'<a href="(/messages/[^"?]+)')
 
@@ -60,7 +62,9 @@ class Town:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
-    association = found(tmp_path_factory.mktemp("m") / "x", [AR, CO], {"rfai": [AR, CO]}, tls=False)
+    association = found(
+        tmp_path_factory.mktemp("m") / "x", [AR, CO, QUIET], {"rfai": [AR, CO], "todos": [AR, CO, QUIET]}, tls=False
+    )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(hub(association.hub_home))
         made = Town({}, {}, stack)
@@ -214,6 +218,20 @@ async def test_an_answer_stands_in_the_thread_and_ends_the_waiting(town: Town) -
         return address not in await text_of(ana, "/waiting")
 
     await eventually("the end of the waiting", not_waiting)
+
+
+async def test_what_two_were_asked_waits_until_both_have_answered(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    for subject, to in (("Pregunta a dos", {"others": QUIET}), ("Pregunta a la red", {"to": "#todos"})):
+        await send(ana, type="consultation", subject=subject, **to)
+        address = await arrived(luis, subject)
+        thread = {"in_reply_to": address.rpartition("/")[2], "thread": address.rpartition("/")[2]}
+        await send(luis, to=f"{AR}/central", subject=f"De uno: {subject}", **thread)
+        await arrived(ana, f"De uno: {subject}")
+    waiting = await text_of(ana, "/waiting")
+    assert "Pregunta a dos" in waiting
+    # Of a network nobody can say who has to answer: one does.
+    assert "Pregunta a la red" not in waiting
 
 
 async def test_new_messages_are_counted_and_opening_them_counts_down(town: Town) -> None:
