@@ -14,7 +14,7 @@ from keys import passwords
 from keys.journal import Entry
 from node.desks import Desks
 from node.lines import is_line
-from node.people.acts import Act
+from node.people.acts import NODE, Act
 from node.people.roles import POWERS, Power, Role
 from node.store import Transaction
 from node.tables import people as table
@@ -245,3 +245,5 @@ def _check_login(login: str) -> None:
         check_name(login.replace(".", "-"))
     except MalformedError:
         raise UsageError("a login has 2 to 32 lower-case letters, digits, single hyphens or dots") from None
+    if login == NODE:
+        raise UsageError("this login is how the journal names the operator: choose another")

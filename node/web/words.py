@@ -10,6 +10,7 @@ from typing import Final
 
 from keys.journal import Entry
 from node.i18n import Speech
+from node.people.acts import NODE
 from node.status import State
 from protocol.messages.content import EuropolCode, FormalityKind, Matter, MessageType, Tlp, Urgency
 
@@ -212,6 +213,9 @@ ACTS: Final = {
     "webhook-handled": N_("handled a webhook"),
 }
 
+WHO: Final = {NODE: N_("the operator")}
+"""Who acts without being a person of the register."""
+
 METHODS: Final = {
     "passkey": N_("passkey"),
     "password+totp": N_("password and a code"),
@@ -224,7 +228,7 @@ def more(entry: Entry, speech: Speech) -> str:
     """What else an entry of the journal tells, in this language as far as its words are known."""
     if entry.act in {"person-added", "person-changed"}:
         role, mark, desks = entry.detail.partition(":")
-        return speech.say(ROLES.get(role, role)) + mark + desks
+        return speech.say(ROLES.get(role, role)) + (mark + desks if desks.strip() else "")
     known = {"answered": ACTIONS, "logged-in": METHODS}.get(entry.act, {})
     return speech.say(known[entry.detail]) if entry.detail in known else entry.detail
 

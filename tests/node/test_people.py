@@ -451,6 +451,11 @@ async def test_logins_are_taken_once_and_desks_must_exist(office: Office, monkey
             await office.register.add(NODE, "luis", name, Role.CLERK, [])
 
 
+async def test_nobody_is_called_as_the_journal_calls_the_operator(office: Office) -> None:
+    with pytest.raises(UsageError, match="choose another"):
+        await office.register.add(NODE, NODE, "Nadie", Role.CLERK, [])
+
+
 async def test_the_journal_tells_every_act_and_shows_tampering(office: Office) -> None:
     opened, _, _ = await office.enrol()
     await office.register.record(opened.visitor, Act.OPENED, "msg_a", "central")

@@ -469,6 +469,7 @@ async def test_the_journal_tells_in_the_readers_language_what_was_done(pages: Pa
         assert not [act for act in words.ACTS if f"<td>{act}</td>" in text]
         assert "<td>llave de acceso</td>" in text
         assert "<td>auditoría: central</td>" in text
+        assert "<td>quien opera el nodo</td>" in text
         await session.post("/language", data={"language": "pt-BR", "here": "/journal"})
         assert "<td>auditoria: central</td>" in await (await session.get("/journal")).text()
 
