@@ -15,7 +15,7 @@ from keys.journal import Entry
 from node.desks import Desks
 from node.lines import is_line
 from node.people.acts import NODE, Act
-from node.people.roles import POWERS, Power, Role
+from node.people.roles import DENIED, POWERS, Power, Role
 from node.store import Transaction
 from node.tables import people as table
 from node.tables.people import Person, Session
@@ -51,7 +51,7 @@ class Visitor:
     def require(self, power: Power, desk: str | None = None) -> None:
         """Return if this person may do this, at this desk where one is named; else `ForbiddenError`."""
         if not self.may(power) or (desk is not None and desk not in self.person.desks):
-            raise ForbiddenError(power.value)
+            raise ForbiddenError(DENIED[power])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from node.speaking import N_
+
 
 class Role(StrEnum):
     """The kinds of people who log in."""
@@ -35,3 +37,14 @@ POWERS: Final[dict[Role, frozenset[Power]]] = {
 }
 """A clerk writes what is operational and says that something was received; formal acts, accepting and declining are a
 prosecutor's.  An administrator reads no mail, an auditor writes none."""
+
+DENIED: Final = {
+    Power.READ: N_("an administrator reads no mail"),
+    Power.WRITE: N_("you do not write for this desk: clerks and prosecutors of it do"),
+    Power.ACKNOWLEDGE: N_("you do not answer for this desk: clerks and prosecutors of it do"),
+    Power.DECIDE: N_("you do not decide for this desk: prosecutors of it do"),
+    Power.FORMAL: N_("formal acts are a prosecutor's to write"),
+    Power.READ_LOG: N_("the journal is read by administrators and auditors"),
+    Power.ADMINISTER: N_("this is done by administrators"),
+}
+"""What somebody is told who lacks this power."""

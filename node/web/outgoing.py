@@ -20,7 +20,7 @@ from node.desks import Colleague
 from node.i18n import speech
 from node.people.acts import Act
 from node.people.register import Register
-from node.people.roles import POWERS, Power
+from node.people.roles import DENIED, POWERS, Power
 from node.service import Service
 from node.store import Transaction
 from node.tables import drafts
@@ -55,9 +55,9 @@ class Outgoing:
         asked = request_of(typed, speech("en", self._zone).zone)
         powers = POWERS[person.role]
         if Power.WRITE not in powers or (asked.desk is not None and asked.desk not in person.desks):
-            raise ForbiddenError(Power.WRITE.value)
+            raise ForbiddenError(DENIED[Power.WRITE])
         if asked.formality and asked.formality.kind is FormalityKind.FORMAL and Power.FORMAL not in powers:
-            raise ForbiddenError(Power.FORMAL.value)
+            raise ForbiddenError(DENIED[Power.FORMAL])
         return message_of(asked, key, _colleague(person, typed), self._service.writer)
 
     async def check(self, person: Person, typed: Typed, key: str) -> None:
@@ -86,7 +86,7 @@ class Outgoing:
         person = self._register.with_id(draft.person)
         try:
             if person is None:
-                raise ForbiddenError(Power.WRITE.value)
+                raise ForbiddenError(DENIED[Power.WRITE])
             typed = read_typed(draft.form)
             asked = self.judge(person, typed, draft.key)
             handed = await self._service.send(asked, _colleague(person, typed))

@@ -238,6 +238,7 @@ REASONS: Final = (
     N_("Method Not Allowed"),
     N_("asked by a page of another site"),
     N_("this site has another name"),
+    N_("the form did not arrive in time"),
 )
 """Why a page is refused before anything is looked at, as the server and `keys.guard` say it."""
 

@@ -18,7 +18,7 @@ from keys import passwords
 from keys.throttle import Throttle
 from node.config import Home
 from node.people.acts import NODE, Act
-from node.people.roles import Role
+from node.people.roles import DENIED, Power, Role
 from node.tables import people as table
 from node.web import words
 from node.web.app import MAX_FORM_BYTES
@@ -401,6 +401,16 @@ async def test_a_role_opens_what_it_should(pages: Pages, role: Role, may: set[st
         for path in ("/account", "/journal", "/people"):
             async with session.get(path) as answer:
                 assert answer.status == (200 if path in may else 403), path
+
+
+async def test_whoever_may_not_is_told_in_their_language_who_may(pages: Pages) -> None:
+    assert set(DENIED) == set(Power)
+    async with pages.visiting("pepa", Role.PROSECUTOR) as session:
+        await session.post("/language", data={"language": "es", "here": "/account"})
+        for path, told in (("/people", "esto lo hace la administración"), ("/journal", "lo leen la administración")):
+            async with session.get(path) as answer:
+                assert answer.status == 403
+                assert told in await answer.text()
 
 
 async def test_an_administrator_invites_changes_and_shuts_out(pages: Pages) -> None:
