@@ -157,6 +157,11 @@ class Site:
             each.context.close()
         return gone
 
+    def part(self) -> None:
+        """The same; no browser refused anything, failed at anything or asked anything of a foreign address."""
+        told = [(each.login, each.complaints) for each in self.leave()]
+        assert not [each for each in told if each[1]], told
+
     def close(self) -> None:
         """Afterwards no browser runs."""
         self.leave()

