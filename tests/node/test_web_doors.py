@@ -317,7 +317,7 @@ async def test_every_answer_is_hardened(pages: Pages) -> None:
 
 async def test_pages_hold_no_script_of_their_own_and_nothing_from_elsewhere(pages: Pages) -> None:
     async with pages.visiting("hilda", Role.ADMINISTRATOR) as session:
-        for path in ("/login", "/account", "/people", "/people/hilda", "/journal"):
+        for path in ("/login", "/account", "/people", "/people/hilda", "/webhooks", "/node", "/journal"):
             text = await (await session.get(path)).text()
             assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style", text), path
             for address in re.findall(r'(?:src|href|action)="([^"]+)"', text):

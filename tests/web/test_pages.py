@@ -25,7 +25,8 @@ ZOOMED: Final = (320, 256)
 OPPOSITES: Final = {("light", "wide"), ("dark", "narrow")}
 MOST_SEEN: Final = {"inbox", "message", "compose"}
 SHOTS: Final = Path(__file__).parents[2] / "build" / "pages"
-HOSTILE: Final = "<img src=x onerror=alert(1)>\u202e[31m{{7*7}}"
+# Long, too: nothing breaks where the author left no space.
+HOSTILE: Final = "<img src=x onerror=alert(1)>\u202e[31m{{7*7}}" + "W" * 200
 
 pytestmark = pytest.mark.full
 

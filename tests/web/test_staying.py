@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,6 +12,16 @@ from playwright.sync_api import Page, expect
 from tests.web.site import Site, Visitor, send, write
 
 AR, CO = "ar-mpf", "co-fgn"
+
+DESKTOP: Final = """
+window.notified = [];
+window.Notification = class {
+  static permission = "granted";
+  constructor(title, options) { window.notified.push([title, options]); }
+};
+document.hasFocus = () => false;
+"""
+"""A desktop whose user looks elsewhere, and allowed notifications."""
 
 pytestmark = pytest.mark.full
 
@@ -60,8 +71,12 @@ def test_what_cannot_be_kept_is_not_said_to_be_and_is_not_lost(site: Site) -> No
     page.fill("#body", "First words, and many more. And the last.")
     expect(page.locator("#kept")).to_have_text("Kept as a draft.")
     expect(page.locator("#ended")).to_be_hidden()
-    page.reload()
-    expect(page.locator("#body")).to_have_value("First words, and many more. And the last.")
+    # Nor is what is typed just before leaving.
+    where = page.url
+    page.fill("#body", "First words, and many more. And the very last.")
+    page.click("a[href='/inbox']")
+    page.goto(where)
+    expect(page.locator("#body")).to_have_value("First words, and many more. And the very last.")
 
 
 def test_what_is_too_long_is_said_not_to_be_kept(site: Site) -> None:
@@ -74,6 +89,7 @@ def test_what_is_too_long_is_said_not_to_be_kept(site: Site) -> None:
 def test_news_reaches_whoever_writes_and_an_ended_session_is_told(site: Site) -> None:
     ana = site.person(AR, "ana.news", "Ana News", language="en")
     luis = site.person(CO, "luis.news", "Luis News", language="en")
+    luis.context.add_init_script(DESKTOP)
     luis.go("/compose")
     list_tab = beside(luis, "/inbox")
     write(ana, [CO], "While you write", "Now.", urgency="urgent", due="2031-12-01T12:00")
@@ -81,6 +97,8 @@ def test_news_reaches_whoever_writes_and_an_ended_session_is_told(site: Site) ->
     for page in (luis.page, list_tab):
         expect(page).to_have_title(re.compile(r"^\(1\) "))
         expect(page.locator("#news")).to_have_text("An urgent message has come. New messages: 1")
+        # One sign on the desktop for all tabs, and nothing of the message on it.
+        assert page.evaluate("notified") == [["Valija", {"body": "An urgent message has come.", "tag": "valija"}]]
     expect(list_tab.locator("#lines .line", has_text="While you write")).to_be_visible()
     list_tab.close()
     # A page opened later knows the number, too.

@@ -105,6 +105,8 @@ function replace(old, young) {
 }
 
 async function refresh() {
+  // The journal tells who searched: a page does not search by itself.
+  if (location.pathname === "/search") return;
   const asked = await fetch(location.href, { headers: BY_ITSELF });
   if (!asked.ok || asked.redirected) return;
   const fresh = parsed(await asked.text());
@@ -224,6 +226,7 @@ if (form) {
   let timer;
   let underWay = Promise.resolve();
   let isKept = true;
+  let isPending = false;
   let isLeaving = false;
   const kept = document.getElementById("kept");
 
@@ -249,16 +252,30 @@ if (form) {
   };
   const now = () => {
     clearTimeout(timer);
+    isPending = false;
     return (underWay = underWay.then(keep));
   };
   const later = (delay) => {
     clearTimeout(timer);
+    isPending = true;
     timer = setTimeout(now, delay);
   };
   form.addEventListener("input", () => later(1500));
   form.addEventListener("change", () => later(100));
   window.addEventListener("focus", () => isKept || later(100));
-  window.addEventListener("beforeunload", (event) => isKept || isLeaving || event.preventDefault());
+  // Whoever leaves before the pause is over loses nothing either.
+  const hurry = () => {
+    if (!isPending || isLeaving) return;
+    clearTimeout(timer);
+    isPending = false;
+    const isOver = !document.getElementById("ended").hidden;
+    isKept = !isOver && navigator.sendBeacon(form.dataset.keep, new URLSearchParams(new FormData(form)));
+  };
+  document.addEventListener("visibilitychange", () => document.hidden && hurry());
+  window.addEventListener("beforeunload", (event) => {
+    hurry();
+    if (!isKept && !isLeaving) event.preventDefault();
+  });
   // What cannot be kept is not sent either: the answer would take the place of the text.
   form.addEventListener("submit", async (event) => {
     if (isLeaving || event.submitter?.classList.contains("quiet")) {
