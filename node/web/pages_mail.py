@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from node import handover
+from node import handover, problems
 from node.api_requests import AcknowledgeRequest, message_id_of
 from node.api_views import View, show_message_id
 from node.desks import Colleague
@@ -114,9 +114,11 @@ def _standing(tx: Transaction, look: Look) -> dict[str, object]:
     }
 
 
-def _mail(request: web.Request, listed: Listed, standing: dict[str, object], **shown: object) -> web.Response:
+def _mail(
+    request: web.Request, listed: Listed, standing: dict[str, object], status: int = 200, **shown: object
+) -> web.Response:
     values = {"folder": None, "open": None, "words_sought": "", "first": 0, "listed": listed}
-    return page(request, "mail.html", values | standing | shown)
+    return page(request, "mail.html", values | standing | shown, status)
 
 
 def _place(request: web.Request) -> int:
@@ -141,7 +143,12 @@ def named(request: web.Request) -> tuple[MessageId, str]:
 
 async def message(request: web.Request) -> web.Response:
     """A message, with its thread beside it; opening it is recorded."""
-    look = look_of(request)
+    return await _message(request)
+
+
+async def _message(request: web.Request, note: str = "", error: UsageError | None = None) -> web.Response:
+    """The page of a message; with the note that was typed, and why the desk's answer was not signed."""
+    look, problem = look_of(request), problems.problem(error) if error else None
     message_id, sender = named(request)
     view, line = await opened(request, message_id, sender)
     sought = request.query.get("q", "").strip()
@@ -152,8 +159,11 @@ async def message(request: web.Request) -> web.Response:
         return listed, _standing(tx, look), folders.thread(tx, look, line)
 
     listed, standing, thread = await read(request, job)
-    shown = _shown(view, line, thread)
-    return _mail(request, listed, standing, folder=chosen, words_sought=sought, first=_place(request), open=shown)
+    shown = _shown(view, line, thread) | {"note": note, "problem": problem}
+    status = problem.status if problem else 200
+    return _mail(
+        request, listed, standing, status, folder=chosen, words_sought=sought, first=_place(request), open=shown
+    )
 
 
 async def opened(request: web.Request, message_id: MessageId, sender: str) -> tuple[View, Line]:
@@ -232,7 +242,10 @@ async def answer(request: web.Request) -> web.Response:
     visitor.require(Power.DECIDE if action in DECISIONS else Power.ACKNOWLEDGE, desk)
     asked = AcknowledgeRequest(action=action, note=form.text("note"), desk=desk)
     otherwise = form.text("otherwise") == "1"
-    await parts.service.acknowledge(message_id, asked, colleague(visitor), sender, otherwise=otherwise)
+    try:
+        await parts.service.acknowledge(message_id, asked, colleague(visitor), sender, otherwise=otherwise)
+    except UsageError as error:
+        return await _message(request, asked.note, error)
     await parts.register.record(visitor, Act.ANSWERED, request.match_info["id"], action)
     return go(_own_address(request))
 

@@ -693,7 +693,14 @@ async def test_what_a_desk_answered_shows_on_both_sides_and_is_not_contradicted_
     assert "Falta la firma." in shown.split("What your service answered")[1]
     assert "desk declined" in (await text_of(luis, "/inbox")).split(address)[1].split("</li>")[0]
     assert "overdue" not in (await text_of(luis, "/inbox")).split(address)[1].split("</li>")[0]
-    assert await answered(luis, address, "accepted") == 400
+    contrary = {"desk": "central", "action": "accepted", "note": "Ahora sí, con <b>firma</b>."}
+    async with luis.post(f"{address}/answer", data=contrary) as answer:
+        assert answer.status == 400
+        text = await answer.text()
+    # The note stays, beside why and the box that confirms it.
+    assert "answered otherwise already" in text
+    assert 'value="Ahora sí, con &lt;b&gt;firma&lt;/b&gt;."' in text
+    assert 'name="otherwise"' in text
     assert await answered(luis, address, "declined", "Otra nota.") == 200
 
     async def told() -> bool:
