@@ -42,7 +42,10 @@ _log: Final = structlog.get_logger("hub")
 SETTLED_SECONDS: Final = 3_600
 """After so long every node that is connected has a certificate in its mirror."""
 
-NOT_INSTALLED: Final = "the charter and the hub's certificate are not installed; run valija-hub install"
+NOT_INSTALLED: Final = (
+    "the charter and the hub's certificate are not installed; run valija-hub install, "
+    "or valija-hub restore with the newest backup if this hub ever ran"
+)
 
 
 def founding_statement(tx: Transaction) -> SignedStatement | None:

@@ -28,7 +28,7 @@ from node.checkpointing import Checkpoints
 from node.schema import steps
 from node.sql import SqlTransaction, guarded, store_errors
 from node.store import Transaction
-from protocol.errors import StoreError
+from protocol.errors import DamagedError, StoreError
 
 T = TypeVar("T")
 
@@ -214,9 +214,16 @@ def schema(key: bytes) -> Schema:
     return Schema(steps, lambda path: _connect(path, key), copy)
 
 
+def check_there(path: Path) -> None:
+    """Return if there is an archive at `path`; `DamagedError` where SQLite would make an empty one in its place."""
+    if not path.exists() or path.stat().st_size == 0:
+        raise DamagedError(f"{path} is not there, or empty")
+
+
 @contextmanager
 def opened(path: Path, key: bytes) -> Iterator[Any]:
     """The archive at `path`, of whatever version, for as long as the block lasts; `StoreError`, `DamagedError`."""
+    check_there(path)
     # Of a node that was killed, this connection may be the one that reads the log.
     check_log(path)
     with store_errors(), closing(_connect(path, key)) as connection:

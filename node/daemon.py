@@ -33,7 +33,7 @@ from keys.notify import keep_alive, notify
 from node import api, api_backup, api_docs, api_messages, api_metrics, api_node, api_nudges, api_people, api_webhooks
 from node import config as settings
 from node.api_requests import Writer
-from node.archive import Archive
+from node.archive import Archive, check_there
 from node.config import Home, NodeConfig
 from node.context import Context
 from node.desks import Desks
@@ -170,6 +170,8 @@ async def running(
         else:
             daemon.fail(error)
 
+    # A home has one from its first hour on: without it everything that was sent and received would be gone in silence.
+    check_there(home.archive)
     async with AsyncExitStack() as parts:
         store = Archive(
             home.archive,

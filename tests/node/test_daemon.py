@@ -12,7 +12,7 @@ import trustme
 
 from keys.lock import is_locked, locked
 from keys.vault import Secret
-from node import config, events
+from node import config, doctor, events
 from node.config import Home
 from node.context import Context
 from node.daemon import serve
@@ -27,6 +27,7 @@ from node.tls import client_context
 from protocol.errors import (
     ConfigError,
     ConflictError,
+    DamagedError,
     ExistsError,
     HomeLockedError,
     HomeMissingError,
@@ -145,6 +146,24 @@ async def test_an_archive_under_another_key_is_refused(association: Association)
     with pytest.raises(StoreError):
         async with node(home):
             raise AssertionError("it opened")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_home_whose_archive_is_gone_is_not_served_with_an_empty_one(
+    association: Association, is_there: bool
+) -> None:
+    home = association.homes[AR]
+    home.archive.unlink()
+    if is_there:
+        home.archive.touch()
+    with pytest.raises(DamagedError, match="is not there, or empty"):
+        async with node(home):
+            raise AssertionError("it opened")
+    told = {each.name: each for each in doctor.examine(home, {})}["archive"]
+    assert (told.level, told.code) == ("problem", "damaged")
+    assert "restore" in told.remedy
+    assert home.archive.exists() is is_there
+    assert not is_there or home.archive.stat().st_size == 0
 
 
 def test_a_second_daemon_is_refused(association: Association) -> None:
