@@ -44,21 +44,25 @@ class PowerCutError(BaseException):
 class Fate:
     """What becomes of commits: the next one as `following` says, then all as long as the disk is full.
 
-    `is_due` says whether the one that is about to be made is the one that `following` means.  `on_lost` is for a disk that says that it wrote, and did not: what a story does when the power is gone.
+    `is_due` says whether the one that is about to be made is the one that `following` means; `strikes` is told when
+    a commit does not go well.  `on_lost` is for a disk that says that it wrote, and did not: what a story does when the power is gone.
     """
 
     following: Commit = Commit.GOOD
     is_full: bool = False
     commits: int = 0
     is_due: Callable[[], object] = lambda: True
+    strikes: Callable[[], object] = lambda: None
     on_lost: Callable[[], object] = lambda: None
 
     def next(self) -> Commit:
         """What becomes of this commit."""
         self.commits += 1
-        if self.following is Commit.GOOD or not self.is_due():
-            return Commit.FULL if self.is_full else Commit.GOOD
-        now, self.following = self.following, Commit.GOOD
+        now = Commit.FULL if self.is_full else Commit.GOOD
+        if self.following is not Commit.GOOD and self.is_due():
+            now, self.following = self.following, Commit.GOOD
+        if now is not Commit.GOOD:
+            self.strikes()
         return now
 
     def decide(self, commit: Callable[[], object], undo: Callable[[], object]) -> None:

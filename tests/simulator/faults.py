@@ -1,15 +1,16 @@
 """Everything that goes wrong, each with what mends it: a fault strikes a town at a moment, at one member or the hub.
 
 What mends itself (a restart, a line that is opened again) is left to the daemons; what only people mend (a full disk,
-a wrong clock, a node that is away) is mended after a time, or by `heal` at the end.
+a wrong clock, a node that is away) is mended after a time, or by `heal` at the end.  A fault says when it truly strikes:
+where there is nothing to break, or the moment that it waits for never comes, it did not.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from hub.memory_base import StoredEnvelope, Tables
 from hub.store import NewItem
@@ -18,6 +19,7 @@ from tests.simulator.network import Weather
 from tests.support.world import DAY
 
 if TYPE_CHECKING:
+    from tests.simulator.network import Wire
     from tests.simulator.town import Machine, Town
 
 MINUTE, HOUR = 60.0, 3_600.0
@@ -31,11 +33,18 @@ class Strike:
     member: str
     chance: random.Random
     patience: float
-    memory: dict[str, Any] = field(default_factory=dict)
+    strikes: Callable[[], object] = lambda: None
 
     def some_time(self) -> float:
         """How long it lasts: anything from a second to the patience of this story, short or long alike."""
         return float(min(self.patience, 10 ** self.chance.uniform(0, 7)))
+
+    def wire(self) -> Wire | None:
+        """The open line of this member, which is about to suffer; None where there is none."""
+        found = self.town.wire_of(self.member)
+        if found is not None:
+            self.strikes()
+        return found
 
     def after(self, seconds: float, mend: Callable[[], object]) -> None:
         """Mend it then."""
@@ -59,25 +68,25 @@ def fault(name: str) -> Callable[[Fault], Fault]:
 # -- lines ---------------------------------------------------------------------------------------------
 @fault("line cut")
 def _cut(strike: Strike) -> None:
-    if wire := strike.town.wire_of(strike.member):
+    if wire := strike.wire():
         wire.cut("fault")
 
 
 @fault("line dark both ways")
 def _dark(strike: Strike) -> None:
-    if wire := strike.town.wire_of(strike.member):
+    if wire := strike.wire():
         wire.silence(0, 1)
 
 
 @fault("line dark towards the node")
 def _dark_in(strike: Strike) -> None:
-    if wire := strike.town.wire_of(strike.member):
+    if wire := strike.wire():
         wire.silence(0)
 
 
 @fault("line dark towards the hub")
 def _dark_out(strike: Strike) -> None:
-    if wire := strike.town.wire_of(strike.member):
+    if wire := strike.wire():
         wire.silence(1)
 
 
@@ -91,6 +100,7 @@ def _damaging(name: str, damage: Callable[[random.Random, bytes], list[bytes]]) 
 
         def once(data: bytes) -> list[bytes]:
             end.damage = None
+            strike.strikes()
             return damage(strike.chance, data)
 
         end.damage = once
@@ -119,6 +129,7 @@ def _swapped(strike: Strike) -> None:
         if len(kept) < 2:
             return []
         end.damage = None
+        strike.strikes()
         return [kept[1], kept[0]]
 
     end.damage = swap
@@ -126,6 +137,7 @@ def _swapped(strike: Strike) -> None:
 
 @fault("slow reader")
 def _slow_reader(strike: Strike) -> None:
+    strike.strikes()
     town, usual = strike.town, Weather()
     town.weathers[strike.member] = Weather(bytes_per_second=strike.chance.choice((300.0, 3_000.0, 30_000.0)))
     strike.after(strike.some_time(), lambda: town.weathers.update({strike.member: usual}))
@@ -133,6 +145,7 @@ def _slow_reader(strike: Strike) -> None:
 
 @fault("slow line")
 def _slow_line(strike: Strike) -> None:
+    strike.strikes()
     town = strike.town
     town.weathers[strike.member] = Weather(0.2, strike.chance.choice((1.0, 4.0)))
     strike.after(strike.some_time(), lambda: town.weathers.update({strike.member: Weather()}))
@@ -149,11 +162,14 @@ def _on_machines(name: str, work: Callable[[Strike, Machine], None]) -> None:
 
 
 def _killed(strike: Strike, machine: Machine) -> None:
+    if machine.is_up:
+        strike.strikes()
     machine.kill()
     strike.after(strike.chance.uniform(0.1, 20), machine.start_again)
 
 
 def _away(strike: Strike, machine: Machine) -> None:
+    strike.strikes()
     machine.is_away = True
     machine.kill()
 
@@ -165,20 +181,22 @@ def _away(strike: Strike, machine: Machine) -> None:
 
 
 def _power_lost(strike: Strike, machine: Machine) -> None:
+    if machine.is_up:
+        strike.strikes()
     machine.kill(silently=True)
     strike.after(strike.some_time(), machine.start_again)
 
 
-def _dies_before_commit(_strike: Strike, machine: Machine) -> None:
-    machine.fate.following = Commit.LOST
+def _dies_before_commit(strike: Strike, machine: Machine) -> None:
+    machine.fate.following, machine.fate.strikes = Commit.LOST, strike.strikes
 
 
-def _dies_after_commit(_strike: Strike, machine: Machine) -> None:
-    machine.fate.following = Commit.UNTOLD
+def _dies_after_commit(strike: Strike, machine: Machine) -> None:
+    machine.fate.following, machine.fate.strikes = Commit.UNTOLD, strike.strikes
 
 
 def _disk_full(strike: Strike, machine: Machine) -> None:
-    machine.fate.is_full = True
+    machine.fate.is_full, machine.fate.strikes = True, strike.strikes
 
     def mend() -> None:
         machine.fate.is_full = False
@@ -188,6 +206,7 @@ def _disk_full(strike: Strike, machine: Machine) -> None:
 
 
 def _clock_jumps(strike: Strike, machine: Machine) -> None:
+    strike.strikes()
     jump = strike.chance.choice((-DAY, -2 * HOUR, -4 * MINUTE, 4 * MINUTE, 2 * HOUR, DAY, 3 * DAY))
     machine.clock_offset += jump
     machine.say(f"clock jumps by {jump:.0f} s")
@@ -201,6 +220,7 @@ def _clock_jumps(strike: Strike, machine: Machine) -> None:
 
 
 def _slow_disk(strike: Strike, machine: Machine) -> None:
+    strike.strikes()
     machine.commit_seconds = strike.chance.choice((0.05, 0.5, 2.0))
     strike.after(strike.some_time(), lambda: setattr(machine, "commit_seconds", 0.002))
 
@@ -234,6 +254,7 @@ def _put_back(strike: Strike, *, is_noticed: bool) -> None:
     backup = strike.town.backups.get(strike.member)
     if backup is None:
         return
+    strike.strikes()
     node.kill(silently=strike.chance.random() < 0.5)
     node.restore(backup, is_noticed=is_noticed)
     strike.after(strike.chance.uniform(0.1, 20), node.start_again)
@@ -242,6 +263,7 @@ def _put_back(strike: Strike, *, is_noticed: bool) -> None:
 @fault("node loses its prekeys")
 def _prekeys_lost(strike: Strike) -> None:
     node = strike.town.nodes[strike.member]
+    strike.strikes()
     node.kill()
     node.disk.prekeys = {}
     node.say("prekeys are lost")
@@ -252,6 +274,7 @@ def _prekeys_lost(strike: Strike) -> None:
 def _hub_restored(strike: Strike) -> None:
     hub = strike.town.hub
     if strike.town.hub_backup is not None:
+        strike.strikes()
         hub.kill(silently=strike.chance.random() < 0.5)
         hub.restore(strike.town.hub_backup)
         strike.after(strike.chance.uniform(0.1, 20), hub.start_again)
@@ -262,6 +285,7 @@ def _hub_rolled_back(strike: Strike) -> None:
     hub, backup = strike.town.hub, strike.town.hub_backup
     # An image of before its incarnation would show an older one, and be refused.
     if backup is not None and backup.incarnation == hub.disk.tables.incarnation:
+        strike.strikes()
         hub.kill(silently=strike.chance.random() < 0.5)
         hub.roll_back(backup)
         strike.after(strike.chance.uniform(0.1, 20), hub.start_again)
@@ -269,6 +293,7 @@ def _hub_rolled_back(strike: Strike) -> None:
 
 @fault("hub replaced by an empty one")
 def _hub_emptied(strike: Strike) -> None:
+    strike.strikes()
     hub = strike.town.hub
     hub.kill(silently=strike.chance.random() < 0.5)
     hub.restore(Tables())
@@ -290,6 +315,7 @@ def _item(strike: Strike) -> tuple[tuple[str, int], NewItem] | None:
 @fault("hub drops an item")
 def _dropped(strike: Strike) -> None:
     if found := _item(strike):
+        strike.strikes()
         (member, position), _each = found
         store = strike.town.hub.disk.open()
         tx = store.begin_quietly()
@@ -307,6 +333,7 @@ def _tampered(strike: Strike) -> None:
         (member, position), each = found
         envelope: StoredEnvelope = strike.town.hub.disk.tables.envelopes[each.ref]
         if envelope.content is not None:
+            strike.strikes()
             core, ciphertext = envelope.content
             envelope.content = (core, ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]))
             strike.town.hub.say(f"tampers with position {position} of {member}")
@@ -321,6 +348,7 @@ def _replayed(strike: Strike) -> None:
         position = account.last_position + 1
         envelope = strike.town.hub.disk.tables.envelopes[each.ref]
         if envelope.content is not None:
+            strike.strikes()
             tx.add_items([replace(each, position=position)])
             tx.put_accounts({member: account.with_slot(position, each.size_bytes, envelope.record.sender)})
         tx.commit()

@@ -12,7 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 from unittest import mock
 
@@ -188,13 +188,23 @@ class Story:
         name, member = self.chance.choice(self.plan.kinds), self.chance.choice(self.plan.members)
         if self.chance.random() < 0.6:
             self._aim(member, self.chance.choice(COLUMNS))
-        self.outcome.struck.update((name, column) for column in cells(self.town, member))
         self.town.trace.say(member, f"FAULT {name}")
-        self.town.has_lied = self.town.has_lied or name in LIES
-        FAULTS[name](self._at(member))
+        FAULTS[name](replace(self._at(member), strikes=self._once(name, member)))
 
     def _at(self, member: str) -> Strike:
         return Strike(self.town, member, self.chance, self.plan.patience)
+
+    def _once(self, name: str, member: str) -> Callable[[], None]:
+        """What a fault calls when it truly strikes: it counts where everything stands at that moment, the first time."""
+        struck: list[bool] = []
+
+        def strikes() -> None:
+            if not struck:
+                struck.append(True)
+                self.outcome.struck.update((name, column) for column in cells(self.town, member))
+                self.town.has_lied = self.town.has_lied or name in LIES
+
+        return strikes
 
     def _aim(self, member: str, column: str) -> None:
         """Bring the state about in which this column holds, and wait for the moment, if it comes soon."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulator.__main__ import replay_command
-from tests.simulator.faults import FAULTS
+from tests.simulator.faults import FAULTS, Strike
 from tests.simulator.states import COLUMNS
 from tests.simulator.story import tell
+from tests.simulator.town import town
 
 CHUNK = 50
 ALL = 2_000
@@ -76,6 +78,27 @@ def test_what_struck_is_told_by_state_and_a_broken_seed_says_how_to_see_it_again
     assert struck
     assert {fault for fault, _column in struck} <= FAULTS.keys()
     assert {column for _fault, column in struck} <= set(COLUMNS)
+
+
+def test_a_fault_that_finds_nothing_to_break_is_not_counted() -> None:
+    with town(1, ("ar-mpf", "br-mpf")) as here:
+        told: list[str] = []
+
+        def strike(name: str) -> None:
+            FAULTS[name](Strike(here, "ar-mpf", random.Random(0), 60.0, lambda: told.append(name)))
+
+        idle = ("line cut", "frame lost", "node killed", "node restored", "hub restored", "hub drops an item")
+        for name in idle:
+            strike(name)
+        assert told == []
+        here.start()
+        here.run(10)
+        strike("node dies before commit")
+        strike("frame lost")
+        assert told == []
+        here.people.write("ar-mpf", "k", "br-mpf")
+        here.run(60)
+        assert sorted(told) == ["frame lost", "node dies before commit"]
 
 
 def test_the_command_that_shows_a_seed_again_runs_where_it_is_printed() -> None:
