@@ -19,6 +19,8 @@ import hmac
 import re
 import secrets
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -187,6 +189,15 @@ class Box:
             return cls(binary(header), text(lock, 128), binary(check, _KEY_BYTES), binary(sealed))
         except PeerError:
             raise KeyDamagedError("no key file") from None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What does not open inside is said to be the file at `path`: `PassphraseError` and `KeyDamagedError` name it."""
+    try:
+        yield
+    except (KeyDamagedError, PassphraseError) as error:
+        raise type(error)(f"{path}: {error.detail}" if error.detail else str(path)) from None
 
 
 def _split(derived: bytes) -> tuple[bytes, bytes]:

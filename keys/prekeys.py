@@ -4,6 +4,7 @@
     calendar    the public halves, signed
     secret      what opens a slot, found by its prekey hash
     destroy     the end of a key, which is what makes old messages unreadable to a later thief
+    set_aside   the names of files that do not open any more, as a disk leaves them that turned a bit round
 
 A key dies when its epoch is over by a day and the mailbox was drained past it, at the latest after the
 longest life of an envelope; and only while the local clock and the registry's time agree (SPEC section 7).
@@ -12,13 +13,13 @@ The folder belongs to one running node, is left out of backups, and holds nothin
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from keys.files import destroy, private_folder, read_private, sweep, write_new
-from keys.locks import Box, Secret
+from keys.locks import Box, Secret, naming
 from protocol.codec import binary, decode, encode, fields, optional, uint
 from protocol.errors import (
     ClockSkewError,
@@ -27,6 +28,7 @@ from protocol.errors import (
     LimitError,
     MalformedError,
     OpenError,
+    PassphraseError,
     UsageError,
 )
 from protocol.limits import (
@@ -43,6 +45,7 @@ from protocol.signing import PrivateKey
 from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar, epoch_at, prekey_hash, sign_calendar
 
 SUFFIX: Final = ".prekey"
+DAMAGED: Final = ".damaged"
 DAYS_AHEAD: Final = 14
 _FORMAT: Final = 0
 _MAX_HEADER_BYTES: Final = 4_096
@@ -87,18 +90,22 @@ class _Held:
 class PrekeyStore:
     """The prekeys of one node, all of them in memory too: some thirty at most."""
 
-    __slots__ = ("_folder", "_held", "_party", "_secret")
+    __slots__ = ("_folder", "_held", "_party", "_secret", "set_aside")
 
     def __init__(self, folder: Path, secret: Secret, party: Party) -> None:
         """Everything in `folder` (made where missing) is read; leftovers of a crash are swept away.
 
-        Raises `KeyAccessError` for a file open to others, `PassphraseError` for another secret,
-        `KeyDamagedError` for a damaged file, or one of another member.
+        A damaged file among others that open is set aside: its day gets another key, and what was sealed to the lost
+        one is sealed again by its senders.  Raises `KeyAccessError` for a file open to others, `PassphraseError` for
+        another secret, `KeyDamagedError` where none opens, or for one of another member.
         """
         self._folder, self._secret, self._party = folder, secret, party
         private_folder(folder)
         sweep(folder)
-        held = [self._read(path) for path in folder.glob(f"*{SUFFIX}")]
+        held, damaged = self._read_all(sorted(folder.glob(f"*{SUFFIX}")))
+        for path in damaged:
+            path.replace(path.with_name(path.name + DAMAGED))
+        self.set_aside = tuple(path.name for path in damaged)
         self._held = {self._hash(each): each for each in sorted(held, key=lambda each: each.order)}
 
     def ensure(self, now: int, days: int = DAYS_AHEAD, incarnation: Incarnation | None = None) -> tuple[int, ...]:
@@ -151,7 +158,14 @@ class PrekeyStore:
         for each in doomed:
             destroy(self._folder / each.file_name)
             del self._held[self._hash(each)]
+        self._destroy_damaged(min(now, registry_time))
         return tuple(each.epoch for each in doomed)
+
+    def _destroy_damaged(self, earlier: int) -> None:
+        # Whoever finds the bit that turned round has the key.
+        for path in damaged_files(self._folder):
+            if earlier >= (_day_of(path) + 1) * EPOCH_SECONDS + ENVELOPE_LIFETIME_SECONDS:
+                destroy(path)
 
     def runway(self, now: int) -> Runway:
         """How things stand at `now` (Unix seconds)."""
@@ -180,11 +194,30 @@ class PrekeyStore:
         write_new(self._folder / held.file_name, Box.seal(header, secret, self._secret).encode())
         self._held[self._hash(held)] = held
 
-    def _read(self, path: Path) -> _Held:
-        box = Box.decode(read_private(path))
-        secret = box.open(self._secret)
+    def _read_all(self, paths: Iterable[Path]) -> tuple[list[_Held], list[Path]]:
+        """The keys of these files, and the files that are damaged."""
+        held: list[_Held] = []
+        damaged: dict[Path, KeyAccessError] = {}
+        for path in paths:
+            try:
+                header, secret = self._opened(path)
+            except (KeyDamagedError, PassphraseError) as error:
+                damaged[path] = error
+            else:
+                held.append(self._known(path, header, secret))
+        if damaged and not held:
+            raise next(iter(damaged.values()))
+        return held, list(damaged)
+
+    def _opened(self, path: Path) -> tuple[bytes, bytes]:
+        with naming(path):
+            _day_of(path)
+            box = Box.decode(read_private(path))
+            return box.header, box.open(self._secret)
+
+    def _known(self, path: Path, header: bytes, secret: bytes) -> _Held:
         try:
-            version, party, epoch, born, _made_at, public = fields(decode(box.header, _MAX_HEADER_BYTES), 6)
+            version, party, epoch, born, _made_at, public = fields(decode(header, _MAX_HEADER_BYTES), 6)
             held = _Held(uint(epoch), optional(born, Incarnation.parse), secret, Prekey(secret))
             known = uint(version) == _FORMAT and Party.parse(party) == self._party
             known = known and binary(public) == held.prekey.public
@@ -196,6 +229,18 @@ class PrekeyStore:
 
     def _hash(self, held: _Held) -> bytes:
         return prekey_hash(*self._party.value(), held.epoch, held.prekey.public)
+
+
+def damaged_files(folder: Path) -> list[Path]:
+    """The files that were set aside there, oldest day first, until the day on which their keys would be destroyed."""
+    return sorted(folder.glob(f"*{SUFFIX}{DAMAGED}"))
+
+
+def _day_of(path: Path) -> int:
+    day = path.name.partition(".")[0].partition("-")[0]
+    if not day.isdecimal():
+        raise KeyAccessError(f"{path} is no file of ours; move it elsewhere")
+    return int(day)
 
 
 def _run(first: int, held: Collection[int]) -> range:

@@ -14,7 +14,7 @@ from typing import Final
 from keys.armour import Mark, armour, read_armour
 from keys.files import private_folder, read_private, write_new
 from keys.kinds import Kind, OpenKey, PublicPart, hex_groups
-from keys.locks import MODERATE, Box, Cost, Passphrase, Secret, Unlock
+from keys.locks import MODERATE, Box, Cost, Passphrase, Secret, Unlock, naming
 from protocol.codec import Value, array, binary, decode, encode, fields, uint
 from protocol.errors import ExistsError, KeyAccessError, KeyDamagedError, LimitError, MalformedError, UsageError
 from protocol.names import check_name
@@ -45,10 +45,11 @@ class VaultEntry:
 
         Raises `PassphraseError` for the wrong passphrase or secret, `KeyDamagedError` if the file was altered.
         """
-        opened = OpenKey.of(self.public.kind, self.public.name, _read_seeds(self.box.open(unlock)))
-        if opened.public != self.public:
-            raise KeyDamagedError("the public key is not that of the seeds")
-        return opened
+        with naming(self.path):
+            opened = OpenKey.of(self.public.kind, self.public.name, _read_seeds(self.box.open(unlock)))
+            if opened.public != self.public:
+                raise KeyDamagedError("the public key is not that of the seeds")
+            return opened
 
 
 class Vault:
@@ -111,7 +112,9 @@ def read_entry(path: Path) -> VaultEntry:
     """The key file at `path`; `KeyAccessError` if it is missing or open to others, `KeyDamagedError` if it is none."""
     data = read_private(path)
     try:
-        box = Box.decode(read_armour(data, Mark.KEY)[1])
+        armoured = read_armour(data, Mark.KEY)[1]
+        with naming(path):
+            box = Box.decode(armoured)
         public, created_at = _read_header(box.header)
     except (MalformedError, LimitError) as error:
         raise KeyDamagedError(f"{path}: {error.detail}") from None

@@ -214,7 +214,10 @@ async def _assemble(
 ) -> tuple[Service, Rounds, HubLine]:
     anchor = read_anchor(home.charter)
     party = Party(anchor.association, config.member.name)
-    engine = Engine(party, custody.signer.key, anchor, custody.prekeys(home, party), now)
+    prekeys = custody.prekeys(home, party)
+    for name in prekeys.set_aside:
+        log.warning("prekey_damaged", path=name)
+    engine = Engine(party, custody.signer.key, anchor, prekeys, now)
     await asyncio.wrap_future(store.submit(engine.load))
     read = Reading(store)
     parts.callback(read.close)

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from keys.last_backup import last, overdue
 from keys.migrating import taken
+from keys.prekeys import damaged_files
 from keys.times import show_time
 from node import archive, archive_check
 from node import config as settings
@@ -26,7 +27,7 @@ from node.problems import error_of
 from node.schema import steps
 from node.speaking import N_, Told, told, told_error
 from node.sql import SqlTransaction
-from protocol.errors import DamagedError, NewerHomeError, NotRunningError, StoreError, ValijaError
+from protocol.errors import DamagedError, KeyDamagedError, NewerHomeError, NotRunningError, StoreError, ValijaError
 from protocol.limits import CLOCK_TELL_SECONDS, DAY_SECONDS, MIB
 
 _FEW_BYTES: Final = 2048 * MIB
@@ -150,7 +151,18 @@ def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str], *, dee
         return [_problem("keys", error, told("the daemon cannot start"), remedy)]
     archived = _archive(home, custody.archive_key, deep=deep)
     journal = _journal(home, custody.archive_key) if archived.level is Level.OK else []
-    return [_ok("keys", told("the secret opens them")), archived, *journal]
+    return [_ok("keys", told("the secret opens them")), *_damaged_prekeys(home), archived, *journal]
+
+
+def _damaged_prekeys(home: Home) -> list[Row]:
+    """What the daemon set aside when it started; nothing where everything opens."""
+    damaged = [path.name for path in damaged_files(home.prekeys)]
+    if not damaged:
+        return []
+    found = told("damaged, set aside and replaced: %(names)s", names=", ".join(damaged))
+    effect = told("what was sealed to them is sealed again by its senders; nothing is lost")
+    remedy = told("check this machine's disk and memory; these files are destroyed by themselves after their days")
+    return [Row("prekeys", Level.WARNING, found, KeyDamagedError.code, effect, remedy)]
 
 
 def _archive(home: Home, key: bytes, *, deep: bool) -> Row:

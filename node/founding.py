@@ -15,7 +15,7 @@ from keys.ceremony import Papers
 from keys.files import PRIVATE, PUBLIC, private_folder, read_private, read_public, write_new
 from keys.home import secret_file
 from keys.kinds import Kind, PublicPart
-from keys.locks import Box
+from keys.locks import Box, naming
 from keys.papers import public_paper, read_statement, statement_paper
 from keys.prekeys import PrekeyStore
 from keys.signer import Signer
@@ -161,8 +161,9 @@ def open_custody(home: Home, config: NodeConfig, environment: Mapping[str, str])
 
 def read_archive_key(home: Home, secret: Secret) -> bytes:
     """The 32 bytes that open the archive; `KeyAccessError` and its kinds."""
-    box = Box.decode(read_private(home.archive_key))
-    key = box.open(secret)
+    with naming(home.archive_key):
+        box = Box.decode(read_private(home.archive_key))
+        key = box.open(secret)
     if box.header != _ARCHIVE_HEADER or len(key) != KEY_BYTES:
         raise KeyDamagedError(f"{home.archive_key} opens no archive")
     return key

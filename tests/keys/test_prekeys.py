@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import prekeys
+from keys.files import write_new
 from keys.locks import Box, Secret
-from keys.prekeys import PrekeyStore, Runway
+from keys.prekeys import PrekeyStore, Runway, damaged_files
 from protocol.codec import decode, encode
 from protocol.errors import ClockSkewError, KeyAccessError, KeyDamagedError, OpenError, PassphraseError
-from protocol.limits import CALENDAR_EPOCHS, EPOCH_SECONDS
+from protocol.limits import CALENDAR_EPOCHS, ENVELOPE_LIFETIME_SECONDS, EPOCH_SECONDS
 from protocol.names import AssociationId, Incarnation, Party
 from protocol.sealing import Prekey
 from protocol.signing import PrivateKey
@@ -193,6 +194,49 @@ def test_the_secret_is_not_in_the_file_in_clear_nor_in_a_repr(store: PrekeyStore
     assert secret not in (folder / f"{TODAY}.prekey").read_bytes()
     assert secret[:8].hex() not in repr(store._held)
     assert repr(secret)[2:20] not in repr(store._held)
+
+
+def test_a_file_that_a_disk_changed_is_set_aside_and_its_day_gets_another_key(store: PrekeyStore, folder: Path) -> None:
+    store.ensure(NOW, days=3)
+    before = store.calendar(KEY, CERTIFICATE, NOW).claimed
+    path = folder / f"{TODAY + 1}.prekey"
+    sound = path.read_bytes()
+    for place in range(0, len(sound), 97):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 4]) + sound[place + 1 :])
+        again = PrekeyStore(folder, SECRET, PARTY)
+        assert again.set_aside == (path.name,), place
+        assert [each.name for each in damaged_files(folder)] == [path.name + ".damaged"]
+        assert not path.exists()
+        damaged_files(folder)[0].replace(path)
+    path.write_bytes(sound[:-1])
+    again = PrekeyStore(folder, SECRET, PARTY)
+    assert again.ensure(NOW, days=3) == (TODAY + 1,)
+    after = again.calendar(KEY, CERTIFICATE, NOW).claimed
+    assert [before.hash(TODAY + day) == after.hash(TODAY + day) for day in range(4)] == [True, False, True, True]
+    assert PrekeyStore(folder, SECRET, PARTY).set_aside == ()
+
+
+def test_a_damaged_file_goes_with_its_day(store: PrekeyStore, folder: Path) -> None:
+    store.ensure(NOW, days=1)
+    (folder / f"{TODAY}.prekey").write_bytes(b"x")
+    again = PrekeyStore(folder, SECRET, PARTY)
+    latest = END + ENVELOPE_LIFETIME_SECONDS
+    again.destroy(latest - 1, latest, latest)
+    assert len(damaged_files(folder)) == 1
+    again.destroy(latest, latest, latest)
+    assert damaged_files(folder) == []
+
+
+def test_a_file_that_is_none_of_ours_and_one_that_alone_does_not_open_are_refused_by_name(
+    store: PrekeyStore, folder: Path
+) -> None:
+    store.ensure(NOW, days=0)
+    (folder / f"{TODAY}.prekey").write_bytes(b"x")
+    with pytest.raises(KeyDamagedError, match=str(folder / f"{TODAY}")):
+        PrekeyStore(folder, SECRET, PARTY)
+    write_new(folder / "copy.prekey", b"x")
+    with pytest.raises(KeyAccessError, match="is no file of ours"):
+        PrekeyStore(folder, SECRET, PARTY)
 
 
 # -- destruction -------------------------------------------------------------------------------------

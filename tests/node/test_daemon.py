@@ -40,6 +40,7 @@ from protocol.errors import (
     ThresholdError,
     UsageError,
 )
+from protocol.names import Party
 from tests.support.association import Association, found
 from tests.support.hub_home import running as hub
 from tests.support.node_home import connected, eventually, node, operator
@@ -164,6 +165,19 @@ async def test_a_home_whose_archive_is_gone_is_not_served_with_an_empty_one(
     assert "restore" in told.remedy
     assert home.archive.exists() is is_there
     assert not is_there or home.archive.stat().st_size == 0
+
+
+async def test_a_damaged_prekey_is_set_aside_and_doctor_says_so(association: Association) -> None:
+    home = association.homes[AR]
+    prekeys = open_custody(home, config.load(home, {}), {}).prekeys(home, Party(association.charter.association, AR))
+    prekeys.ensure(association.now, 2)
+    damaged = sorted(home.prekeys.iterdir())[1]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert "prekeys" not in {each.name for each in doctor.examine(home, {})}
+    async with node(home):
+        pass
+    told = {each.name: each for each in doctor.examine(home, {})}["prekeys"]
+    assert (told.level, told.code, damaged.name in told.found) == ("warning", "key_damaged", True)
 
 
 def test_a_second_daemon_is_refused(association: Association) -> None:
