@@ -346,6 +346,21 @@ async def test_a_wrong_clock_is_told(association: Association, hours: int) -> No
     assert abs(seconds - abs(hours) * 3600) < 120
 
 
+async def test_a_clock_that_is_set_while_a_session_lasts_ends_it_and_is_told(association: Association) -> None:
+    ahead = [0.0]
+    async with (
+        hub(association.hub_home),
+        node(association.homes[AR], now=lambda: time.time() + ahead[0]) as daemon,
+    ):
+        await connected(daemon)
+        ahead[0] = 2 * 3_600
+        daemon.service.rounds.wake()
+        line = daemon.service.uplink
+        await eventually("the offset", lambda: line.state.error is not None and " s ahead" in line.state.error.detail)
+        ahead[0] = 0.0
+        await connected(daemon)
+
+
 async def test_a_hub_of_another_association_is_none(association: Association, tmp_path: Path) -> None:
     other = found(tmp_path / "y", [AR], tls=False)
     home: Home = association.homes[AR]
