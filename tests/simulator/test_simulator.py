@@ -152,7 +152,7 @@ def _number(at: Stage, asked: Asked) -> tuple[bytes, int, bytes]:
 
 def test_what_was_planned_by_a_clock_far_ahead_is_done_once_the_clock_is_right() -> None:
     with stage() as at:
-        at.r.clock_offset = 3.0 * DAY
+        at.r.clock_offset = 3_000.0
         at.until(lambda: at.r.running is not None and at.r.running.engine._upkeep_at < at.r.now(), 4_000)
         at.run(4_000)
         at.write()
