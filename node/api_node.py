@@ -18,7 +18,7 @@ from node import faults
 from node.api import SERVICE, answer, body_of, caller_of, parameter
 from node.api_requests import DEFAULT_PAGE, page_of, read_time, show_time
 from node.api_views import View
-from node.desks import AtDesk, Caller, handle
+from node.desks import AtDesk, Caller
 from node.event_views import Place
 from node.routes import AFTER, FROM, HANDLE, ID, LIMIT, OPERATORS, Media, Parameter, Route, registered
 from node.scopes import Scope
@@ -171,7 +171,7 @@ def _desk(name: str, created_at: int, tokens: list[Token]) -> View:
 def _token(token: Token) -> View:
     revoked = None if token.revoked_at is None else show_time(token.revoked_at)
     return {
-        "handle": handle(token),
+        "handle": token.handle,
         "label": token.label,
         "scopes": token.scopes.split(),
         "created_at": show_time(token.created_at),

@@ -1,7 +1,8 @@
 """Who speaks through the API: the operator of this node, or a system at one desk that shows that desk's token.
 
-A token is 32 random bytes behind a prefix that secret scanners can look for.  It is shown once; the archive keeps
-its SHA-256, which is enough for what nobody can guess.  The tokens in force are held in memory, so that a request
+A token is `vlj_<handle>_<secret>`: a prefix that secret scanners can look for, the handle that lists show, so that
+whoever finds one knows which to revoke, and 32 random bytes.  It is shown once; the archive keeps its SHA-256, which is
+enough for what nobody can guess.  The tokens in force are held in memory, so that a request
 costs no query.  A token is good for its scopes, and until it expires or is revoked.
 """
 
@@ -27,8 +28,7 @@ from protocol.names import check_name
 PREFIX: Final = "vlj_"
 TOKEN_BYTES: Final = 32
 MAX_LABEL_CHARS: Final = 64
-HANDLE_CHARS: Final = 8
-_FULL_HANDLE_CHARS: Final = 64
+_HANDLE_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,9 @@ def draw_token(
     """
     if len(label) > MAX_LABEL_CHARS:
         raise UsageError(f"a label of {len(label)} characters, at most {MAX_LABEL_CHARS}")
-    text = PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).decode("ascii").rstrip("=")
-    return FreshToken(Token(_hash(text), desk, label, now, None, _written(scopes), expires_at), text)
+    handle, secret = secrets.token_hex(_HANDLE_BYTES), base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES))
+    text = f"{PREFIX}{handle}_{secret.decode('ascii').rstrip('=')}"
+    return FreshToken(Token(_hash(text), handle, desk, label, now, None, _written(scopes), expires_at), text)
 
 
 def scopes_of(token: Token) -> frozenset[Scope]:
@@ -97,11 +98,6 @@ def scopes_of(token: Token) -> frozenset[Scope]:
 def _written(scopes: Iterable[Scope]) -> str:
     wanted = set(scopes)
     return " ".join(each for each in Scope if each in wanted)
-
-
-def handle(token: Token) -> str:
-    """What people call a token: the first digits of its hash."""
-    return token.hash.hex()[:HANDLE_CHARS]
 
 
 class Desks:
@@ -120,7 +116,7 @@ class Desks:
         """Afterwards this is what the archive holds again."""
         self.names = frozenset(table.desks(tx))
         self._tokens = {
-            token.hash: (token, AtDesk(token.desk, scopes_of(token), handle(token)))
+            token.hash: (token, AtDesk(token.desk, scopes_of(token), token.handle))
             for token in table.tokens(tx)
             if token.revoked_at is None
         }
@@ -178,8 +174,8 @@ def add_token(tx: Transaction, fresh: FreshToken) -> None:
 def revoke(tx: Transaction, handle_start: str, now: int) -> Token:
     """The one token whose handle starts so, in force no more; `UsageError` if there is none, or several."""
     written = handle_start.lower()
-    found = [token for token in table.tokens(tx) if token.hash.hex().startswith(written)]
-    if len(written) > _FULL_HANDLE_CHARS or len(found) != 1:
+    found = [token for token in table.tokens(tx) if token.handle.startswith(written)]
+    if len(found) != 1:
         raise UsageError(f"{len(found)} tokens start with this; see `valija-node desk list`")
     table.revoke_token(tx, found[0].hash, now)
     return replace(found[0], revoked_at=found[0].revoked_at or now)

@@ -38,7 +38,7 @@ def document(table: Sequence[Route], root: str, version: str) -> View:
     paths: dict[str, View] = {}
     for route in table:
         paths.setdefault(root + route.path, {})[route.method.lower()] = _operation(route, schemas)
-    bearer = {"type": "http", "scheme": "bearer", "description": "A desk's token, `vlj_…`."}
+    bearer = {"type": "http", "scheme": "bearer", "description": "A desk's token, `vlj_<handle>_<secret>`."}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Valija node", "version": version, "description": _ABOUT},

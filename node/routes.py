@@ -65,7 +65,13 @@ def _query(name: str, about: str, schema: dict[str, Any] | None = None) -> Param
 ID: Final = Parameter(
     "id", "The id of a message, or at least its first four characters.", {"type": "string"}, "path", True
 )
-HANDLE: Final = Parameter("handle", "The visible start of a token.", {"type": "string"}, "path", True)
+HANDLE: Final = Parameter(
+    "handle",
+    "The handle of a token, which stands in its text too (`vlj_<handle>_…`), or the start of it.",
+    {"type": "string"},
+    "path",
+    True,
+)
 AFTER: Final = _query("after", "A cursor: what stands behind it, oldest first.")
 BEFORE: Final = _query("before", "A cursor: what stands below it, newest first; empty for the newest of all.")
 LIMIT: Final = _query("limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50})

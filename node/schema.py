@@ -272,3 +272,10 @@ def answered(db: Database) -> None:
         "CREATE TABLE answer (id INTEGER PRIMARY KEY AUTOINCREMENT, inbox INTEGER NOT NULL, receipt BLOB NOT NULL, "
         "UNIQUE (inbox, receipt))"
     )
+
+
+@steps()
+def handled(db: Database) -> None:
+    """What people call a token; those made before are called by the start of their hash."""
+    db.execute("ALTER TABLE token ADD COLUMN handle TEXT NOT NULL DEFAULT ''")
+    db.execute("UPDATE token SET handle = lower(hex(substr(hash, 1, 4)))")

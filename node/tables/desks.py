@@ -13,10 +13,12 @@ from node.store import Transaction
 class Token:
     """One token: the SHA-256 hash of its text, whose it is, what it is called, and its times (Unix seconds).
 
-    `scopes` are words with a space between; a token without `expires_at` is good until it is revoked.
+    `handle` stands in its text, so that a token that was found can be told from others; of tokens made before it did,
+    it is the start of the hash.  `scopes` are words with a space between; a token without `expires_at` is good until it is revoked.
     """
 
     hash: bytes
+    handle: str
     desk: str
     label: str
     created_at: int
@@ -57,8 +59,8 @@ def rows_of(
 def add_token(tx: Transaction, token: Token) -> None:
     """Afterwards this token is valid."""
     tx.run(
-        "INSERT INTO token (hash, desk, label, created_at, scopes, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (token.hash, token.desk, token.label, token.created_at, token.scopes, token.expires_at),
+        "INSERT INTO token (hash, handle, desk, label, created_at, scopes, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (token.hash, token.handle, token.desk, token.label, token.created_at, token.scopes, token.expires_at),
     )
 
 
@@ -70,6 +72,6 @@ def revoke_token(tx: Transaction, hashed: bytes, at: int) -> None:
 def tokens(tx: Transaction) -> list[Token]:
     """All tokens ever made, oldest first."""
     rows = tx.all(
-        "SELECT hash, desk, label, created_at, revoked_at, scopes, expires_at FROM token ORDER BY created_at, hash"
+        "SELECT hash, handle, desk, label, created_at, revoked_at, scopes, expires_at FROM token ORDER BY created_at, hash"
     )
     return [Token(*row) for row in rows]

@@ -7,10 +7,14 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
+from sqlcipher3 import dbapi2
+from sqlite_utils import Database
 
 from node import desks
 from node.desks import AtDesk, Desks, FreshToken
 from node.memory_store import MemoryStore
+from node.schema import steps
+from node.sql import SqlTransaction
 from node.tables import desks as table
 from protocol.errors import ExistsError, UnauthorizedError, UnknownDeskError, UsageError
 
@@ -38,9 +42,28 @@ def caller(store: MemoryStore, header: str | None) -> AtDesk:
 def test_a_token_speaks_for_its_desk(store: MemoryStore) -> None:
     fresh = token(store)
     assert fresh.text.startswith("vlj_")
-    assert len(base64.urlsafe_b64decode(fresh.text[4:] + "=")) == desks.TOKEN_BYTES
-    assert caller(store, f"Bearer {fresh.text}") == AtDesk("central", token=desks.handle(fresh.token))
-    assert caller(store, f"bearer  {fresh.text} ") == AtDesk("central", token=desks.handle(fresh.token))
+    assert len(base64.urlsafe_b64decode(fresh.text[13:] + "=")) == desks.TOKEN_BYTES
+    assert caller(store, f"Bearer {fresh.text}") == AtDesk("central", token=fresh.token.handle)
+    assert caller(store, f"bearer  {fresh.text} ") == AtDesk("central", token=fresh.token.handle)
+
+
+def test_whoever_finds_a_token_knows_which_one_to_end(store: MemoryStore) -> None:
+    fresh, _other = token(store), token(store)
+    handle = fresh.text.split("_")[1]
+    assert len(handle) == 8
+    assert [each.handle for each in store.read(table.tokens) if each == fresh.token] == [handle]
+    assert store.run(lambda tx: desks.revoke(tx, handle, NOW)).hash == fresh.token.hash
+
+
+def test_a_token_of_before_is_called_by_its_hash_and_goes_on() -> None:
+    text, database = "vlj_" + "A" * 43, Database(dbapi2.connect(":memory:", isolation_level=None))
+    steps.apply(database, stop_before="handled")
+    hashed = hashlib.sha256(text.encode()).digest()
+    database.execute("INSERT INTO token (hash, desk, label, created_at) VALUES (?, 'central', '', ?)", (hashed, NOW))
+    steps.apply(database)
+    tx = SqlTransaction(database.conn)
+    assert Desks(tx).caller(f"Bearer {text}", NOW).token == hashed.hex()[:8]
+    assert desks.revoke(tx, hashed.hex()[:8], NOW).revoked_at == NOW
 
 
 def test_no_two_tokens_are_alike_and_no_text_is_kept(store: MemoryStore) -> None:
@@ -71,9 +94,9 @@ def test_a_token_is_good_until_its_last_second(store: MemoryStore) -> None:
 
 def test_a_revoked_token_is_none(store: MemoryStore) -> None:
     fresh, other = token(store), token(store)
-    ended = store.run(lambda tx: desks.revoke(tx, desks.handle(fresh.token), NOW + 5))
+    ended = store.run(lambda tx: desks.revoke(tx, fresh.token.handle, NOW + 5))
     assert (ended.desk, ended.revoked_at) == ("central", NOW + 5)
-    again = store.run(lambda tx: desks.revoke(tx, desks.handle(fresh.token), NOW + 9))
+    again = store.run(lambda tx: desks.revoke(tx, fresh.token.handle, NOW + 9))
     assert again.revoked_at == NOW + 5
     with pytest.raises(UnauthorizedError):
         caller(store, f"Bearer {fresh.text}")
