@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from node import faults
 from node.context import Context
 from node.model import DAY, Record
 from node.reach import addressed_bytes, resolve
@@ -169,7 +170,7 @@ def _written(ctx: Context, identifier: MessageId, request: Request, addressed: b
     if expires_at is None:
         expires_at = -(-(now + DEFAULT_LIFE_SECONDS) // _HOUR) * _HOUR
     elif not now < expires_at <= now + MAX_LIFE_SECONDS:
-        raise UsageError("expires_at lies in the past, or more than a year ahead")
+        raise faults.field("expires_at", "expires_at lies in the past, or more than a year ahead")
     header = Header.build(identifier, now, request.content_digest)
     return Written(0, identifier, request.desk, now, expires_at, addressed, header.raw, request.content)
 
@@ -194,4 +195,4 @@ def _check_audience(ctx: Context, request: Request) -> None:
             raise UnknownNetworkError(network)
     audience = resolve(ctx, request.addressed).parties
     if not 1 <= len(audience) <= MAX_AUDIENCE:
-        raise UsageError(f"an audience of {len(audience)} besides the sender, 1 to {MAX_AUDIENCE} are possible")
+        raise faults.field("to", f"an audience of {len(audience)} besides the sender, 1 to {MAX_AUDIENCE} are possible")

@@ -121,7 +121,7 @@ def _refusing(log: FilteringBoundLogger) -> Any:
 def _admitting(door: Door, buckets: Buckets | None) -> Any:
     @web.middleware
     async def admitting(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in _OPEN and request.method == "GET":
+        if request.path in _OPEN and request.method in {"GET", "HEAD"}:
             return await handler(request)
         request[_CALLER] = caller = door(request)
         if buckets is not None and isinstance(caller, AtDesk):

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from node.problems import Problem
 from node.scopes import Scope
 from node.status import State
+from node.uplink import Phase
 from protocol.messages.content import Content
 
 T = TypeVar("T")
@@ -284,11 +285,21 @@ Events = Page[MessageEvent | DeliveryEvent | HandoverEvent]
 
 
 # -- the node ------------------------------------------------------------------------------------------
+class HubLine(Struct, frozen=True):
+    """How the line to the hub is, and since when."""
+
+    phase: Phase
+    since: Time
+
+
 class Status(Struct, frozen=True):
-    """How this node is; the operator is told more than a desk."""
+    """How this node is; `desk` is the token's own.  The operator is told more than a desk."""
 
     member: str
     version: str
+    session: Literal["open", "closed"]
+    hub: HubLine
+    desk: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Token(Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,7 +40,7 @@ async def hand_in(request: web.Request) -> web.Response:
     try:
         handed = await service.send(ready, caller)
     except ValijaError as error:
-        return refusal(error, fault=api_requests.fault_of(error, ready))
+        return refusal(error, fault=api_requests.fault_of(error, ready, alone=True))
     readers = await service.readers(handed)
     return answer(
         {"id": api_views.show_message_id(handed.message_id), "fresh": handed.fresh, "readers": readers}, _ACCEPTED

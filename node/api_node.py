@@ -18,7 +18,7 @@ from node import faults
 from node.api import SERVICE, answer, body_of, caller_of, parameter
 from node.api_requests import DEFAULT_PAGE, page_of, read_time, show_time
 from node.api_views import View
-from node.desks import AtDesk, Caller
+from node.desks import MAX_LABEL_CHARS, AtDesk, Caller
 from node.event_views import Place
 from node.routes import AFTER, FROM, HANDLE, ID, LIMIT, OPERATORS, Media, Parameter, Route, registered
 from node.scopes import Scope
@@ -31,6 +31,8 @@ T = TypeVar("T")
 MAX_FORM_BYTES: Final = 4_096
 SLOW_SECONDS: Final = 60
 MAX_STREAMS: Final = 256
+NAME: Final = "^[a-z0-9]+(-[a-z0-9]+)*$"
+LAST_EVENT: Final = "Last-Event-ID"
 _OK: Final = 200
 _CREATED: Final = 201
 _UNREADY: Final = 503
@@ -60,13 +62,14 @@ async def events(request: web.Request) -> web.StreamResponse:
     with its token; a token has 256 of them at most.
     """
     service, caller = request.app[SERVICE], caller_of(request)
-    shown = request.headers.get("Last-Event-ID") or parameter(request, "after")
+    last = request.headers.get(LAST_EVENT)
+    shown = last or parameter(request, "after")
     accepted = request.headers.get("Accept", "")
     if "application/json" in accepted and "text/event-stream" not in accepted:
         limit = page_of({"limit": parameter(request, "limit") or str(DEFAULT_PAGE)}).limit
-        return answer(await service.events(_place(shown) if shown else Place(0), limit, caller))
+        return answer(await service.events(_place(shown, last) if shown else Place(0), limit, caller))
     # Before the first byte goes out: whoever sees the stream begin sees everything that happens afterwards.
-    after = _place(shown) if shown else await service.feed.now()
+    after = _place(shown, last) if shown else await service.feed.now()
     with _counted(service.streams, caller):
         return await _stream(request, caller, after, is_new=not shown)
 
@@ -100,11 +103,11 @@ async def _stream(request: web.Request, caller: Caller, after: Place, *, is_new:
     return response
 
 
-def _place(shown: str) -> Place:
+def _place(shown: str, last: str | None) -> Place:
     try:
         return Place.read(shown)
     except UsageError as error:
-        raise faults.parameter("after", error.detail) from None
+        raise (faults.header(LAST_EVENT, error.detail) if last else faults.parameter("after", error.detail)) from None
 
 
 # -- the association -----------------------------------------------------------------------------------
@@ -144,14 +147,14 @@ async def thread(request: web.Request) -> web.Response:
 class NewDesk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A desk to make."""
 
-    name: Annotated[str, Meta(max_length=64)]
+    name: Annotated[str, Meta(extra_json_schema={"minLength": 2, "maxLength": 32, "pattern": NAME})]
 
 
 class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token to make: of which desk, what it is called, what it is good for, and until when (for ever if null)."""
 
     desk: Annotated[str, Meta(max_length=64)]
-    label: str = ""
+    label: Annotated[str, Meta(max_length=MAX_LABEL_CHARS)] = ""
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=len(Scope))] = tuple(Scope)
     expires_at: answers.Time | None = None
 
@@ -217,7 +220,7 @@ def read_form(data: bytes, kind: type[T]) -> T:
 
 # -- the table -----------------------------------------------------------------------------------------
 _STREAM: Final = Media(str, "text/event-stream")
-_LAST: Final = Parameter("Last-Event-ID", "As `after`; browsers send it.", {"type": "string"}, "header")
+_LAST: Final = Parameter(LAST_EVENT, "As `after`; browsers send it.", {"type": "string"}, "header")
 _WORDS: Final = Parameter("q", "Words to look for, or part of a case reference.", {"type": "string"}, is_required=True)
 
 TABLE: Final = (

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -15,16 +15,17 @@ from msgspec import Meta
 from node import faults
 from node.acceptance import Request
 from node.desks import AtDesk, Caller, Colleague, desks_of
-from node.faults import Fault
+from node.faults import Fault, FieldError
 from node.handling import Forwarded
 from node.lines import is_line
 from protocol.errors import LimitError, MalformedError, PeerError, UsageError, ValijaError
-from protocol.limits import MAX_AUDIENCE, MIB
+from protocol.limits import MAX_ACTOR_BYTES, MAX_AUDIENCE, MAX_HANDOVER_NOTE_BYTES, MIB
 from protocol.messages.content import (
     MAX_LINE_CHARS,
     MAX_SUBJECT_CHARS,
     MAX_USE_LIMITS_CHARS,
     SCHEMA,
+    AddressText,
     Author,
     BodyFormat,
     Content,
@@ -58,35 +59,52 @@ ACTIONS: Final = {
 }
 
 
+# What is said of these is judged with the content, which has a sentence for each: here it is stated for readers alone.
+def _stated(**limits: Any) -> Meta:
+    return Meta(extra_json_schema=limits)
+
+
+SubjectText: TypeAlias = Annotated[str, _stated(maxLength=MAX_SUBJECT_CHARS)]
+LineText: TypeAlias = Annotated[str, _stated(maxLength=MAX_LINE_CHARS)]
+UseLimitsText: TypeAlias = Annotated[str, _stated(maxLength=MAX_USE_LIMITS_CHARS)]
+IdText: TypeAlias = Annotated[str, _stated(pattern="^msg_[a-z2-7]{26}$")]
+DueText: TypeAlias = Annotated[
+    str, _stated(format="date-time", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")
+]
+TimeText: TypeAlias = Annotated[str, _stated(format="date-time")]
+LanguageText: TypeAlias = Annotated[str, _stated(maxLength=16, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
+KeyText: TypeAlias = Annotated[str, _stated(minLength=1, maxLength=MAX_KEY_BYTES)]
+
+
 class MessageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A message to send; `body` is plain text or `{"format", "text"}`, `expires_at` a time of RFC 3339 in UTC."""
 
-    to: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MAX_AUDIENCE)]
+    to: Annotated[tuple[AddressText, ...], Meta(min_length=1, max_length=MAX_AUDIENCE)]
     body: str | Text = ""
     type: MessageType = MessageType.MESSAGE
-    subject: str = ""
+    subject: SubjectText = ""
     desk: str | None = None
     author: Author | None = None
     urgency: Urgency = Urgency.ROUTINE
-    thread: str | None = None
-    in_reply_to: str | None = None
-    forward_of: str | None = None
-    case_reference: str | None = None
-    due_at: str | None = None
+    thread: IdText | None = None
+    in_reply_to: IdText | None = None
+    forward_of: IdText | None = None
+    case_reference: LineText | None = None
+    due_at: DueText | None = None
     handling: Handling | None = None
     formality: Formality | None = None
     transition: Transition | None = None
-    language: str | None = None
-    use_limits: str | None = None
-    expires_at: str | None = None
-    idempotency_key: str | None = None
+    language: LanguageText | None = None
+    use_limits: UseLimitsText | None = None
+    expires_at: TimeText | None = None
+    idempotency_key: KeyText | None = None
 
 
 class AcknowledgeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a desk says of a message that it took in hand."""
 
-    action: str = "acknowledged"
-    note: str = ""
+    action: Annotated[str, Meta(extra_json_schema={"enum": [*ACTIONS]})] = "acknowledged"
+    note: Annotated[str, Meta(max_length=MAX_HANDOVER_NOTE_BYTES)] = ""
     desk: str | None = None
     author: Author | None = None
 
@@ -123,7 +141,16 @@ def read_message(data: bytes) -> MessageRequest:
 def read_acknowledge(data: bytes) -> AcknowledgeRequest:
     """What a desk says; an empty body says acknowledged."""
     asked: AcknowledgeRequest = _read(_ACKNOWLEDGE, data or b"{}")
+    _check_bytes("note", asked.note, MAX_HANDOVER_NOTE_BYTES)
+    for name in ("name", "role", "login_method") if asked.author else ():
+        _check_bytes(f"author/{name}", getattr(asked.author, name), MAX_ACTOR_BYTES)
     return asked
+
+
+def _check_bytes(field: str, text: str, max_bytes: int) -> None:
+    # A receipt counts bytes, where the schema can only count characters.
+    if len(text.encode()) > max_bytes:
+        raise faults.field(field, f"a text of more than {max_bytes} bytes")
 
 
 def split_batch(data: bytes) -> list[bytes]:
@@ -233,32 +260,37 @@ _FIELDS: Final = {
     "unknown_desk": "/desk",
     "unknown_message": "/forward_of",
     "handling_forbids": "/handling",
+    "conflict": "/idempotency_key",
 }
 
 
-def fault_of(error: ValijaError, asked: Asked) -> Fault | None:
-    """Where in a message that was refused under way the reason lies, if in one field."""
+def fault_of(error: ValijaError, asked: Asked, *, alone: bool = False) -> Fault | None:
+    """Where in a message that was refused under way the reason lies, if in one field.
+
+    The key of one that comes `alone` stands in a header.
+    """
     pointer = _FIELDS.get(error.code)
     if pointer is None:
         return None
     if pointer == "/to":
         named = [each.member or f"#{each.network}" for each in asked.addresses]
         pointer += f"/{named.index(error.detail)}" if error.detail in named else ""
+    if error.code == "conflict" and alone:
+        return Fault(error.detail, header=KEY_HEADER)
     return Fault(error.detail or "not found", pointer=pointer)
 
 
-def _of_content(error: ValijaError, asked: MessageRequest) -> UsageError:
+def _of_content(error: ValijaError, asked: MessageRequest) -> FieldError:
     """The same error with the field of the request from which that part of the content was made."""
     path = error.detail.partition("`")[2].rstrip("`")
-    pointer = faults.pointer_of(path)
-    if not pointer:
-        return UsageError(error.detail)
+    # What names no field is about the whole: too large, which of all fields the text alone can make it.
+    pointer = faults.pointer_of(path) or "/body"
     pointer = "/body" if pointer.startswith("/body/") and isinstance(asked.body, str) else pointer
     pointer = "/desk" if pointer == "/from/desk" else pointer
     return _unfit(pointer.removeprefix("/"), error.detail)
 
 
-def _unfit(name: str, detail: str) -> faults.FieldError:
+def _unfit(name: str, detail: str) -> FieldError:
     match name:
         case "thread" | "in_reply_to":
             return faults.field(name, "a message id is msg_ and 26 letters and digits")
@@ -361,7 +393,9 @@ def id_range(shown: str) -> tuple[bytes, bytes]:
     """The lowest and the highest message id that begins as `shown`, `msg_` and at least four characters of it."""
     start = shown.removeprefix("msg_")
     if not _MIN_CHARS <= len(start) <= _ID_CHARS or any(each not in _ALPHABET for each in start):
-        raise UsageError("a message id is msg_ and 26 letters and digits, or at least the first four of them")
+        raise faults.parameter(
+            "id", "a message id is msg_ and 26 letters and digits, or at least the first four of them"
+        )
     return _filled(start, "a"), _filled(start, "7")
 
 

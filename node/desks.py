@@ -16,12 +16,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
+from node import faults
 from node.people.roles import POWERS, Power, Role
 from node.scopes import ALL_SCOPES, Scope
 from node.store import Transaction
 from node.tables import desks as table
 from node.tables.desks import Token
-from protocol.errors import ConflictError, ExistsError, MalformedError, UnauthorizedError, UnknownDeskError, UsageError
+from protocol.errors import ConflictError, ExistsError, MalformedError, UnauthorizedError, UnknownDeskError
 from protocol.messages.content import Author
 from protocol.names import check_name
 
@@ -84,7 +85,7 @@ def draw_token(
     `UsageError` for a label over 64 characters.
     """
     if len(label) > MAX_LABEL_CHARS:
-        raise UsageError(f"a label of {len(label)} characters, at most {MAX_LABEL_CHARS}")
+        raise faults.field("label", f"a label of {len(label)} characters, at most {MAX_LABEL_CHARS}")
     handle, secret = secrets.token_hex(_HANDLE_BYTES), base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES))
     text = f"{PREFIX}{handle}_{secret.decode('ascii').rstrip('=')}"
     return FreshToken(Token(_hash(text), handle, desk, label, now, None, _written(scopes), expires_at), text)
@@ -159,7 +160,7 @@ def add(tx: Transaction, name: str, now: int) -> None:
     try:
         table.add_desk(tx, check_name(name), now)
     except MalformedError:
-        raise UsageError("a name has 2 to 32 lower-case letters, digits and single hyphens") from None
+        raise faults.field("name", "a name has 2 to 32 lower-case letters, digits and single hyphens") from None
     except ConflictError:
         raise ExistsError(f"desk {name}") from None
 
@@ -176,7 +177,7 @@ def revoke(tx: Transaction, handle_start: str, now: int) -> Token:
     written = handle_start.lower()
     found = [token for token in table.tokens(tx) if token.handle.startswith(written)]
     if len(found) != 1:
-        raise UsageError(f"{len(found)} tokens start with this; see `valija-node desk list`")
+        raise faults.parameter("handle", f"{len(found)} tokens start with this; see `valija-node desk list`")
     table.revoke_token(tx, found[0].hash, now)
     return replace(found[0], revoked_at=found[0].revoked_at or now)
 

@@ -1,6 +1,6 @@
 """Where in a request something is wrong, as callers are told beside the refusal (`errors` of a problem, RFC 9457).
 
-The body's field is named by a JSON pointer (RFC 6901); a query parameter and a header by their names.
+The body's field is named by a JSON pointer (RFC 6901); a parameter of path or query and a header by their names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MISSING: Final = re.compile(r"^Object missing required field `([^`]*)`")
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that is wrong: what, and in which field of the body, parameter of the query, or header."""
+    """One thing that is wrong: what, and in which field of the body, parameter of path or query, or header."""
 
     detail: str
     pointer: str | None = None
@@ -42,7 +42,7 @@ def field(name: str, detail: str) -> FieldError:
 
 
 def parameter(name: str, detail: str) -> FieldError:
-    """The error about a parameter of the query."""
+    """The error about a parameter of the path or the query."""
     return FieldError(Fault(detail, parameter=name))
 
 

@@ -98,19 +98,21 @@ def _responses(route: Route, schemas: _Schemas) -> View:
         for status, media in ((route.status, route.answers), *route.also)
     }
     by_status: dict[int, list[str]] = {}
-    needs_scope = route.scope is not None and route.scope != OPERATORS
-    for code in (*_EVERYWHERE, *(("forbidden",) if needs_scope else ()), *route.codes):
+    for code in (*_EVERYWHERE, *(("forbidden",) if route.scope is not None else ()), *route.codes):
         by_status.setdefault(STATUSES.get(code, 500), []).append(code)
     problem = {CONTENT_TYPE: {"schema": schemas.of(Problem)}}
     for status, codes in sorted(by_status.items()):
         about = "Refused: " + ", ".join(f"`{code}`" for code in dict.fromkeys(codes)) + "."
-        told[str(status)] = {"description": about, "content": problem}
-    told["429"]["headers"] = _PACE | {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
-    return told | {"default": {"description": "Refused; `code` says why.", "content": problem}}
+        told[str(status)] = {"description": about, "headers": _HEADERS.get(status, _PACE), "content": problem}
+    return told | {"default": {"description": "Refused; `code` says why.", "headers": _PACE, "content": problem}}
 
 
 _TEXT: Final = {"type": "string"}
 _PACE: Final = {
     "RateLimit-Policy": {"schema": _TEXT, "description": "How many requests (`q`) in how many seconds (`w`)."},
     "RateLimit": {"schema": _TEXT, "description": "How many are left (`r`), and when all are again (`t`, seconds)."},
+}
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": {"schema": _TEXT, "description": "`Bearer`: show a token that is in force."}},
+    429: _PACE | {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}},
 }

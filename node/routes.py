@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from node.api import ROOT, SERVICE, Handler, caller_of
+from node.api import ROOT, SERVICE, Handler, caller_of, refusal
 from node.desks import AtDesk
+from node.faults import Fault
 from node.scopes import Scope
-from protocol.errors import ForbiddenError
+from protocol.errors import ForbiddenError, UnknownDeskError
 
 Work = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPERATORS: Final = "operator"
@@ -94,6 +95,11 @@ def _guarded(route: Route) -> Handler:
             request.app[SERVICE].require_operator(caller)
         elif needed is not None and isinstance(caller, AtDesk) and needed not in caller.scopes:
             raise ForbiddenError(f"this token is not good for: {needed}")
-        return await route.handler(request)
+        try:
+            return await route.handler(request)
+        except UnknownDeskError as error:
+            # A desk is named in the body where there is one, else in the query.
+            where = {"pointer": "/desk"} if route.asks else {"parameter": "desk"}
+            return refusal(error, fault=Fault(error.detail, **where))
 
     return guarded

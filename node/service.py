@@ -40,8 +40,8 @@ from node.vitals import brief, vitals
 from node.walls import Walls
 from node.withdrawal import Recalling
 from protocol.errors import (
+    ForbiddenError,
     HandlingError,
-    UnauthorizedError,
     UnknownMessageError,
     ValijaError,
 )
@@ -366,9 +366,9 @@ class Service:
         return answer
 
     def require_operator(self, caller: Caller) -> None:
-        """Return if the caller is the operator; else `UnauthorizedError`."""
+        """Return if the caller is the operator; else `ForbiddenError`: the token may be good, and shows no operator."""
         if not isinstance(caller, Operator):
-            raise UnauthorizedError("this is the operator's, over the Unix socket")
+            raise ForbiddenError("this is the operator's, over the Unix socket")
 
 
 def _by_time(item: View) -> tuple[str, bool]:

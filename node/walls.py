@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from node import faults
 from node.api_requests import Writer
 from node.desks import AtDesk, Caller, Desks, desks_of
 from node.store import Transaction
 from node.tables import finding
 from node.tables.finding import Arrival, Sent
-from protocol.errors import DamagedError, UnknownDeskError, UnknownMessageError, UsageError
+from protocol.errors import DamagedError, UnknownDeskError, UnknownMessageError
 from protocol.names import MessageId
 
 _CANDIDATES: Final = 64
@@ -38,7 +39,7 @@ class Walls:
         if not seen:
             raise UnknownMessageError
         if len(seen) > 1:
-            raise UsageError("several messages begin so; write more of the id")
+            raise faults.parameter("id", "several messages begin so; write more of the id")
         return seen[0]
 
     def _may_see(self, tx: Transaction, message_id: MessageId, caller: Caller) -> bool:
@@ -59,7 +60,7 @@ class Walls:
             raise UnknownMessageError
         if len(named) > 1:
             senders = " or ".join(self._sender(each) for each in named)
-            raise UsageError(f"several messages have this id; say from whom (from): {senders}")
+            raise faults.parameter("from", f"several messages have this id; say from whom (from): {senders}")
         return named[0]
 
     def find_intact(self, tx: Transaction, message_id: MessageId, caller: Caller, sender: str | None) -> Sent | Arrival:

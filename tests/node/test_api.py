@@ -504,7 +504,7 @@ async def test_a_token_is_its_desk_on_the_operators_socket_too(scene: Scene) -> 
     shown = {"Authorization": f"Bearer {token}"}
     operators = scene.operators[BR]
     await refused(operators, "GET", f"/api/v1/messages/{theirs}", 404, "unknown_message", headers=shown)
-    await refused(operators, "POST", "/api/v1/desks", 401, "unauthorized", headers=shown, json={"name": "xx"})
+    await refused(operators, "POST", "/api/v1/desks", 403, "forbidden", headers=shown, json={"name": "xx"})
     wrong = {"Authorization": "Bearer vlj_no"}
     await refused(operators, "GET", f"/api/v1/messages/{theirs}", 401, "unauthorized", headers=wrong)
 
@@ -518,8 +518,8 @@ async def test_what_is_for_no_desk_that_exists_is_shown_to_the_first(scene: Scen
 
 async def test_desks_and_tokens_are_the_operators(scene: Scene) -> None:
     for path, body in (("desks", {"name": "x1"}), ("tokens", {"desk": "central"})):
-        await refused(scene.systems[AR], "POST", f"/api/v1/{path}", 401, "unauthorized", json=body)
-    await refused(scene.systems[AR], "DELETE", "/api/v1/tokens/abcd", 401, "unauthorized")
+        await refused(scene.systems[AR], "POST", f"/api/v1/{path}", 403, "forbidden", json=body)
+    await refused(scene.systems[AR], "DELETE", "/api/v1/tokens/abcd", 403, "forbidden")
     await refused(scene.operators[AR], "POST", "/api/v1/desks", 409, "already_exists", json={"name": "central"})
     await refused(scene.operators[AR], "POST", "/api/v1/desks", 400, "invalid_request", json={"name": "No"})
     await refused(scene.operators[AR], "POST", "/api/v1/desks", 400, "invalid_request", json={"nombre": "x1"})

@@ -13,7 +13,7 @@ from node.cli_messages import _case_of, _prefixed
 from node.desks import AtDesk, Operator
 from node.faults import Fault, FieldError
 from node.web import writing
-from protocol.errors import UnknownDeskError, UnknownRecipientError, UsageError, ValijaError
+from protocol.errors import ConflictError, UnknownDeskError, UnknownRecipientError, UsageError, ValijaError
 
 WRITER = Writer("ar-mpf", "aiamp", "central")
 
@@ -37,6 +37,12 @@ def refused(body: dict[str, Any] | bytes) -> FieldError:
         ({"handling": {"europol": ["H1", "H1"]}}, "/handling/europol"),
         ({"author": {"name": "x"}}, "/author/role"),
         ({"subject": "x" * 301}, "/subject"),
+        ({"body": "x" * 600_000}, "/body"),
+        ({"body": {"format": "plain", "text": "x" * 600_000}}, "/body"),
+        ({"use_limits": "x" * 4_001}, "/use_limits"),
+        ({"case_reference": "x" * 256}, "/case_reference"),
+        ({"to": ["br-mpf", "x" * 129]}, "/to/1"),
+        ({"thread": "msg_x"}, "/thread"),
         ({"body": {"format": "text/html", "text": ""}}, "/body/format"),
         ({"due_at": "mañana"}, "/due_at"),
         ({"due_at": "2026-02-30"}, "/due_at"),
@@ -154,6 +160,21 @@ def test_what_is_refused_later_is_led_back_to_its_field() -> None:
     assert api_requests.fault_of(UnknownRecipientError("other"), ready) == Fault("other", pointer="/to")
     assert api_requests.fault_of(UnknownDeskError("central"), ready) == Fault("central", pointer="/desk")
     assert api_requests.fault_of(ValijaError("x"), ready) is None
+    in_batch, alone = (api_requests.fault_of(ConflictError("x"), ready, alone=each) for each in (False, True))
+    assert (in_batch, alone) == (Fault("x", pointer="/idempotency_key"), Fault("x", header="Idempotency-Key"))
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"note": "ñ" * 4_000}, "/note"),
+        ({"author": {"name": "ñ" * 200, "role": "", "login_method": ""}}, "/author/name"),
+    ],
+)
+def test_what_a_receipt_cannot_hold_is_named(body: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        api_requests.read_acknowledge(json.dumps(body).encode())
+    assert caught.value.fault.pointer == pointer
 
 
 def test_a_line_of_a_batch_says_where_it_stood() -> None:

@@ -22,11 +22,25 @@ def test_every_way_in_is_described_with_its_refusals() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for told in methods.values():
             assert {"400", "401", "429", "default"} <= told["responses"].keys(), path
+            assert ("403" in told["responses"]) == ("any" not in told["description"].rpartition("Needs: ")[2]), path
+            for status, answer in told["responses"].items():
+                wanted = {"WWW-Authenticate"} if status == "401" else {"RateLimit", "RateLimit-Policy"}
+                assert wanted <= answer["headers"].keys(), (path, status)
             assert told["description"].strip()
     names = [told["operationId"] for methods in DOCUMENT["paths"].values() for told in methods.values()]
     assert len(set(names)) == len(names)
     for route in TABLE:
         assert set(route.codes) <= problems.known_codes()
+
+
+def test_the_limits_of_what_is_asked_are_stated() -> None:
+    asked = DOCUMENT["components"]["schemas"]["MessageRequest"]["properties"]
+    assert (asked["subject"]["maxLength"], asked["to"]["maxItems"]) == (300, 128)
+    for name in ("use_limits", "case_reference", "language", "idempotency_key"):
+        assert "maxLength" in asked[name]["anyOf"][0], name
+    for name in ("thread", "in_reply_to", "forward_of", "due_at"):
+        assert "pattern" in asked[name]["anyOf"][0], name
+    assert {"session", "hub", "desk"} <= DOCUMENT["components"]["schemas"]["Status"]["properties"].keys()
 
 
 def references(value: Any) -> set[str]:
@@ -69,5 +83,8 @@ async def test_the_description_and_its_viewer_are_served_without_a_token_and_loa
             if path == "docs":
                 assert "<script>" not in body
                 assert "//" not in body
+        for path in ("openapi.json", "docs"):
+            async with client.head(f"/api/v1/{path}") as answer:
+                assert (answer.status, await answer.read()) == (200, b"")
         async with client.post("/api/v1/docs") as answer:
             assert answer.status == 401

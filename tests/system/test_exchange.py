@@ -128,7 +128,7 @@ def test_a_desk_is_a_wall(house: House, ar: Api, br: Api) -> None:
     refused = drugs.hand_in("ar-mpf", body="en nombre ajeno", desk="central")
     assert (refused.status, refused.body["code"]) == (400, "invalid_request")
     assert drugs.ask("GET", "status").body.keys() == {"member", "version", "hub", "desk", "session"}
-    assert drugs.ask("POST", "tokens", b'{"desk": "central"}').status == 401
+    assert drugs.ask("POST", "tokens", b'{"desk": "central"}').status == 403
     answer = drugs.send("ar-mpf", body="de la oficina", urgency="urgent")
     drugs.settled(answer)
     assert ar.received(answer)["content"]["from"] == {"member": "br-mpf", "desk": "antidrogas"}

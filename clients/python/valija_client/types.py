@@ -130,7 +130,7 @@ class Network(Struct, frozen=True):
 
 
 class Token(Struct, frozen=True):
-    """A token of a desk by its visible start, what it is good for and until when."""
+    """A token of a desk by its handle, what it is good for and until when."""
 
     handle: str
     label: str
@@ -148,11 +148,21 @@ class Desk(Struct, frozen=True):
     tokens: list[Token]
 
 
+class HubLine(Struct, frozen=True):
+    """How the node's line to its hub is (`connecting`, `connected`, `waiting`, `stopped`), and since when."""
+
+    phase: str
+    since: str
+
+
 class Status(Struct, frozen=True):
-    """Whose node this is, and its version."""
+    """Whose node this is, its version, whether its session with the hub is `open` or `closed`, and the token's desk."""
 
     member: str
     version: str
+    session: str
+    hub: HubLine
+    desk: str | None = None
 
 
 # -- messages --------------------------------------------------------------------------------------------
