@@ -7,7 +7,7 @@ things expire, may be set while we sleep by another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -59,15 +59,16 @@ class Chores:
         except TimeoutError:
             return
 
-    async def sample(self, sessions: Callable[[], int]) -> None:
-        """Until cancelled: close each minute of the trend when it is over."""
+    async def sample(self, present: Collection[str]) -> None:
+        """Until cancelled: close each minute of the trend when it is over; `present` are the members who are here then."""
         while True:
             await asyncio.sleep(_MINUTE - self._core.clock() % _MINUTE)
             try:
-                queues = await self._core.queues()
+                await self._core.close_minute(present)
             except DrainingError:
                 return
-            self._core.trend.close_minute(self._core.now(), sessions(), sum(each.items for each in queues))
+            except ValijaError as error:
+                _log.error("minute_failed", code=error.code)
 
     async def refresh(self) -> None:
         """Until cancelled: sign the checkpoint anew when it is due."""

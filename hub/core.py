@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -26,9 +26,10 @@ from hub.rounds import Desk, Round
 from hub.store import Queue, Rule, Store, Transaction, transaction
 from hub.tiles import TilePath
 from hub.totals import Totals
-from hub.trend import Trend
+from hub.trend import Trend, encode
 from hub.writer import Writer
 from protocol.errors import ConfigError, ProofError, RolledBackError, WrongAssociationError
+from protocol.limits import DAY_SECONDS
 from protocol.names import Incarnation, StatementId
 from protocol.session.channel import NONCE_BYTES, SHARE_BYTES, Ephemeral
 from protocol.session.machine import HubIdentity, HubSession
@@ -100,6 +101,8 @@ class Core:
         with transaction(store) as tx:
             self.incarnation = _incarnation(tx)
             self._relay.rules = tx.rules()
+            self.last_seen = tx.presence()
+            self.trend.restore(tx.minutes())
             self.refresh_at = log.refresh(tx, self.now())
             self._checkpoint = tx.checkpoint() or b""
         self._renew_at = 0.0
@@ -245,6 +248,23 @@ class Core:
     async def mailboxes(self, members: Sequence[str]) -> dict[str, Mailbox]:
         """How the mailbox of each of these members stands."""
         return await self.writer.run(lambda round_: {each: round_.group.mailbox(each) for each in members})
+
+    async def close_minute(self, present: Collection[str]) -> None:
+        """Afterwards the trend has one minute more, and it is durable with when each member was last seen."""
+        queues, now = await self.queues(), self.now()
+        minute = self.trend.close_minute(now, len(present), sum(each.items for each in queues))
+        self.last_seen |= dict.fromkeys(present, now)
+        seen = dict(self.last_seen)
+
+        def job(round_: Round) -> None:
+            tx = round_.group.tx
+            known = tx.presence()
+            for member, at in seen.items():
+                if known.get(member) != at:
+                    tx.put_presence(member, at)
+            tx.put_minute(now, encode(minute), now - DAY_SECONDS)
+
+        await self.writer.run(job)
 
     def follow(self, member: str, rule: Rule) -> None:
         """Go by what was decided of this member's mailbox, durably; called on the writing thread."""

@@ -121,6 +121,7 @@ class Daemon:
             reading=core.reading,
             refused=core.refused,
             clock=core.clock,
+            last_seen=core.last_seen,
         )
         self.address: tuple[str, int] | None = None
         self.console: str | None = None
@@ -170,7 +171,7 @@ class Daemon:
         return [
             self._chores.expire(),
             self._chores.refresh(),
-            self._chores.sample(lambda: len(self.hall.sessions)),
+            self._chores.sample(self.hall.sessions),
             self.hall.watch(),
             beating,
         ]

@@ -48,15 +48,16 @@ class Hall:
         reading: Callable[[], AbstractContextManager[object]],
         refused: Callable[[str], None],
         clock: Callable[[], float] = time.time,
+        last_seen: dict[str, int] | None = None,
     ) -> None:
-        """Nobody is here.
+        """Nobody is here; `last_seen` is kept up to date, and says when each member was (Unix seconds).
 
         `greet` makes the machine of a new connection, `reading` holds the registry still for a block, and `refused`
         hears the code of each refusal.
         """
         self.settings = settings
         self.sessions: dict[str, Session] = {}
-        self.last_seen: dict[str, int] = {}
+        self.last_seen = {} if last_seen is None else last_seen
         self.door = Door(settings.strangers, settings.strangers_per_address, settings.connections_per_minute)
         self.submit_window = Window(settings.submit_envelopes, settings.submit_bytes)
         self.is_draining = False

@@ -47,6 +47,8 @@ class Tables:
     incarnation: dict[str, Incarnation] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     rules: dict[str, Rule] = field(default_factory=dict)
+    presence: dict[str, int] = field(default_factory=dict)
+    minutes: dict[int, bytes] = field(default_factory=dict)
     operators: dict[str, Operator] = field(default_factory=dict)
     journal: dict[int, tuple[Entry, bytes]] = field(default_factory=dict)
     # Only an order over what `items` holds, so that a mailbox is read without sorting it.

@@ -21,6 +21,24 @@ class MemoryOperators(MemoryBase):
         else:
             self._put(self._tables.rules, member, rule)
 
+    def presence(self) -> dict[str, int]:
+        """See `Transaction.presence`."""
+        return dict(self._tables.presence)
+
+    def put_presence(self, member: str, seen_at: int) -> None:
+        """See `Transaction.put_presence`."""
+        self._put(self._tables.presence, member, seen_at)
+
+    def minutes(self) -> list[bytes]:
+        """See `Transaction.minutes`."""
+        return [told for _at, told in sorted(self._tables.minutes.items())]
+
+    def put_minute(self, at: int, told: bytes, keep_from: int) -> None:
+        """See `Transaction.put_minute`."""
+        self._put(self._tables.minutes, at, told)
+        for old in [each for each in self._tables.minutes if each < keep_from]:
+            self._drop(self._tables.minutes, old)
+
     def operators(self) -> list[Operator]:
         """See `Transaction.operators`."""
         return [each for _login, each in sorted(self._tables.operators.items())]

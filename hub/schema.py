@@ -163,3 +163,10 @@ def operators(db: Database) -> None:
             detail TEXT NOT NULL,
             hash BLOB NOT NULL
         ) STRICT""")
+
+
+@migrations()
+def watched(db: Database) -> None:
+    """When each member was last seen, and what each minute of the last day was like: no name stands with a minute."""
+    db.execute("CREATE TABLE presence (member TEXT PRIMARY KEY, seen_at INTEGER NOT NULL) STRICT, WITHOUT ROWID")
+    db.execute("CREATE TABLE minute (at INTEGER PRIMARY KEY, told BLOB NOT NULL) STRICT")

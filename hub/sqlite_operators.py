@@ -26,6 +26,27 @@ class SqliteOperators(SqliteBase):
             self._execute("REPLACE INTO rule VALUES (?, ?, ?, ?)", member, *values)
 
     @translated
+    def presence(self) -> dict[str, int]:
+        """See `Transaction.presence`."""
+        return dict(self._execute("SELECT member, seen_at FROM presence").fetchall())
+
+    @translated
+    def put_presence(self, member: str, seen_at: int) -> None:
+        """See `Transaction.put_presence`."""
+        self._execute("REPLACE INTO presence VALUES (?, ?)", member, seen_at)
+
+    @translated
+    def minutes(self) -> list[bytes]:
+        """See `Transaction.minutes`."""
+        return [told for (told,) in self._execute("SELECT told FROM minute ORDER BY at")]
+
+    @translated
+    def put_minute(self, at: int, told: bytes, keep_from: int) -> None:
+        """See `Transaction.put_minute`."""
+        self._execute("REPLACE INTO minute VALUES (?, ?)", at, told)
+        self._execute("DELETE FROM minute WHERE at < ?", keep_from)
+
+    @translated
     def operators(self) -> list[Operator]:
         """See `Transaction.operators`."""
         rows = self._execute("SELECT login, role, password, totp, totp_step FROM operator ORDER BY login")

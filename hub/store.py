@@ -201,6 +201,18 @@ class Transaction(Protocol):
     def put_rule(self, member: str, rule: Rule) -> None:
         """Replace what was decided of this member's mailbox; `Rule()` is as if nothing ever was."""
 
+    def presence(self) -> dict[str, int]:
+        """When each member was last seen (Unix seconds)."""
+
+    def put_presence(self, member: str, seen_at: int) -> None:
+        """Keep when this member was last seen."""
+
+    def minutes(self) -> list[bytes]:
+        """What was told of each minute that is kept, oldest first."""
+
+    def put_minute(self, at: int, told: bytes, keep_from: int) -> None:
+        """Keep what is told of the minute that ended `at`, and forget those that ended before `keep_from`."""
+
     def operators(self) -> list[Operator]:
         """Who may use the console, by login."""
 

@@ -1,4 +1,6 @@
-"""What the last day was like, minute by minute, and the last hour by member: kept in memory, and bounded.
+"""What the last day was like, minute by minute, and the last hour by member: bounded.
+
+The minutes are kept in the store too, so that a hub that is started again knows them; who sent in which, in memory alone.
 
 Delays are counted in classes, each a quarter wider than the one before, so a minute of any load takes the same room; a
 quantile is the upper end of its class.
@@ -8,11 +10,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from hub.drafts import Tally
+from protocol.limits import DAY_SECONDS
 
 DAY_MINUTES: Final = 24 * 60
 HOUR_MINUTES: Final = 60
@@ -38,6 +43,9 @@ class Minute:
     waiting: int
     median_seconds: float | None
     slowest_seconds: float | None
+
+
+_MINUTE: Final = msgspec.json.Decoder(Minute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +89,22 @@ class Trend:
         """A refusal that no commit saw."""
         self._now.refusals[code] += 1
 
-    def close_minute(self, at: int, sessions: int, waiting: int) -> None:
+    def restore(self, minutes: Iterable[bytes]) -> None:
+        """Afterwards these minutes, as `encode` wrote them, are those before now."""
+        self.minutes.extend(map(_MINUTE.decode, minutes))
+
+    def close_minute(self, at: int, sessions: int, waiting: int) -> Minute:
         """The minute ends `at` (Unix seconds), with so many sessions, and items waiting in all mailboxes together."""
         now, self._now = self._now, _Present()
         self._hour.append((now.sent, now.taken))
         delivered = now.delays.total()
         median, slowest = _quantile(now.delays, _HALF), _quantile(now.delays, _NEARLY_ALL)
         told = dict(now.refusals)
-        self.minutes.append(Minute(at, now.accepted, delivered, now.expired, told, sessions, waiting, median, slowest))
+        ended = Minute(at, now.accepted, delivered, now.expired, told, sessions, waiting, median, slowest)
+        self.minutes.append(ended)
+        while self.minutes[0].at <= at - DAY_SECONDS:
+            self.minutes.popleft()
+        return ended
 
     def rates(self) -> dict[str, Rate]:
         """What each member sent and took in the last hour, the present minute with it; who did neither is left out."""
@@ -104,6 +120,11 @@ class Trend:
         for minute in self.minutes:
             counted.update(minute.refusals)
         return counted
+
+
+def encode(minute: Minute) -> bytes:
+    """The minute as the store keeps it."""
+    return msgspec.json.encode(minute)
 
 
 def _class(seconds: float) -> int:

@@ -106,9 +106,13 @@ def _spans(minutes: Sequence[Minute], seconds: int) -> list[tuple[int, list[Minu
 
 def _pieces(line: Sequence[tuple[int, Value]], now: int, top: float) -> tuple[str, ...]:
     pieces: list[list[str]] = [[]]
+    before = 0
     for at, value in line:
-        if value is None:
+        if value is None or at > before + _SPAN:
+            # Nothing happened, or the hub did not run: no line leads over it.
             pieces.append([])
+        before = at
+        if value is None:
             continue
         x = max(0.0, min(1.0, 1 - (now - at - _SPAN / 2) / _DAY)) * WIDTH
         pieces[-1].append(f"{x:.1f},{HEIGHT - value / top * (HEIGHT - 4) - 2:.1f}")

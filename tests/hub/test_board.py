@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +26,10 @@ from hub.board.doors import Doors
 from hub.board.render import delay, moment, number, runway, size
 from hub.board.settings import Console, mistakes
 from hub.operators import Operators
+from hub.rounds import Round
 from hub.steering import BY_COMMAND, LEAST_BYTES
 from hub.store import Operator
-from hub.trend import Minute
+from hub.trend import Minute, Trend
 from keys import passwords
 from keys.journal import first_broken
 from keys.throttle import FREE_FAILURES
@@ -634,18 +635,29 @@ def test_what_needs_a_look() -> None:
     assert list(guidance.of_hub(well_hub, 1 << 40, "")) == []
 
 
-async def test_minutes_are_counted_by_the_running_hub(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = asyncio.Event()
-    told: list[tuple[int, int, int]] = []
+async def test_minutes_are_counted_by_the_running_hub_and_kept(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.chores._MINUTE", 0.01)
+    closed, close = asyncio.Event(), hub.core.close_minute
 
-    def close_minute(*given: int) -> None:
-        told.append((given[0], given[1], given[2]))
+    async def closing_minute(present: Collection[str]) -> None:
+        await close(present)
         closed.set()
 
-    monkeypatch.setattr("hub.chores._MINUTE", 0.01)
-    monkeypatch.setattr(hub.core.trend, "close_minute", close_minute)
-    sampling = asyncio.create_task(hub.daemon._chores.sample(lambda: 4))
+    monkeypatch.setattr(hub.core, "close_minute", closing_minute)
+    hub.core.last_seen["alba"] = 7
+    sampling = asyncio.create_task(hub.daemon._chores.sample(["berta", "carla"]))
+
+    def kept(round_: Round) -> tuple[list[bytes], dict[str, int]]:
+        return round_.group.tx.minutes(), round_.group.tx.presence()
+
     async with asyncio.timeout(20):
         await closed.wait()
     sampling.cancel()
-    assert told[0][1:] == (4, 0)
+    minutes, seen = await hub.core.writer.run(kept)
+    # A hub that is started again begins with what this one kept.
+    begun = Trend()
+    begun.restore(minutes[:1])
+    assert begun.minutes[0] == hub.core.trend.minutes[0]
+    assert (begun.minutes[0].sessions, begun.minutes[0].waiting) == (2, 0)
+    assert (seen["alba"], set(seen)) == (7, {"alba", "berta", "carla"})
+    assert hub.daemon.hall.last_seen["berta"] >= seen["berta"] > 7

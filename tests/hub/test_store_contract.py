@@ -494,6 +494,20 @@ def test_what_was_decided_of_mailboxes(store: Store) -> None:
         assert tx.rules() == {"berta": Rule(max_bytes=3)}
 
 
+def test_when_members_were_seen_and_the_minutes_of_a_day(store: Store) -> None:
+    with transaction(store) as tx:
+        assert (tx.presence(), tx.minutes()) == ({}, [])
+        tx.put_presence("alba", 5)
+        tx.put_presence("alba", 9)
+        tx.put_minute(60, b"one", 0)
+        tx.put_minute(180, b"three", 0)
+    with transaction(store) as tx:
+        tx.put_minute(120, b"two", 61)
+        tx.put_minute(180, b"again", 61)
+    with transaction(store) as tx:
+        assert (tx.presence(), tx.minutes()) == ({"alba": 9}, [b"two", b"again"])
+
+
 def test_operators_are_kept_by_login(store: Store) -> None:
     ana, bea = Operator("ana", "operator", "hash", "KEY"), Operator("bea", "viewer", "other", "YEK", 7)
     with transaction(store) as tx:
