@@ -209,11 +209,14 @@ def _shown(told: status.Status) -> Group:
 @main.command("doctor")
 @home_option
 @click.option("--deep", is_flag=True, help="Read a large database through, however long it takes.")
+@click.option(
+    "--journal-head", default="", help="A `head` of an old line operator_act: the journal must still hold it."
+)
 @json_option
 @click.pass_context
-def show_doctor(ctx: click.Context, *, folder: Path, deep: bool) -> None:
+def show_doctor(ctx: click.Context, *, folder: Path, deep: bool, journal_head: str) -> None:
     """Look for what is wrong: exit 0 if nothing needs somebody now, 1 if something does."""
-    rows = doctor.examine(Home(folder), os.environ, deep=deep)
+    rows = doctor.examine(Home(folder), os.environ, deep=deep, journal_head=journal_head)
     healthy = doctor.is_healthy(rows)
     answer({"healthy": healthy, "rows": [row.value() for row in rows]}, [line for row in rows for line in _lines(row)])
     ctx.exit(0 if healthy else _REFUSED)

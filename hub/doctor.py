@@ -83,7 +83,10 @@ def ok(name: str, found: str) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What the checks look at; `status` is what the running hub tells, None if none runs."""
+    """What the checks look at; `status` is what the running hub tells, None if none runs.
+
+    `journal_head` is a head of the journal that was noted elsewhere, in hexadecimal; empty if none is given.
+    """
 
     home: Home
     config: HubConfig
@@ -91,9 +94,10 @@ class Visit:
     now: int
     deep: bool
     status: Mapping[str, Any] | None
+    journal_head: str = ""
 
 
-def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -> list[Row]:
+def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False, journal_head: str = "") -> list[Row]:
     """Everything that was looked at, in the order in which it should be put right; `HomeMissingError`."""
     now = int(time.time())
     try:
@@ -102,7 +106,7 @@ def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -
         raise
     except ConfigError as error:
         return [Row("settings", Level.PROBLEM, str(error), "the hub does not start", f"correct {home.config}")]
-    visit = Visit(home, config, environment, now, deep, _status(home))
+    visit = Visit(home, config, environment, now, deep, _status(home), journal_head)
     rows = [ok("settings", str(home.config)), *_guarded(_written, visit)]
     # Whoever opens a damaged log loses a trace of what it held.
     checks = _CHECKS if is_healthy(rows) else [check for check in _CHECKS if check not in _INSIDE]
@@ -371,11 +375,21 @@ def _journal(visit: Visit) -> Iterator[Row]:
     broken = first_broken((entry, hashed) for _number, entry, hashed in entries)
     gap = next((place for place, (number, *_rest) in enumerate(entries) if number != place + 1), None)
     if broken is None and gap is None:
-        yield ok("journal", f"{len(entries)} kept, each act of operators bound to the one before it")
+        yield _whole([hashed.hex() for *_rest, hashed in entries], visit.journal_head.lower())
         return
     places = [each for each in (broken, gap) if each is not None]
     yield Row("journal", Level.PROBLEM, f"entry {min(places) + 1} of the operators' journal was changed, or those before it",
               "nobody can say from it what operators did", "compare with the lines operator_act of the hub's logs")  # fmt: skip
+
+
+def _whole(heads: list[str], noted: str) -> Row:
+    """Of a journal in which each entry follows from the last: its end may have been cut off, or all written anew."""
+    if noted and noted not in heads:
+        return Row("journal", Level.PROBLEM, f"no entry of the operators' journal has the head {noted}, which was told once",
+                   "entries were taken away from its end, or all of it was written anew",
+                   "compare with the lines operator_act of the hub's logs, and keep the home as it is")  # fmt: skip
+    newest = f"; the newest is {heads[-1]}" if heads else ""
+    return ok("journal", f"{len(heads)} kept, each act of operators bound to the one before it{newest}")
 
 
 def _disk(visit: Visit) -> Iterator[Row]:

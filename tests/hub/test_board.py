@@ -493,12 +493,19 @@ async def test_the_doctor_sees_a_journal_that_was_changed(tmp_path: Path, world:
         for login in ("ana", "bea", "eva"):
             await add(hub, login)
 
-    async def found() -> doctor.Row:
-        rows = await asyncio.to_thread(doctor.examine, home, {})
+    async def found(head: str = "") -> doctor.Row:
+        rows = await asyncio.to_thread(doctor.examine, home, {}, journal_head=head)
         return next(each for each in rows if each.name == "journal")
 
     well = await found()
     assert (well.level, well.found[:9]) == (doctor.Level.OK, "3 kept, e")
+    newest = well.found.rpartition(" ")[2]
+    assert (len(newest), (await found(newest)).level) == (64, doctor.Level.OK)
+    with closing(sqlite3.connect(home.database)) as connection:
+        connection.execute("DELETE FROM journal WHERE number = 3")
+        connection.commit()
+    # Its end is gone: only a head that was noted elsewhere tells.
+    assert ((await found()).level, (await found(newest)).level) == (doctor.Level.OK, doctor.Level.PROBLEM)
     for change in ("UPDATE journal SET who = 'nobody' WHERE number = 2", "DELETE FROM journal WHERE number = 1"):
         with closing(sqlite3.connect(home.database)) as connection:
             connection.execute(change)

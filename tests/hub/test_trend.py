@@ -58,7 +58,7 @@ def test_a_day_and_an_hour_are_kept() -> None:
     assert len(trend.minutes) == DAY_MINUTES
     assert trend.minutes[0].at == 5 * 60
     assert trend.rates() == {"alba": Rate(HOUR_MINUTES + 1, 0), "berta": Rate(0, HOUR_MINUTES)}
+    assert trend.refusals() == {"mailbox_full": DAY_MINUTES + 1}
     # A day is a day, also where the hub did not run for some of it.
     trend.close_minute(DAY_MINUTES * 60 + 600, 0, 0)
     assert (trend.minutes[0].at, len(trend.minutes)) == (11 * 60, DAY_MINUTES - 5)
-    assert trend.refusals() == {"mailbox_full": DAY_MINUTES + 1}
