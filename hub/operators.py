@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from hub.core import Core
 from hub.rounds import Round
-from hub.steering import Act, note
+from hub.steering import Act, note, tell
 from hub.store import Operator, Transaction
 from keys.journal import Entry
 from protocol.errors import ExistsError, MalformedError, UsageError
@@ -50,39 +50,41 @@ class Operators:
         _check(operator)
         at = self._core.now()
 
-        def job(round_: Round) -> None:
+        def job(round_: Round) -> bytes:
             tx = round_.group.tx
             if _find(tx, operator.login) is not None:
                 raise ExistsError(f"somebody logs in as {operator.login} already: remove them first")
             tx.put_operator(operator)
-            note(tx, Entry(at, by, Act.OPERATOR_ADDED.value, operator.login, operator.role))
+            return note(tx, Entry(at, by, Act.OPERATOR_ADDED.value, operator.login, operator.role))
 
-        await self._core.writer.run(job)
+        tell(Act.OPERATOR_ADDED.value, await self._core.writer.run(job))
 
     async def remove(self, by: str, login: str) -> None:
         """Afterwards they may not, and are logged out; `UsageError` if nobody logs in so."""
         at = self._core.now()
 
-        def job(round_: Round) -> None:
+        def job(round_: Round) -> bytes:
             if not round_.group.tx.drop_operator(login):
                 raise UsageError("nobody logs in so: see operators list")
-            note(round_.group.tx, Entry(at, by, Act.OPERATOR_REMOVED.value, login))
+            return note(round_.group.tx, Entry(at, by, Act.OPERATOR_REMOVED.value, login))
 
-        await self._core.writer.run(job)
+        tell(Act.OPERATOR_REMOVED.value, await self._core.writer.run(job))
 
     async def use_code(self, operator: Operator, step: int, entry: Entry) -> bool:
         """Afterwards this time step is used up, and the journal tells `entry`; False if it was used before."""
 
-        def job(round_: Round) -> bool:
+        def job(round_: Round) -> bytes | None:
             tx = round_.group.tx
             kept = _find(tx, operator.login)
             if kept is None or kept.password != operator.password or kept.totp_step >= step:
-                return False
+                return None
             tx.put_operator(Operator(kept.login, kept.role, kept.password, kept.totp, step))
-            note(tx, entry)
-            return True
+            return note(tx, entry)
 
-        return await self._core.writer.run(job)
+        head = await self._core.writer.run(job)
+        if head is not None:
+            tell(entry.act, head)
+        return head is not None
 
 
 def _find(tx: Transaction, login: str) -> Operator | None:

@@ -117,22 +117,23 @@ class Steering:
 
         done = await self._core.writer.run_alone(job, then)
         if done is not None:
-            _tell(act, done[1])
+            tell(act.value, done[1])
 
     # -- the journal
     async def record(self, by: str, act: Act, about: str, detail: str = "") -> None:
         """Afterwards the journal tells this, durably."""
         entry = Entry(self._core.now(), by, act.value, about, detail)
-        _tell(act, await self._core.writer.run(lambda round_: note(round_.group.tx, entry)))
+        tell(act.value, await self._core.writer.run(lambda round_: note(round_.group.tx, entry)))
 
     async def journal(self, before: int, limit: int) -> list[tuple[int, Entry, bytes]]:
         """See `Transaction.journal`."""
         return await self._core.writer.run(lambda round_: round_.group.tx.journal(before, limit))
 
 
-def _tell(act: Act, head: bytes) -> None:
+def tell(act: str, head: bytes) -> None:
+    """Tell the newest head of the journal in the log."""
     # Whoever can write the store can write a whole new journal: it would show against the heads told here.
-    _log.warning("operator_act", act=act.value, head=head.hex())
+    _log.warning("operator_act", act=act, head=head.hex())
 
 
 def _difference(act: Act, before: Rule, after: Rule) -> str:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -125,6 +126,18 @@ async def told(hub: Running) -> list[tuple[str, str, str]]:
     entries = (await hub.daemon.steering.journal(1 << 40, 1_000))[::-1]
     assert first_broken((entry, hashed) for _number, entry, hashed in entries) is None
     return [(entry.who, entry.act, entry.about) for _number, entry, _hashed in entries]
+
+
+async def test_the_log_tells_the_head_of_every_entry(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[str] = []
+    monkeypatch.setattr("hub.steering._log", SimpleNamespace(warning=lambda _event, head, **_more: heads.append(head)))
+    async with visiting(hub, "ana") as session:
+        await act(session, "/drain", "drain")
+        await session.post("/login", data=proof("ana") | {"password": "wrong"})
+    await Operators(hub.core).remove(BY_COMMAND, "ana")
+    entries = await hub.daemon.steering.journal(1 << 40, 1_000)
+    assert {"operator-added", "logged-in", "operator-removed"} <= {entry.act for _number, entry, _hashed in entries}
+    assert heads == [hashed.hex() for *_rest, hashed in reversed(entries)]
 
 
 # -- the door --------------------------------------------------------------------------------------------
