@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
@@ -36,6 +38,7 @@ _CERTIFICATE_DAYS: Final = 30
 _CHARTER_DAYS: Final = 90
 _PREKEY_DAYS: Final = 3
 _SECONDS: Final = 5.0
+_ALARM_LIFE: Final = timedelta(days=7)
 
 _NAMES: Final = {
     "home": N_("home"),
@@ -58,6 +61,8 @@ _NAMES: Final = {
     "quarantine": N_("quarantine"),
     "fork": N_("fork"),
     "nudges": N_("nudges"),
+    "webhooks": N_("webhooks"),
+    "alarms": N_("alarms"),
 }
 Vitals: TypeAlias = Mapping[str, Any]
 
@@ -382,6 +387,37 @@ def _unopened(desk: Vitals) -> Row:
     return Row("nudges", Level.OK, told("%(found)s; duty was called %(called)d times", **called))
 
 
+def _webhooks(vitals: Vitals) -> Iterator[Row]:
+    # A daemon that was not started again since this program came tells nothing of them.
+    told_of = vitals.get("webhooks") or {"count": 0, "troubled": []}
+    effect = told("its case system hears of nothing until it asks by itself")
+    for hook in told_of["troubled"]:
+        facts = {"name": hook["name"], "desk": hook["desk"]}
+        if hook["disabled_at"] is not None:
+            why = {"when": hook["disabled_at"], "why": hook["disabled_why"]}
+            found = told("%(name)s of the desk %(desk)s was given up at %(when)s: %(why)s", **facts, **why)
+            remedy = told("repair where it leads, then valija-node webhook enable: nothing is lost; or remove it")
+            yield Row("webhooks", Level.PROBLEM, found, "", effect, remedy)
+        else:
+            found = told("%(name)s of the desk %(desk)s fails since %(when)s", **facts, when=hook["failing_since"])
+            yield Row("webhooks", Level.WARNING, found, "", effect, told("valija-node webhook log says why"))
+    if told_of["count"] and not told_of["troubled"]:
+        yield _ok("webhooks", told("%(num)d, and none fails", num=told_of["count"]))
+
+
+def _alarms(vitals: Vitals) -> Iterator[Row]:
+    """The newest alarm of each code, and how many there were, in the last week."""
+    since = datetime.fromisoformat(vitals["now"]) - _ALARM_LIFE
+    fresh = [each for each in vitals["alarms"] if datetime.fromisoformat(each["at"]) > since]
+    count = Counter(each["code"] for each in fresh)
+    for code, newest in {each["code"]: each for each in fresh}.items():
+        facts = {"count": count[code], "when": newest["at"], "detail": newest["detail"]}
+        found = told("%(code)s: %(count)d in a week, the newest at %(when)s: %(detail)s", code=code, **facts)
+        effect = told("something happened that a person should know of")
+        remedy = told("valija-node status shows the newest alarms; if one comes again, ask whom it names")
+        yield Row("alarms", Level.WARNING, found, code, effect, remedy)
+
+
 _LOOKS: Final[tuple[Callable[[Vitals], Iterator[Row]], ...]] = (
     _hub,
     _standing,
@@ -389,6 +425,8 @@ _LOOKS: Final[tuple[Callable[[Vitals], Iterator[Row]], ...]] = (
     _prekeys,
     _messages,
     _nudges,
+    _webhooks,
+    _alarms,
 )
 
 

@@ -70,6 +70,10 @@ FIELDS: Final = frozenset(
         N_("outcome"),
         N_("at"),
         N_("detail"),
+        N_("webhooks"),
+        N_("troubled"),
+        N_("disabled at"),
+        N_("disabled why"),
     }
 )
 """Every name that a status of this program has, as it is shown in English."""

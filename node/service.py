@@ -38,6 +38,7 @@ from node.tables.finding import Arrival, Sent
 from node.uplink import Uplink
 from node.vitals import brief, vitals
 from node.walls import Walls
+from node.webhooks.vitals import webhook_vitals
 from node.withdrawal import Recalling
 from protocol.errors import (
     ForbiddenError,
@@ -334,7 +335,8 @@ class Service:
 
         def job(tx: Transaction) -> View:
             nudged = nudge_vitals(tx, self.nudges, self.desks.names, self.writer.desk)
-            return vitals(self.engine, self.uplink, self.url, self.started_at, tx, now) | {"nudges": nudged}
+            told = vitals(self.engine, self.uplink, self.url, self.started_at, tx, now)
+            return told | {"nudges": nudged, "webhooks": webhook_vitals(tx)}
 
         return await self.write(job)
 

@@ -419,7 +419,17 @@ VITALS: dict[str, Any] = {
     "messages": {"sent": 1, "received": 1, "under_way": 0, "waiting": 0, "held": 0, "held_for": {}, "quarantined": 0,
                  "forks": 0},
     "nudges": {"calls": True, "unknown_desks": [], "desks": []},
+    "webhooks": {"count": 1, "troubled": []},
+    "now": "2026-08-20T00:00:00Z",
+    "alarms": [{"at": "2026-08-12T00:00:00Z", "code": "gap", "detail": "br-mpf"}],
 }  # fmt: skip
+HOOK: dict[str, Any] = {
+    "name": "whk_1",
+    "desk": "central",
+    "failing_since": "t",
+    "disabled_at": None,
+    "disabled_why": None,
+}
 WAITING: dict[str, Any] = {"desk": "central", "count": 1, "emergencies": 0, "since": "t", "calls": True, "called": 1,
                            "escalated": False, "failing_since": None, "outcome": None}  # fmt: skip
 
@@ -457,6 +467,8 @@ WAITING: dict[str, Any] = {"desk": "central", "count": 1, "emergencies": 0, "sin
         ("nudges", {"desks": [WAITING | {"calls": False}]}, "", Level.WARNING),
         ("nudges", {"desks": [WAITING | {"failing_since": "t", "outcome": "status 500"}]}, "", Level.PROBLEM),
         ("nudges", {"desks": [WAITING | {"escalated": True}]}, "", Level.PROBLEM),
+        ("webhooks", {"troubled": [HOOK]}, "", Level.WARNING),
+        ("webhooks", {"troubled": [HOOK | {"disabled_at": "t", "disabled_why": "gone"}]}, "", Level.PROBLEM),
     ],
 )
 def test_the_doctor_names_what_is_wrong(where: str, change: dict | None, code: str, level: Level) -> None:
@@ -469,6 +481,18 @@ def test_the_doctor_names_what_is_wrong(where: str, change: dict | None, code: s
     assert row.effect
     assert row.remedy
     assert doctor.is_healthy(doctor.judge(ill)) is (level is Level.WARNING)
+
+
+def test_the_doctor_tells_of_the_alarms_of_a_week_each_kind_once() -> None:
+    fresh = [{"at": f"2026-08-1{day}T00:00:00Z", "code": "gap", "detail": f"peer {day}"} for day in (2, 4, 6)]
+    (row,) = [row for row in doctor.judge(VITALS | {"alarms": fresh}) if row.name == "alarms"]
+    assert (row.level, row.code) == (Level.WARNING, "gap")
+    assert row.found == "gap: 2 in a week, the newest at 2026-08-16T00:00:00Z: peer 6"
+
+
+def test_a_daemon_of_before_tells_nothing_of_webhooks() -> None:
+    before = {name: told for name, told in VITALS.items() if name != "webhooks"}
+    assert {row.level for row in doctor.judge(before)} == {Level.OK}
 
 
 def test_what_waits_while_somebody_is_called_is_well() -> None:
