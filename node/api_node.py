@@ -221,7 +221,9 @@ def read_form(data: bytes, kind: type[T]) -> T:
 # -- the table -----------------------------------------------------------------------------------------
 _STREAM: Final = Media(str, "text/event-stream")
 _LAST: Final = Parameter(LAST_EVENT, "As `after`; browsers send it.", {"type": "string"}, "header")
-_WORDS: Final = Parameter("q", "Words to look for, or part of a case reference.", {"type": "string"}, is_required=True)
+_WORDS: Final = Parameter(
+    "q", "Words to look for, or part of a case reference.", {"type": "string", "minLength": 1}, is_required=True
+)
 
 TABLE: Final = (
     Route("GET", "/events", events, Scope.EVENTS, (_STREAM, Media(answers.Events)), parameters=(AFTER, LIMIT, _LAST)),

@@ -274,7 +274,10 @@ def fault_of(error: ValijaError, asked: Asked, *, alone: bool = False) -> Fault 
         return None
     if pointer == "/to":
         named = [each.member or f"#{each.network}" for each in asked.addresses]
-        pointer += f"/{named.index(error.detail)}" if error.detail in named else ""
+        if error.detail not in named:
+            # Of standing it may be this node's own that is missing.
+            return None if error.code == "not_in_standing" else Fault(error.detail or "not found", pointer=pointer)
+        pointer += f"/{named.index(error.detail)}"
     if error.code == "conflict" and alone:
         return Fault(error.detail, header=KEY_HEADER)
     return Fault(error.detail or "not found", pointer=pointer)

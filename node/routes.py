@@ -64,7 +64,11 @@ def _query(name: str, about: str, schema: dict[str, Any] | None = None) -> Param
 
 
 ID: Final = Parameter(
-    "id", "The id of a message, or at least its first four characters.", {"type": "string"}, "path", True
+    "id",
+    "The id of a message, or at least its first four characters.",
+    {"type": "string", "pattern": "^(msg_)?[a-z2-7]{4,26}$"},
+    "path",
+    True,
 )
 HANDLE: Final = Parameter(
     "handle",

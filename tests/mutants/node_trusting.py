@@ -192,7 +192,7 @@ NODE_TRUST: Final = (
     Mutant(
         "operators-acts",
         "node/service.py",
-        '            raise UnauthorizedError("this is the operator\'s, over the Unix socket")\n',
+        '            raise ForbiddenError("this is the operator\'s, over the Unix socket")\n',
         "            return\n",
         "a desk's token does nothing of the operator's",
         (T + "test_api.py::test_desks_and_tokens_are_the_operators",),

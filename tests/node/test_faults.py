@@ -13,7 +13,14 @@ from node.cli_messages import _case_of, _prefixed
 from node.desks import AtDesk, Operator
 from node.faults import Fault, FieldError
 from node.web import writing
-from protocol.errors import ConflictError, UnknownDeskError, UnknownRecipientError, UsageError, ValijaError
+from protocol.errors import (
+    ConflictError,
+    StandingError,
+    UnknownDeskError,
+    UnknownRecipientError,
+    UsageError,
+    ValijaError,
+)
 
 WRITER = Writer("ar-mpf", "aiamp", "central")
 
@@ -160,6 +167,10 @@ def test_what_is_refused_later_is_led_back_to_its_field() -> None:
     assert api_requests.fault_of(UnknownRecipientError("other"), ready) == Fault("other", pointer="/to")
     assert api_requests.fault_of(UnknownDeskError("central"), ready) == Fault("central", pointer="/desk")
     assert api_requests.fault_of(ValijaError("x"), ready) is None
+    standing = [
+        api_requests.fault_of(StandingError(each), ready) for each in ("br-mpf", "this node's key is not certified")
+    ]
+    assert standing == [Fault("br-mpf", pointer="/to/0"), None]
     in_batch, alone = (api_requests.fault_of(ConflictError("x"), ready, alone=each) for each in (False, True))
     assert (in_batch, alone) == (Fault("x", pointer="/idempotency_key"), Fault("x", header="Idempotency-Key"))
 
