@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from bench import __main__ as main
-from bench import figures, filling, peers, pouring, programme, report, serving
+from bench import figures, filling, peers, pouring, programme, report, serving, wire
 from bench.client import BenchError
 from bench.letters import BODY_BYTES, Letters
 from bench.pouring import Load, Sent
@@ -155,7 +155,7 @@ async def test_a_stream_counts_deliveries_however_its_bytes_come() -> None:
         b'HTTP/1.1 200 OK\r\n\r\ndata: [{"state":"delivered"}]\n\ndata: [{"state":"relayed"},{"state":"delivered"}]\n\n'
     )
     for cut in range(1, len(told)):
-        listener = serving.Listener(b"")
+        listener = wire.Listener(b"")
         for part in (told[:cut], told[cut:]):
             listener.data_received(part)
         assert listener.delivered == 2
