@@ -14,13 +14,13 @@ from demo import ledger
 from demo.association import Association
 from demo.letters import NETWORK, SERVICES, STEWARDS
 from demo.stage import CommandError, Stage, choice
-from demo.story import Story
+from demo.story import Story, own_texts
 
 
-def play(stage: Stage) -> bool:
-    """The whole story; whether it ended well."""
+def play(stage: Stage, own: list[tuple[str, str]]) -> bool:
+    """The whole story, in which `own` texts are sent; whether it ended well."""
     association = Association(stage)
-    story = Story(stage, association)
+    story = Story(stage, association, own=own)
     stage.say("[bold]Valija[/]: a pouch that a third party carries and may not open.")
     stage.say(f"Everything of this demonstration is in {stage.folder}; every server is a process of its own.")
     try:
@@ -104,15 +104,21 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupt)
     # Whoever started it in the background had Ctrl-C ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A text that cannot be sent should not end the story in the middle.
+    try:
+        own = own_texts()
+    except CommandError as error:
+        print(f"The demonstration does not begin: {error}")
+        return 1
     stage = Stage()
     try:
-        well = play(stage)
+        well = play(stage, own)
         if well and not choice("ONCE"):
             linger(stage)
     except KeyboardInterrupt:
         stage.say("Cleaning up …")
         return 0
-    except (CommandError, OSError, UnicodeDecodeError) as error:
+    except (CommandError, OSError) as error:
         stage.console.print(f"The demonstration failed: {error}", style="bold red", markup=False)
         return 1
     finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from rich.text import Text
 
 from demo.story import Letter, Story
 
-NEEDLE_CHARACTERS = 12
+PHRASE_WORDS = 3
+PHRASE_CHARACTERS = 16
 SUBJECT_CHARACTERS = 34
 
 
@@ -84,12 +87,22 @@ class Search:
 
 
 def search(folder: Path, written: list[str], logs: Path) -> Search:
-    """Look for every longer word of what was written in every file that the hub has, its log included."""
-    words = {word for text in written for word in text.split() if len(word) >= NEEDLE_CHARACTERS}
-    needles = [word.encode() for word in sorted(words)] + [
-        text.strip()[:40].encode() for text in written if text.strip()
-    ]
+    """Look for all phrases of what was written in every file that the hub has, its log included."""
+    needles = sorted({needle for text in written for needle in phrases(text)})
     files = [path for path in (*folder.rglob("*"), logs) if path.is_file()]
     contents = {path: path.read_bytes() for path in files}
     found = tuple(path for path, content in contents.items() if any(needle in content for needle in needles))
     return Search(len(files), sum(map(len, contents.values())), len(needles), found)
+
+
+def phrases(text: str) -> Iterator[bytes]:
+    """What to look for: from each word on so many words that chance makes none of it, as they stand and as JSON has them."""
+    for line in text.splitlines():
+        words = line.split(" ")
+        for start in range(len(words)):
+            ends = range(min(start + PHRASE_WORDS, len(words)), len(words) + 1)
+            found = (" ".join(words[start:end]) for end in ends)
+            phrase = next((each for each in found if len(each) >= PHRASE_CHARACTERS), "")
+            if phrase:
+                yield phrase.encode()
+                yield json.dumps(phrase, ensure_ascii=False)[1:-1].encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ from demo.watch import Watcher, ask
 UPDATES = 24
 SETTLE_SECONDS = 40
 PAUSE_SECONDS = 0.1
+MAX_TEXT_BYTES = 500_000
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,22 @@ class Letter:
 
 
 def own_texts() -> list[tuple[str, str]]:
-    """Name and text of each of the user's own files, which `FILES` names; `OSError`, `UnicodeDecodeError`."""
-    return [(Path(name).name, Path(name).read_text(encoding="utf-8")) for name in choice("FILES").split()]
+    """Name and text of each of the user's own files, which `FILES` names; `CommandError` for one that cannot be sent."""
+    return [(Path(name).name, _text(Path(name))) for name in choice("FILES").split()]
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CommandError(f"{path} is not UTF-8 text; name a text file in FILES") from None
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}; name a text file in FILES") from None
+    if not text.strip():
+        raise CommandError(f"{path} is empty; name a file with some text in FILES")
+    if len(json.dumps(text, ensure_ascii=False).encode()) > MAX_TEXT_BYTES:
+        raise CommandError(f"{path} is too long for a message, which has at most {MAX_TEXT_BYTES:,} bytes")
+    return text
 
 
 @dataclass
@@ -45,8 +61,7 @@ class Story:
     letters: list[Letter] = field(default_factory=list)
     watchers: dict[str, Watcher] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
-    # Read before anything begins: a file that is not there should not end the story in the middle.
-    own: list[tuple[str, str]] = field(default_factory=own_texts)
+    own: list[tuple[str, str]] = field(default_factory=list)
 
     # -- the servers -----------------------------------------------------------------------------------
     def open(self, papers: list[Path]) -> None:
@@ -86,7 +101,7 @@ class Story:
                                 *options, shown=shown, text=body)  # fmt: skip
         letter = Letter(answer["id"], sender, subject, to, began)
         self.letters.append(letter)
-        self.written.append(body)
+        self.written += [subject, body]
         return letter
 
     def request(self) -> Letter:
@@ -112,7 +127,7 @@ class Story:
         answer = self.stage.run("valija-node", "reply", "--home", home, request.id, "--subject", letters.ANSWER_SUBJECT,
                                 "--type", "mla-response", "--body", "-", shown=True, text=letters.ANSWER)  # fmt: skip
         self.letters.append(Letter(answer["id"], "co-fgn", letters.ANSWER_SUBJECT, ("ar-mpf@aiamp",), began))
-        self.written.append(letters.ANSWER)
+        self.written += [letters.ANSWER_SUBJECT, letters.ANSWER]
 
     def flood(self) -> None:
         """Brazil's case system sends updates to Colombia; Colombia's node is killed meanwhile, then the hub."""
@@ -139,7 +154,7 @@ class Story:
         began = time.monotonic()
         home = self.association.home("br-mpf")
         answer = self.stage.wait("Brazil's node", lambda: ask(home, "/api/v1/messages", message, f"update-{number}"))
-        self.written.append(body)
+        self.written += [subject, body]
         return Letter(answer["id"], "br-mpf", subject, ("co-fgn@aiamp",), began)
 
     # -- waiting ---------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from demo import __main__ as demo
+from demo import ledger
+from demo.stage import CommandError
+from demo.story import own_texts
 from tests.support.processes import ROOT
-
-pytestmark = pytest.mark.full
 
 MAX_SECONDS = 180
 MARK = "VALIJA_TEST_OF_THE_DEMO"
@@ -54,6 +56,7 @@ def tmp_path() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.full
 def test_it_ends_well_by_itself_and_leaves_nothing(tmp_path: Path) -> None:
     mark = os.urandom(8).hex()
     done = play(tmp_path, mark)
@@ -66,6 +69,7 @@ def test_it_ends_well_by_itself_and_leaves_nothing(tmp_path: Path) -> None:
     assert processes_with(f"{MARK}={mark}") == set()
 
 
+@pytest.mark.full
 def test_it_sends_the_texts_of_the_user(tmp_path: Path) -> None:
     texts = [tmp_path / "uno.txt", tmp_path / "dos.txt"]
     for number, path in enumerate(texts):
@@ -78,13 +82,44 @@ def test_it_sends_the_texts_of_the_user(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_a_file_that_is_not_there_ends_it_with_a_word(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "No such file"),
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"x" * 500_001, "is too long"),
+    ],
+)
+def test_a_text_that_cannot_be_sent_ends_it_before_it_begins(
+    tmp_path: Path, data: bytes | None, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, folder = tmp_path / "carta.txt", tmp_path / "demo"
     folder.mkdir()
-    mark = os.urandom(8).hex()
-    done = play(folder, mark, FILES=str(tmp_path / "nowhere.txt"))
-    assert done.returncode == 1
-    assert "nowhere.txt" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    if data is not None:
+        path.write_bytes(data)
+    monkeypatch.setenv("FILES", str(path))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    assert demo.main() == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"The demonstration does not begin: {path}")
+    assert said in line
     assert list(folder.iterdir()) == []
-    assert processes_with(f"{MARK}={mark}") == set()
+
+
+def test_a_folder_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILES", str(tmp_path))
+    with pytest.raises(CommandError, match="directory"):
+        own_texts()
+
+
+def test_the_search_finds_what_was_written_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "hub.db").write_bytes(b"certificates of the hub, in its mailbox")
+    log = tmp_path / "log"
+    log.write_bytes(b"")
+    for quiet in ("hub", "certificates", "the hub", "Se solicita a la autoridad colombiana"):
+        assert ledger.search(tmp_path, [quiet], log).found == (), quiet
+    for leaked in (b"...solicita a la autoridad...", b'{"body": "ni \\"la autoridad\\" lo sabe"}'):
+        log.write_bytes(leaked)
+        assert log in ledger.search(tmp_path, ['Se solicita a la autoridad\nni "la autoridad" lo sabe'], log).found
