@@ -181,7 +181,7 @@ def show_status(ctx: click.Context, *, folder: Path, watch: bool) -> None:
     hub = Hub.at_home(Home(folder))
     told = hub.get("/status")
     if not watch:
-        answer(told, [status.head(told), *status.totals_lines(told)])
+        answer(status.for_programs(told), [status.head(told), *status.totals_lines(told)])
         if not wants_json(ctx):
             Console(width=None if sys.stdout.isatty() else _FILE_WIDTH).print(status.table(told))
         return
@@ -193,7 +193,7 @@ def show_status(ctx: click.Context, *, folder: Path, watch: bool) -> None:
 def _watch(hub: Hub, told: status.Status, *, as_json: bool) -> None:
     if as_json:
         while True:
-            answer(dict(told), [])
+            answer(status.for_programs(told), [])
             time.sleep(_WATCH_SECONDS)
             told = hub.get("/status")
     with Live(_shown(told), auto_refresh=False) as live:

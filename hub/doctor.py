@@ -30,7 +30,16 @@ from keys.journal import first_broken
 from keys.last_backup import overdue
 from keys.times import show_time
 from keys.wal import broken
-from protocol.errors import ConfigError, HomeMissingError, NotRunningError, StoreError, ValijaError
+from protocol.errors import (
+    ConfigError,
+    HomeMissingError,
+    KeyAccessError,
+    KeyDamagedError,
+    NotRunningError,
+    PassphraseError,
+    StoreError,
+    ValijaError,
+)
 from protocol.limits import DAY_SECONDS, MIB
 from protocol.merkle import leaf_hash, root
 from protocol.names import show_id
@@ -51,6 +60,9 @@ _OLD_SECONDS: Final = 7 * DAY_SECONDS
 _CONNECT_SECONDS: Final = 3.0
 _NAMED: Final = 5
 _NEWEST: Final = (1 << 63) - 1
+_RESTORE: Final = (
+    "stop the hub, check disk and memory of this machine, and put the newest backup back: valija-hub restore"
+)
 
 
 class Level(StrEnum):
@@ -133,8 +145,23 @@ def _guarded(check: Callable[[Visit], Iterator[Row]], visit: Visit) -> list[Row]
         rows.extend(check(visit))
     except ValijaError as error:
         name = check.__name__.strip("_")
-        rows.append(Row(name, Level.PROBLEM, str(error), "this could not be looked at", f"see code {error.code}"))
+        rows.append(Row(name, Level.PROBLEM, str(error), "this could not be looked at", _remedy(error, visit.home)))
     return rows
+
+
+def _remedy(error: ValijaError, home: Home) -> str:
+    match error:
+        case PassphraseError():
+            return "let `secret`, or the file named in its place, be the one with which these keys were made; an old one is in each backup"
+        case KeyDamagedError():
+            return "put the key file back from the newest backup: valija-hub restore; or have a new key certified"
+        case KeyAccessError():
+            return f"put back what is missing of {home.folder}, owned by the hub's user, the keys and the secret closed to all others"
+        case ConfigError(detail=detail) if detail == NOT_INSTALLED:
+            return f"valija-hub install --home {home.folder} CHARTER CERTIFICATE"
+        case ConfigError():
+            return f"correct {home.config}, or put back what it names"
+    return _RESTORE
 
 
 # -- the checks ------------------------------------------------------------------------------------------
@@ -207,9 +234,6 @@ def _items(visit: Visit) -> Iterator[Row]:
               "check disk and memory of this machine; nothing is lost while their senders' nodes stand")  # fmt: skip
 
 
-_RESTORE: Final = (
-    "stop the hub, check disk and memory of this machine, and put the newest backup back: valija-hub restore"
-)
 _CONSEQUENCES: Final = {
     About.CURSORS: ("the member's node is refused when it acknowledges, or is given nothing any more", _RESTORE),
     About.COUNTS: (

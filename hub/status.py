@@ -116,9 +116,25 @@ def _in_standing(registry: Registry, member: str, now: int) -> bool:
     return True
 
 
+_TIMES: Final = frozenset(
+    ("now", "started_at", "certificate_not_after", "charter_expires_at", "session_since", "last_seen", "prekeys_until")
+)
+
+
+def for_programs(told: Status) -> dict[str, Any]:
+    """The same with every time as RFC 3339, as all commands tell them."""
+    return {name: _for_programs(name, value) for name, value in told.items()}
+
+
+def _for_programs(name: str, value: Any) -> Any:
+    if name == "members":
+        return [for_programs(each) for each in value]
+    return show_time(value) if name in _TIMES and value is not None else value
+
+
 def head(told: Status) -> str:
     """The hub in one line."""
-    doing = "stopping" if told["draining"] else f"running since {show_time(told['started_at'])}"
+    doing = "draining, nobody is let in" if told["draining"] else f"running since {show_time(told['started_at'])}"
     return f"Hub of {told['association']}: {doing}; {told['sessions']} sessions, {told['registry_size']} log entries"
 
 

@@ -23,12 +23,25 @@ from hub import doctor
 from hub.cli import main
 from hub.client import Hub, _refusal
 from hub.config import Home, Tls
+from hub.core import NOT_INSTALLED
 from hub.sqlite_store import SqliteStore
 from hub.status import age
 from hub.store import transaction
 from keys import last_backup
 from keys.papers import statement_paper
-from protocol.errors import HubGoneError, NotRunningError, StaleError, UsageError
+from keys.times import read_time, show_time
+from protocol.errors import (
+    ConfigError,
+    HubGoneError,
+    KeyAccessError,
+    KeyDamagedError,
+    NotRunningError,
+    PassphraseError,
+    StaleError,
+    StoreError,
+    UsageError,
+    ValijaError,
+)
 from tests.faults.disks import flip
 from tests.support.hub_client import connected
 from tests.support.hub_home import Running, make_home, running, statements, young_world
@@ -180,6 +193,14 @@ async def test_status(hub: Running, world: World) -> None:
         await alba.submit(alba.envelope(["br-mpf"]))
         done = told(await ask("status", "--home", hub.home.folder, "--json"))
         assert done["sessions"] == 2
+        times = [done["now"], done["started_at"], done["certificate_not_after"], done["charter_expires_at"]]
+        times += [
+            each[name]
+            for each in done["members"]
+            for name in ("session_since", "last_seen", "prekeys_until", "certificate_not_after")
+        ]
+        assert {type(each) for each in times} == {str, type(None)}
+        assert [show_time(read_time(each, 0)) for each in times if each] == [each for each in times if each]
         shown = (await ask("status", "--home", hub.home.folder)).output
     for words in ("Hub of aiamp: running since", "Accepted 1, recalled 0, expired 0", "br-mpf", "Refusals: none"):
         assert words in shown
@@ -192,7 +213,7 @@ async def test_status_says_what_needs_a_look(tmp_path: Path) -> None:
         hub.daemon.hall.is_draining = True
         shown = (await ask("status", "--home", hub.home.folder)).output
     assert "not in standing" in shown
-    assert "stopping" in shown
+    assert "draining, nobody is let in" in shown
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(5, "5 s"), (61, "1 min"), (7_300, "2 h"), (200_000, "2 d")])
@@ -300,6 +321,20 @@ def test_what_the_doctor_finds(tmp_path: Path, world: World, monkeypatch: pytest
     assert "--deep" in next(row.found for row in doctor.examine(home, {}) if row.name == "store")
     home.secret.chmod(0o644)
     assert look(home)["keys"] == "problem"
+    assert "closed to all others" in remedy_of(home, "keys")
+
+
+def remedy_of(home: Home, name: str) -> str:
+    return next(row.remedy for row in doctor.examine(home, {}) if row.name == name)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(PassphraseError(), "an old one"), (KeyDamagedError(), "restore"), (KeyAccessError(), "closed to all others"),
+     (ConfigError(NOT_INSTALLED), "valija-hub install"), (ConfigError("x"), "hub.toml"), (StoreError(), "restore")],
+)  # fmt: skip
+def test_what_could_not_be_looked_at_has_a_remedy(tmp_path: Path, error: ValijaError, said: str) -> None:
+    assert said in doctor._remedy(error, Home(tmp_path))
 
 
 @pytest.mark.parametrize(
