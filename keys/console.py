@@ -68,12 +68,17 @@ def out_option(command: F) -> F:
 def answer(facts: Facts, lines: Iterable[str | Text]) -> None:
     """Say `lines` to a person, or `facts` to a program."""
     if wants_json(click.get_current_context()):
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        click.echo(_json(facts))
         return
     # Nothing is wrapped or coloured behind the reader's back: these lines are compared and copied.
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     for line in lines:
         console.print(line)
+
+
+def _json(facts: Facts) -> str:
+    # The name of a file may hold what is no text: its bytes stand there escaped.
+    return json.dumps(facts, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def strong(line: str) -> Text:
@@ -113,13 +118,23 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; `SystemExit` with 1 for a refusal, 2 for what was not understood."""
         try:
-            return super().invoke(ctx)
+            return self._invoked(ctx)
         except ValijaError as error:
             _refuse(ctx, error.code, str(error) if wants_json(ctx) else self.sentence(error), REFUSED)
         except click.UsageError as error:
             if not wants_json(ctx):
                 raise
             _refuse(ctx, UsageError.code, error.format_message(), NOT_UNDERSTOOD)
+
+    def _invoked(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UnicodeEncodeError as error:
+            # So are bytes of the command line marked that are no text; whatever else does not print is no fault of it.
+            wrong = error.object[error.start]
+            if not "\udc80" <= wrong <= "\udcff":
+                raise
+            raise UsageError(f"the byte {ord(wrong) - 0xDC00:#04x} on the command line is not UTF-8 text") from None
 
     def sentence(self, error: ValijaError) -> str:
         """What a person is told of this refusal: what is wrong and what to do."""
@@ -128,7 +143,7 @@ class Commands(click.Group):
 
 def _refuse(ctx: click.Context, code: str, message: str, status: int) -> None:
     if wants_json(ctx):
-        click.echo(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False))
+        click.echo(_json({"error": {"code": code, "message": message}}))
     else:
         click.echo(f"{message} [{code}]", err=True)
     ctx.exit(status)

@@ -94,12 +94,13 @@ def accept(ctx: Context, request: Request) -> Accepted:
     return answer
 
 
-def check(ctx: Context, request: Request) -> None:
-    """Return if `accept` would take this request now; raises what it would, and stores nothing."""
+def check(ctx: Context, request: Request) -> Accepted:
+    """What `accept` would answer to this request now; raises what it would, and stores nothing."""
     identifier = _message_id(ctx.identity.me, request)
     if isinstance(identifier, ValijaError):
         raise identifier
-    _admit(ctx, identifier, request, outbox.requests(ctx.tx, [identifier]), {})
+    written = _admit(ctx, identifier, request, outbox.requests(ctx.tx, [identifier]), {})
+    return Accepted(identifier, fresh=written is not None)
 
 
 def accept_all(ctx: Context, requests: Sequence[Request]) -> list[Accepted | ValijaError]:

@@ -60,18 +60,31 @@ class Networks(Struct, frozen=True, forbid_unknown_fields=True):
 
 # -- handing in ----------------------------------------------------------------------------------------
 class Accepted(Struct, frozen=True, forbid_unknown_fields=True):
-    """A message that is safe; `fresh` is false where the same was handed in before under its key."""
+    """A message that is safe; `fresh` is false where the same was handed in before under its key.
+
+    `warnings` says what to look at twice, though the message goes: `due_in_the_past`.
+    """
 
     id: MessageIdShown
     fresh: bool
     readers: list[Reader]
+    warnings: list[str]
+
+
+class Checked(Struct, frozen=True, forbid_unknown_fields=True):
+    """A message that would be accepted; the fields are those of one that was."""
+
+    fresh: bool
+    readers: list[Reader]
+    warnings: list[str]
 
 
 class BatchLine(Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of one line of a batch: `id` and `fresh`, or the `line` (from 1) and the `error`."""
+    """What became of one line of a batch: `id`, `fresh` and `warnings` if any, or the `line` (from 1) and the `error`."""
 
     id: MessageIdShown | msgspec.UnsetType = msgspec.UNSET
     fresh: bool | msgspec.UnsetType = msgspec.UNSET
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
     line: int | msgspec.UnsetType = msgspec.UNSET
     error: Problem | msgspec.UnsetType = msgspec.UNSET
 

@@ -19,6 +19,7 @@ from node.desks import Caller
 from node.faults import FieldError
 from node.routes import AFTER, BEFORE, DESK, FROM, ID, LIMIT, Media, Parameter, Route, registered
 from node.scopes import Scope
+from node.service import Handed, Service
 from protocol.errors import ValijaError
 
 NDJSON: Final = "application/x-ndjson"
@@ -32,19 +33,36 @@ async def hand_in(request: web.Request) -> web.Response:
     if request.content_type == NDJSON:
         return await hand_in_many(request)
     service, caller = request.app[SERVICE], caller_of(request)
-    asked = api_requests.read_message(await body_of(request, api_requests.MAX_SINGLE_BYTES))
-    key = _key(request)
-    if asked.idempotency_key is not None:
-        raise faults.field("idempotency_key", f"the idempotency key stands in the {KEY_HEADER} header")
-    ready = api_requests.message_of(asked, key, caller, service.writer)
+    ready = await _single(request)
     try:
         handed = await service.send(ready, caller)
     except ValijaError as error:
         return refusal(error, fault=api_requests.fault_of(error, ready, alone=True))
-    readers = await service.readers(handed)
-    return answer(
-        {"id": api_views.show_message_id(handed.message_id), "fresh": handed.fresh, "readers": readers}, _ACCEPTED
-    )
+    told = await _told(service, ready, handed)
+    return answer({"id": api_views.show_message_id(handed.message_id)} | told, _ACCEPTED)
+
+
+async def check(request: web.Request) -> web.Response:
+    """Say whether a message would be accepted, and who would be able to read it; nothing is stored and nothing goes."""
+    service, caller = request.app[SERVICE], caller_of(request)
+    ready = await _single(request)
+    try:
+        handed = await service.check(ready, caller)
+    except ValijaError as error:
+        return refusal(error, fault=api_requests.fault_of(error, ready, alone=True))
+    return answer(await _told(service, ready, handed))
+
+
+async def _single(request: web.Request) -> Asked:
+    asked = api_requests.read_message(await body_of(request, api_requests.MAX_SINGLE_BYTES))
+    if asked.idempotency_key is not None:
+        raise faults.field("idempotency_key", f"the idempotency key stands in the {KEY_HEADER} header")
+    return api_requests.message_of(asked, _key(request), caller_of(request), request.app[SERVICE].writer)
+
+
+async def _told(service: Service, asked: Asked, handed: Handed) -> dict[str, Any]:
+    readers, warnings = await service.readers(handed), api_requests.warnings_of(asked, int(service.now()))
+    return {"fresh": handed.fresh, "readers": readers, "warnings": warnings}
 
 
 def _key(request: web.Request) -> str | None:
@@ -62,7 +80,8 @@ async def hand_in_many(request: web.Request) -> web.Response:
     batch = await asyncio.to_thread(parse) if len(body) > _LARGE else parse()
     results = await service.send_all(batch, caller)
     numbers = api_requests.line_numbers(body) if any(isinstance(each, ValijaError) for each in results) else ()
-    data = _ENCODER.encode_lines([_line(place, each, batch, numbers) for place, each in enumerate(results)])
+    now = int(service.now())
+    data = _ENCODER.encode_lines([_line(place, each, batch, numbers, now) for place, each in enumerate(results)])
     return web.Response(body=data, content_type=NDJSON)
 
 
@@ -87,29 +106,31 @@ def _parse_line(line: bytes, caller: Caller, writer: Writer) -> Asked | ValijaEr
 
 
 def _line(
-    place: int, result: Accepted | ValijaError, batch: Sequence[Asked | ValijaError], numbers: Sequence[int]
+    place: int, result: Accepted | ValijaError, batch: Sequence[Asked | ValijaError], numbers: Sequence[int], now: int
 ) -> dict[str, Any]:
+    asked = batch[place]
     if isinstance(result, ValijaError):
-        asked = batch[place]
         fault = api_requests.fault_of(result, asked) if isinstance(asked, Asked) else None
         return problems.line(result, numbers[place], fault)
-    return {"id": api_views.show_message_id(result.message_id), "fresh": result.fresh}
+    warnings = api_requests.warnings_of(asked, now) if isinstance(asked, Asked) else []
+    told = {"id": api_views.show_message_id(result.message_id), "fresh": result.fresh}
+    return told | {"warnings": warnings} if warnings else told
 
 
 # -- lists ---------------------------------------------------------------------------------------------
 async def inbox(request: web.Request) -> web.Response:
     """What was received, in archive order behind `after`; with `before` the newest first."""
-    page = api_requests.page_of(_single(request, ("after", "before", "limit")))
+    page = api_requests.page_of(_once(request, ("after", "before", "limit")))
     return answer(await request.app[SERVICE].inbox(page, caller_of(request), parameter(request, "desk")))
 
 
 async def outbox(request: web.Request) -> web.Response:
     """What was sent, oldest first behind `after`; with `before` the newest first."""
-    page = api_requests.page_of(_single(request, ("after", "before", "limit")))
+    page = api_requests.page_of(_once(request, ("after", "before", "limit")))
     return answer(await request.app[SERVICE].outbox(page, caller_of(request), parameter(request, "desk")))
 
 
-def _single(request: web.Request, names: Sequence[str]) -> dict[str, str]:
+def _once(request: web.Request, names: Sequence[str]) -> dict[str, str]:
     for name in names:
         if len(request.query.getall(name, [])) > 1:
             raise faults.parameter(name, f"{name} stands there twice")
@@ -168,6 +189,12 @@ TABLE: Final = (
         *("POST", "/messages", hand_in, Scope.SEND, (Media(answers.Accepted),), _ACCEPTED),
         asks=(Media(api_requests.MessageRequest), _LINES),
         also=((200, (_BATCH,)),),
+        parameters=(_KEY,),
+        codes=_SENDING,
+    ),
+    Route(
+        *("POST", "/messages:check", check, Scope.SEND, (Media(answers.Checked),)),
+        asks=(Media(api_requests.MessageRequest),),
         parameters=(_KEY,),
         codes=_SENDING,
     ),

@@ -42,6 +42,7 @@ from protocol.messages.receipts import Action
 from protocol.names import MAX_KEY_BYTES, Address, MessageId, parse_address, read_id
 
 KEY_HEADER: Final = "Idempotency-Key"
+DUE_IN_THE_PAST: Final = "due_in_the_past"
 MAX_SINGLE_BYTES: Final = 768 * 1024
 MAX_BATCH_BYTES: Final = 8 * MIB
 MAX_BATCH_LINES: Final = 4_096
@@ -122,11 +123,12 @@ class Writer(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request that is ready to be accepted, and the message that it forwards, if it does."""
+    """A request that is ready to be accepted, the message that it forwards, and when an answer is due, if it says so."""
 
     request: Request
     addresses: tuple[Address, ...]
     forwarded: Forwarded | None
+    due_at: str | None = None
 
 
 # -- bodies --------------------------------------------------------------------------------------------
@@ -200,7 +202,20 @@ def message_of(asked: MessageRequest, key: str | None, caller: Caller, writer: W
         desk, key, content, named.members, named.networks, read_time("expires_at", asked.expires_at), origin
     )
     forwarded = None if asked.forward_of is None else Forwarded(_forwarded(asked.forward_of), asked.handling)
-    return Asked(request, named.addresses, forwarded)
+    return Asked(request, named.addresses, forwarded, asked.due_at)
+
+
+def warnings_of(asked: Asked, now: int) -> list[str]:
+    """What the author should look at twice, though the message goes as it is."""
+    return [DUE_IN_THE_PAST] if is_overdue(asked.due_at, now) else []
+
+
+def is_overdue(due_at: str | None, now: int) -> bool:
+    """Whether an answer was needed before now.
+
+    No reason to refuse: what a caller hands in again, after a restore for instance, may have become due meanwhile.
+    """
+    return due_at is not None and due_at < show_time(now)
 
 
 def _check_lines(asked: MessageRequest) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from rich.text import Text
 
 from keys.console import now
 from keys.times import read_time, show_time
@@ -16,7 +17,7 @@ from node import terminal
 from node.client import NodeClient, segment
 from node.console import answer, author, strong, with_client
 from node.lines import as_line
-from node.speaking import command, say
+from node.speaking import N_, command, say
 from protocol.errors import UsageError
 from protocol.limits import MAX_CONTENT_BYTES
 from protocol.messages.content import MAX_SUBJECT_CHARS, EuropolCode, MessageType, SourceGrade, Tlp, Urgency
@@ -84,7 +85,11 @@ def _writing(written: Any) -> Any:
         click.option("--case", "case", help="Your reference of the case."),
         click.option("--desk", help="The desk in whose name you write."),
         click.option("--key", help="Idempotency key: the same key never sends twice.  Drawn if you name none."),
-        click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing."),
+        click.option(
+            "--dry-run",
+            is_flag=True,
+            help="Say what would be sent, whether it could go and who could read it; send nothing.",
+        ),
     )
     for option in reversed(options):
         written = option(written)
@@ -93,13 +98,29 @@ def _writing(written: Any) -> Any:
 
 def _send(client: NodeClient, request: dict[str, Any], key: str | None, *, dry_run: bool) -> None:
     request = {name: value for name, value in request.items() if value is not None} | {"author": author()}
+    key = secrets.token_hex(_KEY_BYTES) if key is None else key
+    if any(each < " " or each == "\x7f" for each in key):
+        raise UsageError(say("an idempotency key holds no control characters"))
+    told = client.post("messages:check" if dry_run else "messages", request, key)
+    lines: list[str | Text] = [*map(_warning, told.get("warnings", ())), *terminal.readers(told["readers"])]
+    again = say("This key was used before, for this same message.")
     if dry_run:
         shown = json.dumps(request | {"body": f"({len(request['body'])} characters)"}, ensure_ascii=False)
-        answer({"dry_run": True, "request": request}, [say("Would send:"), terminal.plain(shown)])
+        verdict = say("It would be accepted, and go by itself.  Nothing was sent.") if told["fresh"] else again
+        answer(
+            {"dry_run": True, "request": request} | told,
+            [say("Would send:"), terminal.plain(shown), strong(verdict), *lines],
+        )
         return
-    sent = client.post("messages", request, key or secrets.token_hex(_KEY_BYTES))
-    fresh, again = say("Accepted; it goes by itself."), say("This key was used before, for this same message.")
-    answer(sent, [strong(f"{fresh if sent['fresh'] else again}  {sent['id']}"), *terminal.readers(sent["readers"])])
+    fresh = say("Accepted; it goes by itself.")
+    answer(told, [strong(f"{fresh if told['fresh'] else again}  {told['id']}"), *lines])
+
+
+_WARNINGS: Final = {"due_in_the_past": N_("Look twice: the date by which an answer is needed lies in the past.")}
+
+
+def _warning(code: str) -> Text:
+    return Text(say(_WARNINGS[code]) if code in _WARNINGS else terminal.plain(code), style="yellow")
 
 
 @command()
@@ -218,7 +239,9 @@ def _case_of(content: dict[str, Any]) -> str | None:
 @click.option("--comment", default="", help="Your words above the message.")
 @click.option("--desk", help="The desk in whose name you write.")
 @click.option("--key", help="Idempotency key: the same key never sends twice.")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be sent, whether it could go and who could read it; send nothing."
+)
 @_FROM
 @with_client
 def forward(

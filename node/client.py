@@ -43,15 +43,17 @@ class NodeClient:
 
     def post(self, path: str, body: Any = None, key: str | None = None, **query: str | int | None) -> Any:
         """The answer to POST with `body` as JSON, and `key` as its idempotency key; raises as `get`."""
-        data = b"" if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogateescape")
-        headers = {"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key})
+        data = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+        headers: dict[str, str | bytes] = {"Content-Type": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = key.encode()
         return self._ask("POST", path + _query(query), data, headers)
 
     def delete(self, path: str) -> Any:
         """The answer to DELETE; raises as `get`."""
         return self._ask("DELETE", path, None, {})
 
-    def _ask(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
+    def _ask(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str | bytes]) -> Any:
         connection = UnixConnection(self._path, self._seconds)
         try:
             connection.request(method, f"/api/v1/{path}", data, headers)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from node import acceptance, api_views, desks, handover, search, withdrawal
 from node import status as delivery_status
-from node.acceptance import Accepted
+from node.acceptance import Accepted, Request
 from node.api_requests import AcknowledgeRequest, Asked, Page, Writer, action_of, desk_of, id_range
 from node.api_views import View
 from node.context import Context
@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A message that is safe now, and everybody who will be able to read it."""
+    """A message that was accepted, or would be, and everybody who will be able to read it."""
 
     message_id: MessageId
     fresh: bool
@@ -106,25 +106,27 @@ class Service:
         self.desks.require(asked.request.desk)
         return await self.rounds.ask(partial(self._accept, asked, caller))
 
-    async def check(self, asked: Asked, caller: Caller) -> None:
-        """Return if `send` would accept this message now; raises what it would, and stores nothing."""
+    async def check(self, asked: Asked, caller: Caller) -> Handed:
+        """What `send` would answer now; raises what it would, and stores nothing."""
         self.desks.require(asked.request.desk)
-
-        def work(ctx: Context) -> None:
-            self._check_forward(ctx, asked, caller, resolve(ctx, asked.request.addressed).parties)
-            acceptance.check(ctx, asked.request)
-
-        await self.rounds.ask(work)
+        return await self.rounds.ask(partial(self._accept, asked, caller, accept=acceptance.check))
 
     async def send_all(self, batch: Sequence[Asked | ValijaError], caller: Caller) -> list[Accepted | ValijaError]:
         """Accept each message of a batch, or say why not; all in one transaction."""
         return await self.rounds.ask(partial(self._accept_all, batch, caller))
 
-    def _accept(self, asked: Asked, caller: Caller, ctx: Context) -> Handed:
+    def _accept(
+        self,
+        asked: Asked,
+        caller: Caller,
+        ctx: Context,
+        *,
+        accept: Callable[[Context, Request], Accepted] = acceptance.accept,
+    ) -> Handed:
         request = asked.request
         audience = resolve(ctx, request.addressed).parties
         self._check_forward(ctx, asked, caller, audience)
-        accepted = acceptance.accept(ctx, request)
+        accepted = accept(ctx, request)
         return Handed(accepted.message_id, accepted.fresh, audience)
 
     def _accept_all(

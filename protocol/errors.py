@@ -378,7 +378,7 @@ class TransportError(ValijaError):
 
 
 class HubGoneError(TransportError):
-    """The hub does not answer; messages are kept and sent when it is back."""
+    """The hub does not answer; messages wait here until it is back, anything else is to be tried again then."""
 
     code = "hub_gone"
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec import structs
 
 from node import problems, status
-from node.api_requests import message_id_of
+from node.api_requests import is_overdue, message_id_of
 from node.api_views import show_message_id
 from node.people.register import Visitor
 from node.people.roles import Power
@@ -26,7 +26,7 @@ from node.web.outgoing import failure_of
 from node.web.pages_mail import hit_of, look_of, opened, parts_of, read
 from node.web.render import page, speech_of
 from node.web.requests import form_of, go, require
-from node.web.writing import LABELS, NEEDED, MissingError, Source, Typed, faulty, read_typed, typed_of
+from node.web.writing import LABELS, NEEDED, MissingError, Source, Typed, faulty, read_typed, request_of, typed_of
 from protocol.errors import TooLateError, UnknownMessageError, UnknownNetworkError, UsageError, ValijaError
 from protocol.messages.content import MessageType
 from protocol.names import Party, message_id, parse_address
@@ -268,8 +268,10 @@ async def sending(request: web.Request) -> web.Response:
     address = f"/drafts/{draft.key}"
     if draft.send_at is None:
         return go(address)
-    left = max(0, draft.send_at - int(parts_of(request).now()))
-    return page(request, "sending.html", {"address": address, "typed": read_typed(draft.form), "left": left})
+    now, typed = int(parts_of(request).now()), read_typed(draft.form)
+    is_late = is_overdue(request_of(typed, speech_of(request).zone).due_at, now)
+    left = max(0, draft.send_at - now)
+    return page(request, "sending.html", {"address": address, "typed": typed, "left": left, "is_late": is_late})
 
 
 async def undo(request: web.Request) -> web.Response:

@@ -146,7 +146,7 @@ def node_parsers(data: bytes) -> None:
         case 1:
             judged = refused_or(lambda: _batch(rest), USAGE) or []
             [
-                api_messages._line(place, each, judged, range(len(judged)))
+                api_messages._line(place, each, judged, range(len(judged)), 0)
                 for place, each in enumerate(judged)
                 if isinstance(each, ValijaError)
             ]

@@ -212,6 +212,50 @@ def test_a_key_sends_once(scene: Scene) -> None:
     assert other.told["error"]["code"] == "conflict"
 
 
+def test_a_dry_run_says_who_could_read_it_and_whether_it_could_go(scene: Scene) -> None:
+    before = scene.ar("outbox", "--json").told
+    done = scene.ar("send", "--dry-run", "--to", "#rfai", "--due", "2020-01-01", text="x")
+    assert done.status == 0, done
+    for words in ("Nothing was sent", BR, CO, "lies in the past"):
+        assert words in done.out
+    told = scene.ar("send", "--dry-run", "--to", "#rfai", "--json", text="x").told
+    assert (told["dry_run"], told["fresh"], told["warnings"]) == (True, True, [])
+    assert {each["member"] for each in told["readers"]} == {BR, CO}
+    for wrong, code in (
+        (["--to", "xx-none"], "unknown_recipient"),
+        (["--to", BR, "--desk", "nada"], "unknown_desk"),
+        (["--to", BR, "--subject", "x" * 301], "invalid_request"),
+    ):
+        refused = scene.ar("send", "--dry-run", *wrong, "--json", text="x")
+        assert (refused.status, refused.told["error"]["code"]) == (1, code)
+    assert scene.ar("outbox", "--json").told == before
+    key = ("send", "--to", BR, "--key", "seco", "--json")
+    fresh = [scene.ar(*key, *more, text="x").told["fresh"] for more in (["--dry-run"], [], ["--dry-run"])]
+    assert fresh == [True, True, False]
+    assert scene.ar(*key, "--dry-run", text="y").told["error"]["code"] == "conflict"
+
+
+def test_what_is_no_text_is_blamed_on_the_command_line(scene: Scene) -> None:
+    broken = "a\udc9bb"
+    for words in (["send", "--to", BR, "--subject", broken], ["send", "--to", BR, "--key", broken], ["search", broken],
+                  ["show", broken], ["inbox", "--desk", broken], ["desk", "add", broken]):  # fmt: skip
+        done = scene.ar(*words, text="x")
+        assert (done.status, "0x9b on the command line" in done.err) == (1, True), done
+    missing = scene.ar("send", "--to", BR, "--body", f"/nowhere/{broken}", "--json")
+    assert (missing.status, missing.told["error"]["code"]) == (1, "invalid_request")
+
+
+@pytest.mark.parametrize(("key", "said"), [("", "1 to 255 bytes"), ("a\nb", "no control characters")])
+def test_a_key_that_can_be_none_sends_nothing(scene: Scene, key: str, said: str) -> None:
+    done = scene.ar("send", "--to", BR, "--key", key, text="x")
+    assert (done.status, said in done.err) == (1, True), done
+
+
+def test_a_key_is_any_text(scene: Scene) -> None:
+    sent = [scene.ar("send", "--to", BR, "--key", "causa ñ€", "--json", text="x").told for _ in range(2)]
+    assert [each["fresh"] for each in sent] == [True, False]
+
+
 def test_search_networks_status_and_doctor(scene: Scene) -> None:
     message_id = scene.send("--subject", "Ñandú overo")
     for _try in range(600):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from node import api_messages, api_requests, faults, problems
+from node.acceptance import Accepted
 from node.api_requests import Writer
 from node.cli_messages import _case_of, _prefixed
 from node.desks import AtDesk, Operator
@@ -21,6 +22,7 @@ from protocol.errors import (
     UsageError,
     ValijaError,
 )
+from protocol.names import MessageId
 
 WRITER = Writer("ar-mpf", "aiamp", "central")
 
@@ -188,11 +190,26 @@ def test_what_a_receipt_cannot_hold_is_named(body: dict[str, Any], pointer: str)
     assert caught.value.fault.pointer == pointer
 
 
+def test_a_desk_that_can_be_none_is_led_back_to_the_desk() -> None:
+    asked = api_requests.read_message(b'{"to": ["br-mpf"], "desk": "No"}')
+    with pytest.raises(FieldError) as caught:
+        api_requests.message_of(asked, "key", Operator(), WRITER)
+    assert caught.value.fault.pointer == "/desk"
+
+
+def test_what_is_due_already_is_told_and_goes() -> None:
+    asked = api_requests.read_message(b'{"to": ["br-mpf"], "due_at": "2026-01-02T00:00:00Z"}')
+    ready = api_requests.message_of(asked, "key", AtDesk("central"), WRITER)
+    assert [api_requests.warnings_of(ready, at) for at in (1_767_312_000, 1_767_312_001)] == [[], ["due_in_the_past"]]
+    (late,) = [api_messages._line(0, Accepted(MessageId(bytes(16)), fresh=True), [ready], (), 1_767_312_001)]
+    assert late["warnings"] == ["due_in_the_past"]
+
+
 def test_a_line_of_a_batch_says_where_it_stood() -> None:
     body = b'\n{"to": ["br-mpf"]}\n\n{"to": ["BR"], "idempotency_key": "k"}\n'
     judged = api_messages._parse_batch(body, AtDesk("central"), WRITER)
     lines = [
-        api_messages._line(place, each, judged, api_requests.line_numbers(body))
+        api_messages._line(place, each, judged, api_requests.line_numbers(body), 0)
         for place, each in enumerate(judged)
         if isinstance(each, ValijaError)
     ]

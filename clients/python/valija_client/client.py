@@ -211,6 +211,7 @@ def _event(told: Told) -> Event:
 class _Line(msgspec.Struct):
     id: str | None = None
     fresh: bool = False
+    warnings: list[str] = []
     error: Refusal | None = None
 
     def outcome(self) -> Accepted | Problem:
@@ -218,7 +219,7 @@ class _Line(msgspec.Struct):
             return Problem(self.error)
         if self.id is None:
             raise AnswerError("a line that says neither accepted nor refused")
-        return Accepted(self.id, self.fresh)
+        return Accepted(self.id, self.fresh, warnings=self.warnings)
 
 
 _LINES: Final = msgspec.json.Decoder(_Line)

@@ -169,12 +169,14 @@ class Status(Struct, frozen=True):
 class Accepted(Struct, frozen=True):
     """A message that is safe at the node; `fresh` is false where it was handed in before under its key.
 
-    `readers` is everybody who will be able to read it; a batch leaves it empty.
+    `readers` is everybody who will be able to read it; a batch leaves it empty.  `warnings` says what to look at twice,
+    though the message goes: `due_in_the_past`.
     """
 
     id: str
     fresh: bool
     readers: list[Reader] = []
+    warnings: list[str] = []
 
 
 class Acknowledged(Struct, frozen=True):
