@@ -500,6 +500,10 @@ async def test_what_is_about_to_go_can_be_kept_back(town: Town, monkeypatch: pyt
     await ana.post(f"{where}/undo")
     assert "Me lo pienso" in await text_of(ana, where)
     assert "Me lo pienso" not in await text_of(ana, "/sent")
+    for due, is_told in (("2100-01-02T10:00", False), ("2020-01-02T10:00", True)):
+        await ana.post(sends(where), data=form(subject="Me lo pienso", due=due))
+        assert ("lies in the past" in await text_of(ana, f"{where}/sending")) is is_told
+        await ana.post(f"{where}/undo")
 
 
 async def test_what_can_be_judged_at_once_is_refused_on_the_form(town: Town) -> None:
