@@ -26,7 +26,7 @@ from keys.home import SECRET_VARIABLE, is_loopback, resolve
 from keys.lock import locked
 from keys.papers import public_paper
 from keys.vault import Kind, PublicPart, Secret, Vault
-from protocol.errors import ExistsError, RefillingError, UsageError, WrongAssociationError
+from protocol.errors import ExistsError, MalformedError, RefillingError, UsageError, WrongAssociationError
 from protocol.names import Incarnation, check_name
 from protocol.trust.statements import Charter, SignedStatement, StatementType
 
@@ -62,7 +62,12 @@ def found(home: Home, plan: Plan, environment: Mapping[str, str], now: int) -> F
         raise ExistsError(str(home.config))
     if not plan.tls.certificate and not is_loopback(plan.host):
         raise UsageError(f"{plan.host} can be reached from elsewhere: give --tls-certificate and --tls-key too")
-    check_name(plan.association)
+    try:
+        check_name(plan.association)
+    except MalformedError:
+        raise UsageError(
+            "the name of an association has 2 to 32 lower-case letters, digits and single hyphens"
+        ) from None
     named = environment.get(SECRET_VARIABLE)
     secret = resolve(home, named) if named else home.secret
     unlock = Secret.read(secret) if secret.exists() or named else None

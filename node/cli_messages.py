@@ -54,10 +54,12 @@ def handling_of(codes: tuple[str, ...]) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for code in (each.upper() for each in codes):
         if code in set(Tlp):
+            _only_one(found, "tlp", code)
             found["tlp"] = code
         elif code in set(EuropolCode):
             found["europol"] = [*found.get("europol", ()), code]
         elif len(code) == 2 and code[0] in set(SourceGrade) and code[1] in "1234":
+            _only_one(found, "source", code)
             found |= {"source": code[0], "information": int(code[1])}
         else:
             known = ", ".join((*Tlp, *EuropolCode))
@@ -65,6 +67,11 @@ def handling_of(codes: tuple[str, ...]) -> dict[str, Any] | None:
                 say("%(code)s is no handling code: %(known)s, or a grade such as B2", code=code, known=known)
             )
     return found or None
+
+
+def _only_one(found: dict[str, Any], name: str, code: str) -> None:
+    if name in found:
+        raise UsageError(say("%(code)s beside another of its kind: which of them holds?", code=code))
 
 
 def _due(written: str | None) -> str | None:
@@ -101,6 +108,8 @@ def _send(client: NodeClient, request: dict[str, Any], key: str | None, *, dry_r
     key = secrets.token_hex(_KEY_BYTES) if key is None else key
     if any(each < " " or each == "\x7f" for each in key):
         raise UsageError(say("an idempotency key holds no control characters"))
+    if not request["subject"] and not request["body"].strip():
+        raise UsageError(say("nothing is written: give a subject, or a body that is not empty"))
     told = client.post("messages:check" if dry_run else "messages", request, key)
     lines: list[str | Text] = [*map(_warning, told.get("warnings", ())), *terminal.readers(told["readers"])]
     again = say("This key was used before, for this same message.")

@@ -122,7 +122,7 @@ def parse_address(address: str, association_name: str) -> Address:
     """
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        raise UsageError("address")
+        raise UsageError("an address is a member, a desk of one as in co-fgn/central, or a network as in #rfai")
     parts = {key: name for key, name in match.groupdict().items() if name is not None}
     for part in parts.values():
         _check_typed(part)

@@ -182,8 +182,7 @@ async def _desks(request: web.Request, typed: Typed) -> list[str]:
 def _told(error: ValijaError) -> Problem:
     """The refusal, in the words of the form."""
     told = problems.problem(error)
-    detail = writing.NO_ADDRESS if told.detail == "address" else told.detail
-    return structs.replace(told, title=writing.REFUSALS.get(error.code, told.title), detail=detail)
+    return structs.replace(told, title=writing.REFUSALS.get(error.code, told.title))
 
 
 async def _readers(request: web.Request, typed: Typed) -> tuple[list[Party], tuple[str, Problem] | None]:

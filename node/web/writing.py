@@ -86,12 +86,12 @@ REFUSALS: Final = {
 }
 """What is told on the form instead of the sentence of the code, which may speak to whoever runs the node."""
 
-NO_ADDRESS: Final = N_("an address is a member, a desk of one as in co-fgn/central, or a network as in #rfai")
 ADDRESS_FAULTS: Final = (
+    N_("an address is a member, a desk of one as in co-fgn/central, or a network as in #rfai"),
     N_("a name has 2 to 32 lower-case letters, digits and single hyphens"),
     N_("an address in another association"),
 )
-"""What else is said of an address where it is read."""
+"""What is said of an address where it is read."""
 
 _OF_ADDRESS: Final = frozenset({"unknown_member", "unknown_recipient", "unknown_network", "recipient_suspended"})
 _FIELD_OF: Final = {"to": "others", "due_at": "due", "handling": "tlp", "formality": "kind", "transition": "matter"}

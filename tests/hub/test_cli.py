@@ -104,6 +104,8 @@ def test_an_open_address_without_tls_makes_no_home(tmp_path: Path) -> None:
 
 
 def test_init_in_json(tmp_path: Path) -> None:
+    wrong = told(run("init", "--home", tmp_path / "hub", "--association", "Ai Amp", "--json"))["error"]
+    assert (wrong["code"], "lower-case letters" in wrong["message"]) == ("invalid_request", True)
     done = told(run("init", "--home", tmp_path / "hub", "--association", "aiamp", "--json"))
     assert Path(done["public_files"]["log"]).is_file()
     assert len(done["fingerprints"]["hub"]) == 64

@@ -10,10 +10,12 @@ import warnings
 from getpass import GetPassWarning
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from keys.armour import Mark, armour, read_armour
-from keys.console import asking
+from keys.console import Commands, answer, asking, json_option
 from keys.kinds import Kind, hex_groups
 from keys.locks import Passphrase
 from keys.papers import read_part
@@ -414,3 +416,33 @@ def test_a_whole_ceremony_in_real_processes(office: Office) -> None:
 
 def test_the_keystore_of_the_office_is_whole(office: Office) -> None:
     assert office.vault.open(Kind.STEWARD, "ana", Passphrase(WORDS)).public.name == "ana"
+
+
+# -- what is no text ------------------------------------------------------------------------------------
+@click.group(cls=Commands)
+def _commands() -> None:
+    """Commands that say what they were given."""
+
+
+@_commands.command()
+@click.argument("word")
+@click.argument("encoding")
+@json_option
+def written(*, word: str, encoding: str) -> None:
+    """Write a word, as to another program."""
+    answer({"written": len(word.encode(encoding)), "word": word}, [word])
+
+
+def test_bytes_that_are_no_text_are_blamed_on_the_command_line() -> None:
+    done = CliRunner().invoke(_commands, ["written", "a\udc9bb", "utf-8"])
+    assert (done.exit_code, "the byte 0x9b on the command line is not UTF-8 text" in done.output) == (1, True)
+
+
+def test_other_text_that_cannot_be_written_is_no_fault_of_it() -> None:
+    done = CliRunner().invoke(_commands, ["written", "→", "ascii"])
+    assert isinstance(done.exception, UnicodeEncodeError)
+
+
+def test_the_name_of_a_file_that_is_no_text_is_told_escaped() -> None:
+    done = CliRunner().invoke(_commands, ["written", "a\udc9bb", "unicode_escape", "--json"])
+    assert (done.exit_code, json.loads(done.output)["word"]) == (0, "a\udc9bb")
