@@ -25,7 +25,6 @@ from protocol.errors import (
     HomeLockedError,
     HomeMissingError,
     KeyAccessError,
-    MalformedError,
     StandingError,
     StoreError,
     UsageError,
@@ -107,7 +106,7 @@ def test_the_secret_may_be_elsewhere(home: Home, tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_none(home: Home) -> None:
-    with pytest.raises(MalformedError):
+    with pytest.raises(UsageError, match="name of an association"):
         found(home, Plan("AIAMP"), {}, NOW)
     assert not home.folder.exists()
 

@@ -126,7 +126,15 @@ def test_every_migration_is_applied_once(tmp_path: Path) -> None:
     for _ in range(2):
         with closing(open_database(tmp_path / "hub.db")) as connection:
             applied = connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id").fetchall()
-    assert [name for (name,) in applied] == ["members", "envelopes", "mailboxes", "log", "shares", "operators"]
+    assert [name for (name,) in applied] == [
+        "members",
+        "envelopes",
+        "mailboxes",
+        "log",
+        "shares",
+        "operators",
+        "watched",
+    ]
     assert migrations.name == "valija-hub"
 
 

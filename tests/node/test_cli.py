@@ -136,7 +136,7 @@ def test_a_hostile_message_moves_no_cursor(scene: Scene) -> None:
     message_id = scene.send("--subject", TURNED, "--case", TURNED, text=HOSTILE + "\n\ttabs\x00\x08\n")
     scene.arrived(message_id)
     for done in (scene.br("inbox"), scene.br("show", message_id), scene.ar("outbox"), scene.ar("show", message_id),
-                 scene.br("thread", message_id), scene.ar("send", "--dry-run", "--to", BR, "--subject", HOSTILE)):  # fmt: skip
+                 scene.br("thread", message_id), scene.ar("send", "--dry-run", "--to", BR, "--subject", TURNED)):  # fmt: skip
         assert done.status == 0, done
         assert [each for each in done.out if not each.isprintable() and each != "\n"] == []
     assert "Urgente\\u{202e}txt.exe" in scene.br("inbox").out
