@@ -468,7 +468,7 @@ async def test_people_are_named_as_they_are_known_wherever_a_message_goes(
 
 async def test_somebody_without_a_desk_is_told_what_to_do(town: Town) -> None:
     nueva = await town.person(AR, "nueva")
-    text = await text_of(nueva, "/flagged")
+    text = await text_of(nueva, "/search?q=zzzz")
     assert "Choose a message to read it here." not in text
     assert "The message that you choose from a list is shown here." in text
     register = town.pages[AR].register
