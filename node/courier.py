@@ -164,10 +164,13 @@ class Courier:
         return begun
 
     # -- time ----------------------------------------------------------------------------------------
-    def tick(self, ctx: Context) -> float:
-        """Afterwards what time alone ends has ended; gives the time (Unix seconds) at which to prepare again."""
+    def tick(self, ctx: Context, surely: int | None = None) -> float:
+        """Afterwards what time alone ends has ended; gives the time (Unix seconds) at which to prepare again.
+
+        By the clock, or by `surely` (Unix seconds) where the clock may have been set.
+        """
         restored = recovery.was_restored(ctx)
-        for peer, message in outbox.overdue(ctx.tx, ctx.second):
+        for peer, message in outbox.overdue(ctx.tx, ctx.second if surely is None else surely):
             if restored:
                 outbox.mark_closing(ctx.tx, peer, message, outbox.EXPIRED)
             else:

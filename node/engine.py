@@ -7,6 +7,7 @@ this node has no certificate yet, jobs of the store.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +16,7 @@ from keys.prekeys import PrekeyStore, Runway
 from node import reception, recovery
 from node.calendars import Calendars
 from node.context import Context, Identity
-from node.courier import Courier
+from node.courier import Courier, Prepared
 from node.fetching import Fetched
 from node.founding import Anchor
 from node.mirror import Extension, Mirror
@@ -35,7 +36,7 @@ from protocol.errors import (
     ViewAheadError,
     WrongHubError,
 )
-from protocol.limits import CLOCK_TELL_SECONDS
+from protocol.limits import CLOCK_REFUSE_SECONDS, CLOCK_TELL_SECONDS
 from protocol.messages.envelope import Attestation, AttestationData
 from protocol.names import Incarnation, Party, StatementId
 from protocol.session.frames import Welcome
@@ -48,6 +49,7 @@ from protocol.trust.statements import Cause, Role, SignedStatement
 UPKEEP_SECONDS: Final = 3_600.0
 TICK_SECONDS: Final = 0.25
 CLOCK_STEP_SECONDS: Final = 1.0
+CLOCK_SET: Final = "this machine's clock was set"
 _NONCE_BYTES: Final = 16
 _DRAINED, _CERTIFICATE = "drained", "certificate"
 
@@ -73,16 +75,26 @@ class Engine:
     """One running node's rules and what they share."""
 
     def __init__(
-        self, me: Party, key: PrivateKey, anchor: Anchor, prekeys: PrekeyStore, now: Callable[[], float]
+        self,
+        me: Party,
+        key: PrivateKey,
+        anchor: Anchor,
+        prekeys: PrekeyStore,
+        now: Callable[[], float],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is loaded yet; `load` is the first thing to run."""
+        """Nothing is loaded yet; `load` is the first thing to run.
+
+        `now` is the clock of this machine, which people may set, `steady` one that nobody can.
+        """
         self.me = me
-        self._key, self._anchor, self._prekeys, self._now = key, anchor, prekeys, now
+        self._key, self._anchor, self._prekeys, self._now, self._steady = key, anchor, prekeys, now, steady
         self._courier, self._calendars, self._verified = Courier(), Calendars(), Verified()
         self.mirror = Mirror(anchor.association)
         self.certificate: CertificateRecord | None = None
         self._session = 0
         self._hub_ahead: int | None = None
+        self._compared_at: float | None = None
         self._is_adrift = False
         self._upkeep_at = 0.0
         self._wants_calendar = self._wants_view = self._is_calendar_refused = False
@@ -172,7 +184,10 @@ class Engine:
         if self._hub_ahead is None:
             # Prekeys die by two clocks, and only now there are two: a node that restarts often must come to it too.
             self._upkeep_at = 0.0
-        self._hub_ahead = hello.clock - ctx.second
+        ahead = hello.clock - ctx.second
+        if abs(ahead) > CLOCK_REFUSE_SECONDS:
+            raise ClockSkewError(CLOCK_SET)  # after the hellos, which compared it
+        self._hub_ahead, self._compared_at = ahead, ctx.now - self._steady()
         if abs(self._hub_ahead) > CLOCK_TELL_SECONDS:
             state.alarm(ctx.tx, ctx.second, ClockSkewError.code, f"the hub's clock is ahead by {self._hub_ahead} s")
         start = self._courier.session_opened(ctx, welcome, hello.incarnation)
@@ -200,7 +215,7 @@ class Engine:
         if self._hub_ahead is None:
             return
         newest = max(_accepted_at(item.attestation) for item in items)
-        drained = min(newest, ctx.second + self._hub_ahead)
+        drained = min(newest, int(self._unset(ctx)) + self._hub_ahead)
         if drained > self._drains_to:
             state.put(ctx.tx, _DRAINED, drained)
             self._drains_to = drained
@@ -244,7 +259,7 @@ class Engine:
         self._seen_at = ctx.now
         calendar, refresh = self._keep_up(ctx)
         self._drained_at = self._drains_to
-        prepared = self._courier.prepare(ctx, self._calendars.held)
+        prepared = self._prepare(ctx)
         going = Going(
             self._session,
             prepared.items,
@@ -256,10 +271,16 @@ class Engine:
         )
         return Turn(going, min(self._tick(ctx), self._upkeep_at), prepared.more)
 
+    def _prepare(self, ctx: Context) -> Prepared:
+        if abs(ctx.now - self._unset(ctx)) > CLOCK_TELL_SECONDS:
+            # What would be sealed now has a wrong expiry: the session ends, and another compares the clocks anew.
+            return Prepared((), reason=ClockSkewError.code)
+        return self._courier.prepare(ctx, self._calendars.held)
+
     def _tick(self, ctx: Context) -> float:
         # Under load a round comes every few milliseconds, and what time alone brings is not asked for in each.
         if ctx.now >= self._tick_at:
-            self._tick_at, self._wake_at = ctx.now + TICK_SECONDS, self._courier.tick(ctx)
+            self._tick_at, self._wake_at = ctx.now + TICK_SECONDS, self._courier.tick(ctx, self._earlier(ctx))
         else:
             self._wake_at = min(self._wake_at, self._tick_at)
         return self._wake_at
@@ -288,9 +309,18 @@ class Engine:
             return  # the local clock alone may destroy nothing
         try:
             # What this round archives is not durable yet, and a key that is gone opens nothing a second time.
-            self._prekeys.destroy(ctx.second, ctx.second + self._hub_ahead, self._drained_at)
+            registry_time = int(self._unset(ctx)) + self._hub_ahead
+            self._prekeys.destroy(ctx.second, registry_time, self._drained_at)
         except ClockSkewError as error:
             state.alarm(ctx.tx, ctx.second, error.code, "no prekey is destroyed while the clocks differ")
+
+    def _unset(self, ctx: Context) -> float:
+        """The time by this machine's clock as it ran when a session compared it with the hub's, however it was set since."""
+        return ctx.now if self._compared_at is None else self._compared_at + self._steady()
+
+    def _earlier(self, ctx: Context) -> int:
+        # What has expired is told to people and to peers, and never comes back.
+        return int(min(ctx.now, self._unset(ctx)))
 
     # -- told ------------------------------------------------------------------------------------------
     @property

@@ -18,11 +18,11 @@ from typing import Any, Final
 import aiohttp
 from structlog.typing import FilteringBoundLogger
 
-from node.engine import Engine, Going
+from node.engine import CLOCK_SET, Engine, Going
 from node.lookups import Lookups
 from node.rounds import Rounds
 from node.withdrawal import Recalling
-from protocol.errors import HubGoneError, MalformedError, TransportError, UsageError, ValijaError
+from protocol.errors import ClockSkewError, HubGoneError, MalformedError, TransportError, UsageError, ValijaError
 from protocol.limits import MAX_LOOKUP_MEMBERS, MAX_REQUESTS, MIB
 from protocol.session.channel import Ephemeral
 from protocol.session.frames import (
@@ -213,6 +213,10 @@ class Exchange:
     def go(self, going: Going) -> None:
         """Send what a round prepared for this session."""
         if going.session != self.number or self._end is not None:
+            return
+        if going.blocked == ClockSkewError.code:
+            # Node and hub compare their clocks when a session opens, and go by that for as long as it lasts.
+            self.close(ClockSkewError(CLOCK_SET))
             return
         items: Sequence[SubmitItem] = going.items
         while items:

@@ -41,7 +41,7 @@ from protocol.errors import (
     UsageError,
     ValijaError,
 )
-from protocol.limits import CLOCK_REFUSE_SECONDS, CLOCK_TELL_SECONDS
+from protocol.limits import CLOCK_REFUSE_SECONDS
 from protocol.names import Incarnation
 from protocol.session.machine import Closed, NodeIdentity, Source
 from protocol.signing import PrivateKey
@@ -95,7 +95,6 @@ class Uplink:
         self._line, self._engine, self._rounds, self._store = line, engine, rounds, store
         self._key, self._now, self._log = key, now, log
         self._exchange: Exchange | None = None
-        self._clock_began = 0.0
         self._sessions = 0
         self._failures = 0
         self._is_stopping = asyncio.Event()
@@ -201,7 +200,6 @@ class Uplink:
             self._sessions, self._engine, self._rounds, self._identity(incarnation), self._now, self._log
         )
         exchange.registry_grew = lambda _size: self._stale.set()
-        self._clock_began = self._now() - asyncio.get_running_loop().time()
         async with self._line.session() as socket:
             self._exchange = exchange
             try:
@@ -231,10 +229,6 @@ class Uplink:
             self._log.warning("close_hint", code=closed.code)
         raise error
 
-    def _clock_was_set(self) -> bool:
-        # Node and hub compare their clocks when a session opens, and go by that for as long as it lasts.
-        return abs(self._now() - asyncio.get_running_loop().time() - self._clock_began) > CLOCK_TELL_SECONDS
-
     async def _announce(self, exchange: Exchange) -> None:
         await exchange.opened.wait()
         self.state = replace(self.state, failures=0)
@@ -263,10 +257,8 @@ class Uplink:
 
     # -- what the rest of the daemon wants ---------------------------------------------------------------
     def go(self, going: Going) -> None:
-        """Send what a round left to be sent; under a clock that was set meanwhile it waits for another session."""
-        if self._exchange is not None and self._clock_was_set():
-            self._exchange.close(ClockSkewError("this machine's clock was set"))
-        elif self._exchange is not None:
+        """Send what a round left to be sent."""
+        if self._exchange is not None:
             self._exchange.go(going)
         if going.pending is not None or going.refresh:
             self._stale.set()

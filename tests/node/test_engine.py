@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,19 +13,21 @@ from node.context import Context
 from node.engine import Engine
 from node.founding import Anchor
 from node.tables import inbox, state
-from protocol.errors import WrongHubError
+from protocol.errors import ClockSkewError, WrongHubError
 from tests.node.lab import Lab, Node
 from tests.node.test_exchange import submit
+from tests.simulator.disks import Drawer
 
+DAY = 86_400
 AR, CO = "ar-mpf", "co-fgn"
 
 
-def engine_of(lab: Lab, node: Node, signed: Any) -> Engine:
+def engine_of(lab: Lab, node: Node, signed: Any, steady: Callable[[], float] | None = None) -> Engine:
     """An engine over this node's mirror, which was given that charter."""
-    anchor = SimpleNamespace(association=lab.world.association, signed=signed)
-    prekeys = SimpleNamespace(prekey=node.find_prekey)
+    anchor = cast("Anchor", SimpleNamespace(association=lab.world.association, signed=signed))
+    prekeys = cast("PrekeyStore", SimpleNamespace(prekey=node.find_prekey))
     me = node.identity.me
-    engine = Engine(me, node.identity.key, cast("Anchor", anchor), cast("PrekeyStore", prekeys), lambda: lab.now)
+    engine = Engine(me, node.identity.key, anchor, prekeys, lambda: lab.now, steady or (lambda: lab.now))
     engine.mirror = node.mirror
     engine._hub_ahead = 0
     return engine
@@ -92,3 +95,48 @@ def test_no_key_dies_before_what_it_opened_is_durable() -> None:
     assert drained(reader) == lab.second
     reader.run(later)
     assert said == [0, lab.second]
+
+
+def test_a_clock_that_is_set_while_a_session_lasts_destroys_no_key_and_ends_no_message() -> None:
+    lab = Lab(AR, CO)
+    node, began = lab[AR], lab.now
+    engine = engine_of(lab, node, lab.world.statements[0], steady=lambda: began)
+    engine.certificate = lab.world.registry.certificate(node.identity.certificate)
+    drawer = engine._prekeys = Drawer({}, node.identity.me)
+    hello: Any = SimpleNamespace(clock=lab.second, incarnation=lab.hub.incarnation)
+    welcome = lab.hub.welcome(AR)
+    node.run(lambda ctx: engine.session_opened(ctx, hello, welcome, 1))
+    node.write("a", "uno", CO)
+    assert node.run(engine.turn).outcome.blocked is None
+    held = drawer.runway(lab.second).oldest
+    lab.now += 100 * DAY
+    assert node.run(engine.turn).outcome.blocked == ClockSkewError.code
+    assert drawer.runway(lab.second).oldest == held
+    assert node.count("ended") == 0
+    # Nor does a hello of before it count that is taken in after it.
+    with pytest.raises(ClockSkewError):
+        node.run(lambda ctx: engine.session_opened(ctx, hello, welcome, 2))
+    lab.now = began
+    assert node.run(engine.turn).outcome.blocked is None
+
+
+def test_under_a_clock_that_was_set_no_message_ends_before_its_time_without_a_session_either() -> None:
+    lab = Lab(AR, CO)
+    node, steady = lab[AR], [lab.now]
+    engine = engine_of(lab, node, lab.world.statements[0], steady=lambda: steady[0])
+    engine.certificate = lab.world.registry.certificate(node.identity.certificate)
+    engine._prekeys = Drawer({}, node.identity.me)
+    hello: Any = SimpleNamespace(clock=lab.second, incarnation=lab.hub.incarnation)
+    welcome = lab.hub.welcome(AR)
+    node.run(lambda ctx: engine.session_opened(ctx, hello, welcome, 1))
+    node.write("a", "uno", CO)
+    node.run(engine.turn)
+    node.run(engine.session_closed)
+    lab.now += 100 * DAY
+    node.run(engine.turn)
+    assert node.count("ended") == 0
+    # Time passes nevertheless, by the clock that nobody set.
+    lab.now += 100 * DAY
+    steady[0] += 100 * DAY
+    node.run(engine.turn)
+    assert node.count("ended") == 1

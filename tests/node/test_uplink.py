@@ -530,10 +530,9 @@ async def test_prekeys_die_by_both_clocks_alone(association: Association) -> Non
             engine.turn(replace(ctx, now=ctx.now + 3 * DAY))
             return engine.runway().held, [alarm.code for alarm in state.alarms(ctx.tx)]
 
-        engine._hub_ahead = -3 * DAY
         held, alarms = await daemon.service.rounds.ask(later)
         assert (held, "clock_skew" in alarms) == (18, True)
-        engine._hub_ahead = 0
+        engine._steady = lambda: time.monotonic() + 3 * DAY
 
         def drained(ctx: Context) -> tuple[int, list[str]]:
             engine._drained_at = ctx.second + 3 * DAY

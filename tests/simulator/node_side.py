@@ -92,6 +92,7 @@ class NodeProcess:
         anchor: Anchor,
         roads: Roads,
         clock: Callable[[], float],
+        steady: Callable[[], float],
         later: Callable[[Callable[[], None]], object],
         ended: Callable[[str], None],
         committed: Callable[[], None],
@@ -99,7 +100,7 @@ class NodeProcess:
     ) -> None:
         """Nothing is opened yet."""
         self.process, self.disk, self.clock, self.log = process, disk, clock, log
-        self.engine = Engine(party, key, anchor, Drawer(disk.prekeys, party), clock)
+        self.engine = Engine(party, key, anchor, Drawer(disk.prekeys, party), clock, steady)
         self.store = NodeStore(
             disk, later, lambda error: ended(f"{type(error).__name__}"), lambda: ended("power"), committed
         )

@@ -152,6 +152,7 @@ class NodeMachine(Machine):
                 self.town.papers.anchor,
                 self.town,
                 self.now,
+                self.town.loop.time,
                 self.later,
                 partial(self.ended, process),
                 partial(self.town.judge.look, self),
