@@ -19,11 +19,13 @@ from hub.rounds import Demand, Desk, Round
 from hub.sessions import Session
 from hub.writer import Writer
 from protocol.errors import DrainingError, FencedError, LimitError, StandingError, TransportError, ValijaError
+from protocol.limits import CLOCK_TELL_SECONDS
 from protocol.names import StatementId
 from protocol.session.items import Window
 from protocol.session.machine import Closed, HubSession, Source
 
 T = TypeVar("T")
+_CLOCK_SET: Final = "the hub's clock was set"
 _log: Final = structlog.get_logger("hub")
 
 
@@ -48,12 +50,13 @@ class Hall:
         reading: Callable[[], AbstractContextManager[object]],
         refused: Callable[[str], None],
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
         last_seen: dict[str, int] | None = None,
     ) -> None:
         """Nobody is here; `last_seen` is kept up to date, and says when each member was (Unix seconds).
 
         `greet` makes the machine of a new connection, `reading` holds the registry still for a block, and `refused`
-        hears the code of each refusal.
+        hears the code of each refusal.  `steady` runs on however the `clock` is set.
         """
         self.settings = settings
         self.sessions: dict[str, Session] = {}
@@ -65,7 +68,8 @@ class Hall:
         self._desk = desk
         self._writer = writer
         self._greet, self._standing, self._reading = greet, standing, reading
-        self._refused, self._clock = refused, clock
+        self._refused, self._clock, self._steady = refused, clock, steady
+        self._clock_began = clock() - steady()
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: set[asyncio.Task[None]] = set()
 
@@ -175,6 +179,8 @@ class Hall:
         if self.is_draining:
             # It was at the door when that was shut.
             session.end(DrainingError())
+        elif abs(self.now() - session.opened_at) > CLOCK_TELL_SECONDS:
+            session.end(DrainingError(_CLOCK_SET))
 
     def leave(self, session: Session, closed: Closed | None) -> None:
         """See `hub.sessions.House`."""
@@ -195,6 +201,7 @@ class Hall:
     # -- what concerns all of them
     def committed(self, round_: Round) -> None:
         """Pass on what this round put into mailboxes."""
+        self._compare_clocks()
         for delivery in round_.deliveries:
             delivery.demand.reader.deliver(delivery)
         for member in round_.unread:
@@ -220,10 +227,23 @@ class Hall:
                 session.end(error)
                 self._keep(session.close())
 
+    def _compare_clocks(self) -> None:
+        """End all sessions if the clock was set: node and hub compare theirs in the hellos, and go by that until the end."""
+        began = self._clock() - self._steady()
+        ahead = began - self._clock_began
+        if abs(ahead) <= CLOCK_TELL_SECONDS:
+            return
+        self._clock_began = began
+        _log.warning("clock_was_set", seconds=int(ahead), sessions=len(self.sessions))
+        for session in list(self.sessions.values()):
+            session.end(DrainingError(_CLOCK_SET))
+            self._keep(session.close())
+
     async def watch(self) -> None:
         """Until cancelled: ask silent members for a sign of life, and cut off who gives none."""
         while True:
             await asyncio.sleep(self.settings.idle_seconds)
+            self._compare_clocks()
             self.review()
             for session in list(self.sessions.values()):
                 if not session.line.is_alive():

@@ -173,6 +173,7 @@ async def test_a_renewed_hub_certificate_is_used_once_the_nodes_have_it_and_with
         await hub.core.queues()
         assert hub.core.certificate.id == renewal.id
         ahead = 0.0
+        await hub.core.queues()
         async with connected(hub.url, world, "ar-mpf") as alba:
             assert alba.hello.certificate == renewal.id
             (result,) = await alba.submit(alba.envelope(["br-mpf"]))

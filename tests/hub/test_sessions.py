@@ -181,6 +181,7 @@ async def test_an_expired_envelope_comes_back_as_a_notice(tmp_path: Path, world:
             await alba.submit(item)
             await alba.acknowledge(0)
             ahead = 601.0
+            hub.daemon.hall._steady = lambda: time.monotonic() + ahead
             # Any commit shows the chore what the clock says now.
             hub.daemon._chores._changed.set()
             (notice,) = await alba.deliveries(1)
@@ -495,6 +496,50 @@ async def test_who_is_at_the_door_when_it_is_shut(hub: Running, world: World) ->
     hub.daemon.hall.open()
     async with connected(hub.url, world, ALBA) as alba:
         assert alba.welcome is not None
+
+
+@pytest.mark.parametrize("seconds", [-600.0, 600.0])
+async def test_a_clock_that_is_set_ends_the_sessions_that_went_by_it(
+    tmp_path: Path, world: World, seconds: float
+) -> None:
+    ahead = 0.0
+    async with running(make_home(tmp_path / "hub", world), clock=lambda: time.time() + ahead) as hub:
+        async with connected(hub.url, world, ALBA) as alba:
+            ahead = 200.0
+            await hub.core.queues()
+            (result,) = await alba.submit(alba.envelope([BERTA]))
+            assert result.code is None
+            ahead = seconds
+            # Nothing is answered by the new clock.
+            await alba.send(Submit((alba.envelope([BERTA]),)))
+            end = await alba.ended()
+            assert (end.code, end.closed and end.closed.detail) == ("draining", "the hub's clock was set")
+        ahead = 0.0
+        await hub.core.queues()
+        async with connected(hub.url, world, ALBA) as alba:
+            (result,) = await alba.submit(alba.envelope([BERTA]))
+            assert result.code is None
+
+
+async def test_a_clock_that_is_set_is_noticed_while_nothing_is_sent(tmp_path: Path, world: World) -> None:
+    ahead = 0.0
+    home = make_home(tmp_path / "hub", world, extra="[sessions]\nidle_seconds = 1\n")
+    async with running(home, clock=lambda: time.time() + ahead) as hub, connected(hub.url, world, ALBA) as alba:
+        ahead = 600.0
+        assert (await alba.ended()).code == "draining"
+
+
+async def test_who_is_at_the_door_when_the_clock_is_set(tmp_path: Path, world: World) -> None:
+    ahead = 0.0
+    async with running(make_home(tmp_path / "hub", world), clock=lambda: time.time() + ahead) as hub:
+        registry = await mirror(hub.url, world)
+        async with line(hub.url) as socket:
+            await until(lambda: hub.daemon.hall.door.strangers == 1)
+            ahead = 600.0
+            late = HubClient(world, ALBA, socket, machine(world, ALBA, registry))
+            with pytest.raises(Ended) as end:
+                await late.open(int(time.time()))
+            assert end.value.code == "draining"
 
 
 async def test_a_drain_waits_for_the_commit_under_way(tmp_path: Path, world: World) -> None:

@@ -137,6 +137,7 @@ class HubProcess:
         keys: HubKeys,
         settings: Sessions,
         clock: Callable[[], float],
+        steady: Callable[[], float],
         later: Callable[[Callable[[], None]], object],
         ended: Callable[[str], None],
         committed: Callable[[Round, int], None],
@@ -164,6 +165,7 @@ class HubProcess:
             reading=core.reading,
             refused=core.refused,
             clock=clock,
+            steady=steady,
         )
         self._chores = Chores(core)
         core.on_committed, core.on_grown = self._committed, self.hall.grown

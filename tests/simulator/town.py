@@ -231,6 +231,7 @@ class HubMachine(Machine):
             self.town.papers.keys,
             self.settings,
             self.now,
+            self.town.loop.time,
             self.later,
             partial(self.ended, process),
             self._committed,
