@@ -17,7 +17,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from hub.client import Hub
-from hub.config import Home, HubConfig, load, tls_context
+from hub.config import Home, HubConfig, console_tls, load, tls_context
 from hub.core import NOT_INSTALLED, founding_statement
 from hub.identity import CharterSigner, HubKeys
 from hub.log import Log
@@ -27,6 +27,7 @@ from hub.sqlite_sums import About, contradictions
 from hub.store import Transaction
 from keys.home import resolve
 from keys.journal import first_broken
+from keys.kinds import PublicPart
 from keys.last_backup import overdue
 from keys.times import show_time
 from keys.wal import broken
@@ -154,7 +155,10 @@ def _remedy(error: ValijaError, home: Home) -> str:
         case PassphraseError():
             return "let `secret`, or the file named in its place, be the one with which these keys were made; an old one is in each backup"
         case KeyDamagedError():
-            return "put the key file back from the newest backup: valija-hub restore; or have a new key certified"
+            return (
+                "put the key file back from the newest backup: valija-hub restore; without one an operating key can be made "
+                "and certified anew, and a log key only by another charter"
+            )
         case KeyAccessError():
             return f"put back what is missing of {home.folder}, owned by the hub's user, the keys and the secret closed to all others"
         case ConfigError(detail=detail) if detail == NOT_INSTALLED:
@@ -180,7 +184,20 @@ def _written(visit: Visit) -> Iterator[Row]:
 def _keys(visit: Visit) -> Iterator[Row]:
     """Key files are there, closed to others, and open with the secret."""
     keys = HubKeys.load(visit.home, visit.config, visit.environment)
-    yield ok("keys", f"the operating key opens: {keys.hub.public.fingerprint[:8].hex()}…")
+    log = keys.open_log()
+    yield ok("keys", f"both open: operating key {_short(keys.hub.public)}, log key {_short(log.public)}")
+
+
+def _short(public: PublicPart) -> str:
+    return f"{public.fingerprint[:8].hex()}…"
+
+
+def _console(visit: Visit) -> Iterator[Row]:
+    """What the console shows to browsers serves; said only if it does not."""
+    console = console_tls(visit.home, visit.config)
+    if console is not None:
+        console.context()
+    yield from ()
 
 
 def _tls(visit: Visit) -> Iterator[Row]:
@@ -477,6 +494,7 @@ _INSIDE: Final = frozenset((_version, _store, _log, _items, _tables, _runways, _
 _CHECKS: Final = (
     _keys,
     _tls,
+    _console,
     _version,
     _store,
     _log,

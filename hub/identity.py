@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hub.config import Home, HubConfig
 from keys.home import secret_file
+from keys.kinds import OpenKey
 from keys.signer import LogSigner, Signer
 from keys.vault import Kind, Secret, Vault
 from protocol.errors import StandingError, UsageError, WrongHubError
@@ -32,6 +33,10 @@ class HubKeys:
         unlock = Secret.read(secret_file(home, config.keys.secret_file, environment))
         vault, name = Vault(home.keys), config.association.name
         return cls(Signer.load(vault, Kind.HUB, name, unlock), vault, unlock, name)
+
+    def open_log(self) -> OpenKey:
+        """The log key, whatever the log is called; raises what `Vault.open` does."""
+        return self.vault.open(Kind.LOG, self.name, self.unlock)
 
     def log(self, charter: Charter) -> LogSigner:
         """What signs the log of this charter; `WrongHubError` if the charter names another log key."""

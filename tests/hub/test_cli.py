@@ -326,6 +326,34 @@ def test_what_the_doctor_finds(tmp_path: Path, world: World, monkeypatch: pytest
     assert "closed to all others" in remedy_of(home, "keys")
 
 
+@pytest.mark.parametrize("kind", ["hub", "log"])
+@pytest.mark.parametrize("damage", ["altered", "torn", "missing"])
+def test_the_doctor_opens_every_key_that_serve_needs(tmp_path: Path, world: World, kind: str, damage: str) -> None:
+    home = make_home(tmp_path / "hub", world)
+    assert look(home)["keys"] == "ok"
+    (path,) = home.keys.glob(f"*.{kind}.key")
+    text = path.read_text()
+    middle = len(text) // 2
+    if damage == "missing":
+        path.unlink()
+    elif damage == "torn":
+        path.write_text(text[:middle])
+    else:
+        path.write_text(text[:middle] + ("A" if text[middle] != "A" else "B") + text[middle + 1 :])
+    (row,) = [each for each in doctor.examine(home, {}) if each.name == "keys"]
+    assert (row.level, path.name in row.found) == (doctor.Level.PROBLEM, True)
+    assert ("put back what is missing" if damage == "missing" else "from the newest backup") in row.remedy
+    done = run("serve", "--home", home.folder)
+    assert done.exit_code != 0
+    assert path.name in done.output
+
+
+def test_the_doctor_looks_at_the_certificate_of_the_console(tmp_path: Path, world: World) -> None:
+    home = make_home(tmp_path / "hub", world, extra='[console]\ntls_certificate = "none"\ntls_key = "none"\n')
+    assert look(home)["console"] == "problem"
+    assert "hub.toml" in remedy_of(home, "console")
+
+
 def remedy_of(home: Home, name: str) -> str:
     return next(row.remedy for row in doctor.examine(home, {}) if row.name == name)
 
