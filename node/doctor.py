@@ -23,7 +23,7 @@ from node import archive, archive_check
 from node import config as settings
 from node.client import NodeClient
 from node.config import Home, NodeConfig
-from node.founding import open_custody
+from node.founding import open_custody, read_anchor
 from node.people.heads import Check
 from node.problems import error_of
 from node.schema import steps
@@ -111,7 +111,7 @@ def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -
         _ok("home", told("%(home)s, the node of %(member)s", home=home.folder, member=config.member.name)),
         _disk(home),
     ]
-    rows += [*_keys(home, config, environment, deep=deep), _backup(home)]
+    rows += [*_keys(home, config, environment, deep=deep), *_charter(home), _backup(home)]
     try:
         vitals = NodeClient(home.socket, _SECONDS).get("status")
     except NotRunningError as error:
@@ -157,6 +157,18 @@ def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str], *, dee
     archived = _archive(home, custody.archive_key, deep=deep)
     journal = _journal(home, custody.archive_key) if archived.level is Level.OK else []
     return [_ok("keys", told("the secret opens them")), *_damaged_prekeys(home), archived, *journal]
+
+
+def _charter(home: Home) -> list[Row]:
+    """What the daemon trusts first can be read; nothing where it can."""
+    try:
+        read_anchor(home.charter)
+    except ValijaError as error:
+        remedy = told(
+            "put %(path)s back as the stewards gave it out, or valija-node restore the newest backup", path=home.charter
+        )
+        return [_problem("charter", error, told("the daemon cannot start"), remedy)]
+    return []
 
 
 def _damaged_prekeys(home: Home) -> list[Row]:

@@ -387,6 +387,12 @@ def test_without_a_daemon_every_command_says_so(tmp_path: Path) -> None:
     told = valija("doctor", "--json", VALIJA_HOME=str(home))
     assert told.status == 1
     assert [row["code"] for row in told.told["rows"] if row["level"] == "problem"] == ["not_running"]
+    charter = association.homes[AR].charter
+    charter.write_bytes(charter.read_bytes()[:200])
+    told = valija("doctor", "--home", home, "--json")
+    (wrong,) = [row for row in told.told["rows"] if row["name"] == "charter"]
+    assert (wrong["level"], str(charter) in wrong["remedy"]) == ("problem", True)
+    assert f"[{wrong['code']}]" in valija("serve", "--home", home).err
     (association.homes[AR].secret).unlink()
     told = valija("doctor", "--home", home, "--json")
     assert "key_access" in {row["code"] for row in told.told["rows"]}
