@@ -213,7 +213,7 @@ def read_form(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise faults.misfit(error) from None
+        raise faults.misfit(error, kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UsageError("the body is not the JSON object expected") from None
 

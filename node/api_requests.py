@@ -174,7 +174,7 @@ def _read(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise faults.misfit(error) from None
+        raise faults.misfit(error, decoder.type) from None
     except MalformedError as error:
         # The one thing that a field says of itself beyond its type.
         raise faults.field("handling/europol", error.detail) from None

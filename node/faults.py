@@ -6,10 +6,11 @@ The body's field is named by a JSON pointer (RFC 6901); a parameter of path or q
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
+from msgspec import inspect
 
 from protocol.errors import UsageError
 
@@ -51,8 +52,8 @@ def header(name: str, detail: str) -> FieldError:
     return FieldError(Fault(detail, header=name))
 
 
-def misfit(error: msgspec.ValidationError) -> FieldError:
-    """What msgspec found, said without any value that was given, which may be confidential."""
+def misfit(error: msgspec.ValidationError, kind: Any) -> FieldError:
+    """What msgspec found in a body read as `kind`, said without any value that was given, which may be confidential."""
     text = str(error)
     # The path stands behind the last such word; a field's name may hold the word, the path alone begins with a dollar.
     message, _, path = text.rpartition(" - at ")
@@ -60,9 +61,26 @@ def misfit(error: msgspec.ValidationError) -> FieldError:
         message, path = text, ""
     said = message.split(", got")[0].replace("`", "")
     shown = said if said.startswith(("Expected", "Object missing", "Object contains unknown")) else "not acceptable"
+    if message.startswith("Invalid enum value"):
+        taken = _taken(inspect.type_info(kind), pointer_of(path.strip("`")).split("/")[1:])
+        shown = f"Expected one of {', '.join(map(str, taken))}" if taken else shown
     pointer = pointer_of(path.strip("`")) + "".join(_named(message))
     where = path.replace("`", "")
     return FieldError(Fault(shown, pointer=pointer), f"{shown} at {where}" if where else shown)
+
+
+def _taken(kind: inspect.Type, steps: Sequence[str]) -> list[object]:
+    """The values of the enumeration to which these steps lead."""
+    match kind:
+        case inspect.UnionType():
+            return [value for each in kind.types for value in _taken(each, steps)]
+        case inspect.StructType() if steps:
+            return [v for each in kind.fields if each.encode_name == steps[0] for v in _taken(each.type, steps[1:])]
+        case inspect.VarTupleType() | inspect.ListType() if steps:
+            return _taken(kind.item_type, steps[1:])
+        case inspect.EnumType() if not steps:
+            return [each.value for each in kind.cls]
+    return []
 
 
 def _named(message: str) -> Iterator[str]:

@@ -86,6 +86,18 @@ def test_the_field_that_is_wrong_is_named(body: dict[str, Any] | bytes, pointer:
         ({"thread": "msg_x"}, "/thread", "a message id is msg_ and 26 letters"),
         ({"in_reply_to": "msg_x"}, "/in_reply_to", "a message id is msg_ and 26 letters"),
         ({"due_at": "2026-02-30T00:00:00Z"}, "/due_at", "due_at is no time of the calendar"),
+        ({"type": "letter"}, "/type", "Expected one of mla-request, mla-response, "),
+        (
+            {"handling": {"europol": ["H0", "Q1"]}},
+            "/handling/europol/1",
+            "Expected one of H0, H1, H2, H3 at $.handling",
+        ),
+        (
+            {"body": {"format": "rtf", "text": "x"}},
+            "/body/format",
+            "Expected one of plain, commonmark at $.body.format",
+        ),
+        ({"formality": {"kind": "x"}}, "/formality/kind", "Expected one of "),
         ({"body": {"format": "plain", "text": ""}, "to": ["x" * 40]}, "/to/0", "a name has 2 to 32"),
     ],
 )
