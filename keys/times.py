@@ -34,4 +34,6 @@ def read_time(written: str, now: int) -> int:
         raise UsageError(f"{written!r} is no time: write 2028-11-22, 2028-11-22T09:30:00Z or 365d") from None
     if at.tzinfo is None or at.timestamp() < 0:
         raise UsageError(f"{written!r} needs a zone, as in 2028-11-22T09:30:00Z, and lies after 1970")
+    if at.timestamp() > _LAST:
+        raise UsageError(f"{written!r} lies past the year 9999 in UTC")
     return int(at.timestamp())

@@ -630,6 +630,12 @@ def test_other_texts_are_no_times(written: str) -> None:
         read_time(written, START)
 
 
+def test_a_time_past_the_last_that_can_be_written_is_said_to_be_so() -> None:
+    with pytest.raises(UsageError, match="lies past the year 9999 in UTC"):
+        read_time("9999-12-31T23:59:59-10:00", START)
+    assert show_time(read_time("9999-12-31T23:59:59Z", START)) == "9999-12-31T23:59:59Z"
+
+
 def test_times_past_the_calendar_are_shown_too() -> None:
     assert show_time(START) == "2026-11-22T00:00:00Z"
     assert "past the year 9999" in show_time(1 << 63)
