@@ -28,15 +28,17 @@ from node import (
     refusing,
     upkeep,
 )
+from node.acceptance import Accepted, Request
 from node.model import LinkState, pack
 from node.tables import inbox, links, peers, state
 from protocol.messages.content import Urgency
 from protocol.messages.message import Kind
 from protocol.messages.receipts import Notice, Outcome
-from protocol.names import MessageId
+from protocol.names import MessageId, Party
 from protocol.trust.statements import Cause
 from tests.simulator.disks import Commit, Fate
-from tests.simulator.people import People
+from tests.simulator.judge import BrokenError
+from tests.simulator.people import Asked, People
 from tests.simulator.stage import AFTER_EXPIRY, AT_ONCE, Kept, R, S, Stage
 
 Story = Callable[[Stage], None]
@@ -260,19 +262,38 @@ def duplicate_receipted(at: Stage) -> None:
     at.ends_well()
 
 
-_drawn = itertools.count()
+_message_id, _told = acceptance._message_id, People._told
 
 
-def _drawn_id(*_named: Any) -> MessageId:
-    return MessageId(hashlib.sha256(str(next(_drawn)).encode()).digest()[:16])
+def _takes_any_id(self: People, asked: Asked, answer: Any) -> None:
+    if isinstance(answer, Accepted):
+        asked.message = answer.message_id
+        self.by_message[asked.sender, asked.message] = asked
+    _told(self, asked, answer)
 
 
-@told("stable_id", without(acceptance, "_message_id", _drawn_id))
+@contextmanager
+def ids_drawn() -> Iterator[None]:
+    """What is handed in again has another id, and its author takes it as it comes: each story draws anew."""
+    drawn = itertools.count()
+
+    def draw(me: Party, request: Request) -> MessageId:
+        named = repr((_message_id(me, request), next(drawn)))
+        return MessageId(hashlib.sha256(named.encode()).digest()[:16])
+
+    with without(acceptance, "_message_id", draw)(), without(People, "_told", _takes_any_id)():
+        yield
+
+
+@told("stable_id", ids_drawn)
 def stable_id(at: Stage) -> None:
     backup = at.s.backup()
     at.crossed()
     at.restore(at.s, backup)
     at.ends_well()
+    copies = sum(at.town.judge.handed.values())
+    if copies != 1:
+        raise BrokenError(f"twice: R has {copies} copies of what was written once")
 
 
 @told("caller_resubmits", without(People, "restored"))
