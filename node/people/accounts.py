@@ -57,16 +57,21 @@ class Accounts:
         await self._register.write(job)
 
     async def drop_passkey(self, visitor: Visitor, credential: bytes) -> None:
-        """Afterwards that passkey opens nothing; `UsageError` where it is the last way in."""
+        """Afterwards that passkey opens nothing, and the visitor is logged out everywhere else.
+
+        `UsageError` where it is the last way in.
+        """
 
         def job(tx: Transaction) -> None:
             left = [each for each in table.passkeys(tx, visitor.person.id) if each.id != credential]
             if not left and table.password(tx, visitor.person.id) is None:
                 raise UsageError("this is your only way in: add another first")
             if table.drop_passkey(tx, visitor.person.id, credential):
+                # Whoever has the device may have come in by it.
+                table.close_sessions(tx, visitor.person.id, visitor.session.hash)
                 self._register.note(tx, visitor.person.login, Act.PASSKEY_REMOVED, credential.hex()[:16])
 
-        await self._register.write(job)
+        await self._register.change(job)
 
     async def renew_codes(self, visitor: Visitor) -> list[str]:
         """Ten fresh recovery codes, to show once; the old ones are good no more."""

@@ -67,19 +67,16 @@ class Doors:
     # -- logging in ------------------------------------------------------------------------------------
     async def login_password(self, login: str, password: str, code: str, where: Where) -> LoggedIn:
         """A session for whoever knows the password and holds the authenticator; `LoginError`, `TooManyError`."""
-        return await self._succeeded(await self._proven(login, password, code, where), Method.PASSWORD, where)
-
-    async def _proven(self, login: str, password: str, code: str, where: Where) -> Person:
-        """Who knows the password and holds the authenticator; `LoginError`, `TooManyError`."""
         if self._waiting >= _MAX_WAITING:
             raise TooManyError("many log in just now: wait some seconds")
         self._waiting += 1
         try:
             # Judged inside: who waits in line has to wait for what those before did, too.
             async with self._hashing:
-                return await self._by_password(login, password, code, where)
+                person = await self._by_password(login, password, code, where)
         finally:
             self._waiting -= 1
+        return await self._succeeded(person, Method.PASSWORD, where)
 
     async def _by_password(self, login: str, password: str, code: str, where: Where) -> Person:
         person = self._attempt(login, where)
@@ -148,23 +145,16 @@ class Doors:
         await self.register.change(job)
         return LoggedIn(Visitor(person, session), cookie)
 
-    async def renew_password(
-        self, visitor: Visitor, present: tuple[str, str], password: str, totp: str, code: str, where: Where
-    ) -> None:
+    async def renew_password(self, visitor: Visitor, password: str, totp: str, code: str, where: Where) -> None:
         """Afterwards the visitor comes in by this password and authenticator, and is logged out everywhere else.
 
-        `present` is the password and a code of now, which only somebody does without who came in by a recovery code:
-        `LoginError`, `TooManyError`, `UsageError`.
+        `UsageError` for a weak password, or a code that does not fit.
         """
-        person = visitor.person
-        choose = await self._choosing(person, password, totp, code, where)
-        if visitor.session.method != Method.RECOVERY:
-            await self._proven(person.login, *present, where)
-            self._throttle.succeeded(_names(person.login, where)[:1])
+        choose = await self._choosing(visitor.person, password, totp, code, where)
 
         def job(tx: Transaction) -> None:
             choose(tx)
-            table.close_sessions(tx, person.id, visitor.session.hash)
+            table.close_sessions(tx, visitor.person.id, visitor.session.hash)
 
         await self.register.change(job)
 

@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 INVITATION_SECONDS: Final = 72 * 3_600
 SEEN_EVERY_SECONDS: Final = 60
+FRESH_SECONDS: Final = 600
 MAX_NAME_CHARS: Final = 120
 MAX_DESKS: Final = 256
 """SQLite joins up to 500 branches, of which the inbox of a person takes one for each desk."""
@@ -160,6 +161,10 @@ class Register:
         at = self.at
         return at < session.created_at + self._lifetime.longest and at < self._last_seen(session) + self._lifetime.idle
 
+    def is_fresh(self, visitor: Visitor) -> bool:
+        """Whether the visitor logged in just now: later, whoever sits there may be another."""
+        return self.at < visitor.session.created_at + FRESH_SECONDS
+
     # -- administration --------------------------------------------------------------------------------
     async def add(self, by: str, login: str, name: str, role: Role, desks: Sequence[str]) -> str:
         """The text of an invitation for a person made just now; `UsageError`, `ExistsError`, `UnknownDeskError`."""
@@ -178,14 +183,18 @@ class Register:
         return await self.invite(by, login)
 
     async def invite(self, by: str, login: str) -> str:
-        """The text of a fresh invitation, good once, for three days; an older one is good no more."""
+        """The text of a fresh invitation, good once, for three days; an older one is good no more.
+
+        The person is logged out everywhere: who lost a device may not wait until the invitation is used.
+        """
         person, text = self.named(login), passwords.draw_secret()
 
         def job(tx: Transaction) -> None:
             table.invite(tx, person.id, passwords.secret_hash(text), self.at + INVITATION_SECONDS)
+            table.close_sessions(tx, person.id)
             self.note(tx, by, Act.INVITED, login)
 
-        await self._keeper.write(job)
+        await self.change(job)
         return text
 
     async def assign(self, by: str, login: str, name: str, role: Role, desks: Sequence[str]) -> None:

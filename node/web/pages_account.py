@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from keys import passwords
 from node import problems
 from node.i18n import LANGUAGES
-from node.people.doors import Method
 from node.problems import Problem
 from node.web import guard
-from node.web.pages_login import check_same, offered
+from node.web.pages_login import check_same, offered, prove_again
 from node.web.parts import PARTS, Parts
 from node.web.render import THEMES, paced, page
 from node.web.requests import form_of, go, json_of, require
 from protocol.errors import UsageError
 
-ACCOUNT = "/account"
+ACCOUNT: Final = "/account"
+PASSWORD: Final = "/account/password"  # noqa: S105 - an address
 
 
 def routes() -> list[web.RouteDef]:
@@ -27,8 +29,8 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{ACCOUNT}/passkey/ask", ask_passkey),
         web.post(f"{ACCOUNT}/passkey", new_passkey),
         web.post(f"{ACCOUNT}/passkey/remove", drop_passkey),
-        web.get(f"{ACCOUNT}/password", password),
-        web.post(f"{ACCOUNT}/password", renew_password),
+        web.get(PASSWORD, password),
+        web.post(PASSWORD, renew_password),
         web.post(f"{ACCOUNT}/codes", renew_codes),
         web.post(f"{ACCOUNT}/sessions/close", close_session),
     ]
@@ -57,21 +59,21 @@ async def look(request: web.Request) -> web.Response:
 
 async def ask_passkey(request: web.Request) -> web.Response:
     """What the browser is asked, so that it makes a further passkey."""
-    asked = await _parts(request).accounts.ask_new_passkey(require(request))
+    asked = await _parts(request).accounts.ask_new_passkey(prove_again(request, ACCOUNT))
     return web.Response(text=asked, content_type="application/json")
 
 
 async def new_passkey(request: web.Request) -> web.Response:
     """Register the passkey that the browser made."""
-    label = request.query.get("label", "")
-    await _parts(request).accounts.new_passkey(require(request), label, await json_of(request))
+    label, visitor = request.query.get("label", ""), prove_again(request, ACCOUNT)
+    await _parts(request).accounts.new_passkey(visitor, label, await json_of(request))
     return web.Response(status=204)
 
 
 async def drop_passkey(request: web.Request) -> web.Response:
     """Remove a passkey."""
-    form = await form_of(request)
-    await _parts(request).accounts.drop_passkey(require(request), _hex(form.text("id")))
+    visitor, form = prove_again(request, ACCOUNT), await form_of(request)
+    await _parts(request).accounts.drop_passkey(visitor, _hex(form.text("id")))
     return go(ACCOUNT)
 
 
@@ -81,26 +83,18 @@ async def password(request: web.Request) -> web.Response:
 
 
 def _password(request: web.Request, totp: str, problem: Problem | None = None) -> web.Response:
-    visitor = require(request)
-    values = {
-        "problem": problem,
-        "is_proven": visitor.session.method == Method.RECOVERY,
-        # Opened again, it would offer another key than the one that was scanned.
-        "here": "",
-    }
-    return page(
-        request, "password.html", values | offered(request, visitor.person, totp), problem.status if problem else 200
-    )
+    # Opened again, it would offer another key than the one that was scanned.
+    values = {"problem": problem, "here": ""} | offered(request, prove_again(request, PASSWORD).person, totp)
+    return page(request, "password.html", values, problem.status if problem else 200)
 
 
 async def renew_password(request: web.Request) -> web.Response:
     """Choose a new password, with a new authenticator."""
-    form, parts, visitor = await form_of(request), _parts(request), require(request)
-    totp, present = form.totp(), (form.raw("present"), form.text("present-code"))
-    where = guard.where(request, parts.proxy)
+    visitor, form, parts = prove_again(request, PASSWORD), await form_of(request), _parts(request)
+    totp, where = form.totp(), guard.where(request, parts.proxy)
     try:
         check_same(form)
-        await parts.doors.renew_password(visitor, present, form.raw("password"), totp, form.text("code"), where)
+        await parts.doors.renew_password(visitor, form.raw("password"), totp, form.text("code"), where)
     except UsageError as error:
         return paced(_password(request, totp, problems.problem(error)), error)
     return go(ACCOUNT)
@@ -108,7 +102,8 @@ async def renew_password(request: web.Request) -> web.Response:
 
 async def renew_codes(request: web.Request) -> web.Response:
     """Fresh recovery codes, shown this once."""
-    return page(request, "codes.html", {"codes": await _parts(request).accounts.renew_codes(require(request))})
+    visitor = prove_again(request, ACCOUNT)
+    return page(request, "codes.html", {"codes": await _parts(request).accounts.renew_codes(visitor)})
 
 
 async def close_session(request: web.Request) -> web.Response:

@@ -14,6 +14,7 @@ from keys import passwords
 from node import problems
 from node.i18n import LANGUAGES
 from node.people.doors import LoggedIn, Where
+from node.people.register import Visitor
 from node.people.site import Site
 from node.tables.people import Person
 from node.web import guard
@@ -54,6 +55,17 @@ def address(after: str) -> str:
     return LOGIN if after == "/" else f"{LOGIN}?next={quote(after, safe='')}"
 
 
+def prove_again(request: web.Request, after: str) -> Visitor:
+    """Who asks, if they logged in just now; else they are asked to log in again, and go on to `after`.
+
+    It stands before whatever decides who gets in: an open browser that was left alone is no proof of who sits there.
+    """
+    visitor = require(request)
+    if not _parts(request).register.is_fresh(visitor):
+        raise web.HTTPSeeOther(f"{LOGIN}?again=1&next={quote(after, safe='')}")
+    return visitor
+
+
 def invitation_address(site: Site, text: str) -> str:
     """What somebody invited opens in the browser."""
     return f"{site.origin}/invitation/{text}"
@@ -70,9 +82,11 @@ def _where(request: web.Request) -> Where:
 # -- logging in ----------------------------------------------------------------------------------------
 @public
 async def login(request: web.Request) -> web.Response:
-    """The page to log in; whoever is, goes on."""
-    after = within(request.query.get("next", "/"))
-    return go(after) if visitor_of(request) else page(request, "login.html", {"after": after, "problem": None})
+    """The page to log in; whoever is, goes on, unless they are asked to do so again."""
+    after, again = within(request.query.get("next", "/")), "again" in request.query
+    if visitor_of(request) and not again:
+        return go(after)
+    return page(request, "login.html", {"after": after, "again": again, "problem": None})
 
 
 @public
@@ -97,13 +111,16 @@ async def _tried(request: web.Request, attempt: Awaitable[LoggedIn], after: str)
         opened = await attempt
     except ValijaError as error:
         problem = problems.problem(error)
-        values = {"after": after, "problem": problem, "here": address(after)}
+        values = {"after": after, "again": False, "problem": problem, "here": address(after)}
         return paced(page(request, "login.html", values, problem.status), error)
     return await _let_in(request, go(after), opened)
 
 
 async def _let_in(request: web.Request, response: web.Response, opened: LoggedIn) -> web.Response:
     """The same; the browser is logged in by it, and the language chosen before the door is the person's from now on."""
+    if before := visitor_of(request):
+        # The session of before is no browser's any more.
+        await _parts(request).accounts.logout(before)
     give_cookie(response, request, opened.cookie)
     chosen, person = request.cookies.get(LANGUAGE_COOKIE, ""), opened.visitor.person
     if chosen in LANGUAGES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -13,7 +14,7 @@ from node.people.roles import Power, Role
 from node.tables import people as table
 from node.web import words
 from node.web.forms import Form
-from node.web.pages_login import invitation_address
+from node.web.pages_login import invitation_address, prove_again
 from node.web.parts import PARTS, Parts
 from node.web.render import page, speech_of
 from node.web.requests import form_of, go, require
@@ -48,6 +49,13 @@ def _by(request: web.Request) -> str:
     visitor = require(request)
     visitor.require(Power.ADMINISTER)
     return visitor.person.login
+
+
+def _by_now(request: web.Request) -> str:
+    """The same, who logged in just now: an invitation is a way into somebody's account, the visitor's own too."""
+    by = _by(request)
+    prove_again(request, f"{PEOPLE}/{quote(request.match_info['login'], safe='')}")
+    return by
 
 
 async def people(request: web.Request) -> web.Response:
@@ -123,7 +131,7 @@ async def change(request: web.Request) -> web.Response:
 
 async def invite(request: web.Request) -> web.Response:
     """A fresh invitation: whoever uses it replaces every earlier way in."""
-    by, login = _by(request), request.match_info["login"]
+    by, login = _by_now(request), request.match_info["login"]
     return _invitation(request, login, await _parts(request).register.invite(by, login))
 
 
@@ -138,7 +146,7 @@ async def disable(request: web.Request) -> web.Response:
 
 async def enable(request: web.Request) -> web.Response:
     """Let somebody in again, by a fresh invitation."""
-    by, login = _by(request), request.match_info["login"]
+    by, login = _by_now(request), request.match_info["login"]
     return _invitation(request, login, await _parts(request).register.enable(by, login))
 
 

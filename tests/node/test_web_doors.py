@@ -17,6 +17,7 @@ import pytest_asyncio
 from keys import passwords
 from keys.throttle import Throttle
 from node.config import Home
+from node.people import register
 from node.people.acts import NODE, Act
 from node.people.roles import DENIED, Power, Role
 from node.tables import people as table
@@ -56,11 +57,13 @@ class Pages:
         return await self.parts.register.add(NODE, login, name, role, ["central"])
 
     @asynccontextmanager
-    async def visiting(self, login: str, role: Role, name: str = "Ana Pérez") -> AsyncIterator[aiohttp.ClientSession]:
+    async def visiting(
+        self, login: str, role: Role, name: str = "Ana Pérez", key: Authenticator | None = None
+    ) -> AsyncIterator[aiohttp.ClientSession]:
         """A browser in which somebody new has logged in with a passkey."""
         text = await self.invite(login, role, name)
         async with self.browser() as session:
-            key = Authenticator(self.origin)
+            key = key or Authenticator(self.origin)
             options = await (await session.post(f"/invitation/{text}/passkey/ask")).text()
             answer = await session.post(f"/invitation/{text}/passkey?label=llave", json=key.make(options))
             assert answer.status == 200, await answer.text()
@@ -190,25 +193,60 @@ async def test_whoever_lost_the_authenticator_sets_a_new_one(pages: Pages) -> No
         secret = key_of(await (await session.get(where)).text())
         form = {"totp": secret, "password": PASSWORD, "again": PASSWORD, "code": pyotp.TOTP(secret).now()}
         codes = re.findall(r"<code>([A-Z2-7-]{19})</code>", await (await session.post(where, data=form)).text())
-        # Somebody at an open browser lacks the present ones.
-        shown = await (await session.get("/account/password")).text()
-        assert 'name="present"' in shown
-        fresh = key_of(shown)
-        renewed = {"totp": fresh, "password": PASSWORD, "again": PASSWORD, "code": pyotp.TOTP(fresh).now()}
-        refused = await session.post("/account/password", data=renewed | {"present": "x", "present-code": "0"})
-        assert refused.status == 401
-        assert key_of(await refused.text()) == fresh
         await session.post("/logout")
         await session.post("/login/recovery", data={"login": "perdida", "code": codes[0]})
         assert 'href="/account/password"' in await (await session.get("/account")).text()
-        shown = await (await session.get("/account/password")).text()
-        assert 'name="present"' not in shown
-        fresh = key_of(shown)
-        renewed |= {"totp": fresh, "code": pyotp.TOTP(fresh).now()}
+        fresh = key_of(await (await session.get("/account/password")).text())
+        renewed = {"totp": fresh, "password": PASSWORD, "again": PASSWORD, "code": pyotp.TOTP(fresh).now()}
         differ = await session.post("/account/password", data=renewed | {"again": "otra"})
         assert (differ.status, key_of(await differ.text())) == (400, fresh)
         done = await session.post("/account/password", data=renewed, allow_redirects=False)
         assert (done.status, done.headers["Location"]) == (303, "/account")
+
+
+WAYS_IN = (
+    ("GET", "/account/password", "/account/password"),
+    ("POST", "/account/password", "/account/password"),
+    ("POST", "/account/codes", "/account"),
+    ("POST", "/account/passkey/ask", "/account"),
+    ("POST", "/account/passkey", "/account"),
+    ("POST", "/account/passkey/remove", "/account"),
+    ("POST", "/people/sentada/invite", "/people/sentada"),
+    ("POST", "/people/sentada/enable", "/people/sentada"),
+)
+
+
+async def test_an_open_browser_alone_changes_nothing_of_who_gets_in(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, store = Authenticator(pages.origin), pages.parts.service.store
+    async with pages.visiting("sentada", Role.ADMINISTRATOR, key=key) as session:
+        person = pages.parts.register.named("sentada").id
+
+        def ways_in() -> object:
+            of_person = [
+                f"SELECT * FROM {each} WHERE person = ?"  # noqa: S608
+                for each in ("passkey", "recovery_code", "invitation")
+            ]
+            return store.read(lambda tx: [tx.all(sql, (person,)) for sql in of_person])
+
+        before = ways_in()
+        monkeypatch.setattr(register, "FRESH_SECONDS", 0)
+        for method, path, after in WAYS_IN:
+            async with session.request(method, path, allow_redirects=False) as answer:
+                asked = f"/login?again=1&next={after}"
+                assert (answer.status, answer.headers.get("Location")) == (303, asked), path
+        assert ways_in() == before
+        # They are told why, prove it, come back, and the session of before is over.
+        shown = await (await session.get("/login?again=1&next=%2Faccount")).text()
+        assert "You logged in over ten minutes ago" in shown
+        assert 'data-next="/account"' in shown
+        monkeypatch.undo()
+        options = await (await session.post("/login/passkey/ask")).text()
+        assert (await session.post("/login/passkey", json=key.prove(options))).status == 204
+        assert len(store.read(lambda tx: table.sessions(tx, person))) == 1
+        assert (await session.post("/account/codes", allow_redirects=False)).status == 200
+        assert ways_in() != before
 
 
 async def test_who_guesses_is_told_how_long_to_wait(pages: Pages) -> None:

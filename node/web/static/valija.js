@@ -8,6 +8,11 @@ async function post(address, body) {
     headers: body === undefined ? {} : { "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
+  if (asked.redirected) {
+    // Whoever logged in long ago is asked to do so again.
+    location.assign(asked.url);
+    return new Promise(() => {});
+  }
   if (!asked.ok) throw new Error(String(asked.status));
   return asked;
 }
