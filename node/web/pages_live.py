@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -19,6 +21,8 @@ from node.web.requests import LIVE, require
 SLOW_SECONDS: Final = 30
 LONGEST_SECONDS: Final = 300
 AT_MOST_EVERY_SECONDS: Final = 1.0
+MAX_STREAMS: Final = 32
+"""Of one person: a browser opens one, whatever the number of its tabs."""
 _PRESSING: Final = (b'"urgency":"urgent"', b'"urgency":"emergency"')
 
 
@@ -31,7 +35,7 @@ async def live(request: web.Request) -> web.StreamResponse:
     """Server-sent events `news` {new, pressing}: how many messages are new, and whether an urgent one just came.
 
     They begin behind the event that the page, or the last one that the browser heard, names.  A page that names none
-    knows no number either: it is told one at once, as `count` {new}.
+    knows no number either: it is told one at once, as `count` {new}.  Where a person has too many, the oldest ends.
     """
     parts, visitor, look = parts_of(request), require(request), look_of(request)
     service, caller = parts.service, colleague(visitor)
@@ -45,7 +49,8 @@ async def live(request: web.Request) -> web.StreamResponse:
                 )
             # Whoever asks again is judged again: a session that ended meanwhile is told nothing more.
             async with (
-                asyncio.timeout(LONGEST_SECONDS),
+                asyncio.timeout(LONGEST_SECONDS) as lasting,
+                _among(parts.streams[look.person], lasting),
                 aclosing(service.feed.follow(after)) as batches,
             ):
                 async for batch in batches:
@@ -61,6 +66,19 @@ async def live(request: web.Request) -> web.StreamResponse:
             # Its time is over, or the browser left: either asks again when it wants to.
             parts.log.debug("stream_ended")
     return response
+
+
+@asynccontextmanager
+async def _among(streams: deque[asyncio.Timeout], lasting: asyncio.Timeout) -> AsyncIterator[None]:
+    """This stream is one of its person's, of which the oldest ends where there are too many."""
+    if len(streams) >= MAX_STREAMS and not (oldest := streams.popleft()).expired():
+        oldest.reschedule(0)
+    streams.append(lasting)
+    try:
+        yield
+    finally:
+        if lasting in streams:
+            streams.remove(lasting)
 
 
 async def _tell(response: EventSourceResponse, place: Place, new: int, *, is_pressing: bool | None = None) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -21,7 +23,10 @@ from node.webhooks.book import Book
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The node behind the pages; `zone` is a name of the tz database, `proxy` the address that may stand before us."""
+    """The node behind the pages; `zone` is a name of the tz database, `proxy` the address that may stand before us.
+
+    `streams` are the open streams of news of each person, oldest first.
+    """
 
     service: Service
     register: Register
@@ -37,6 +42,7 @@ class Parts:
     proxy: str
     now: Callable[[], float]
     log: FilteringBoundLogger
+    streams: defaultdict[int, deque[asyncio.Timeout]] = field(default_factory=lambda: defaultdict(deque))
 
 
 PARTS: Final = web.AppKey("parts", Parts)

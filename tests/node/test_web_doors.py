@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ from node.people import register
 from node.people.acts import NODE, Act
 from node.people.roles import DENIED, Power, Role
 from node.tables import people as table
-from node.web import words
+from node.web import pages_live, words
 from node.web.app import MAX_FORM_BYTES
 from node.web.parts import Parts
 from protocol.errors import UsageError
@@ -301,6 +302,22 @@ async def test_a_session_begins_with_a_fresh_cookie(pages: Pages) -> None:
         assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
     async with pages.browser(Cookie=f"valija={planted}") as session:
         assert (await session.get("/account", allow_redirects=False)).status == 303
+
+
+async def test_of_too_many_streams_of_one_person_the_oldest_ends(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages_live, "MAX_STREAMS", 2)
+    async with pages.visiting("oyente", Role.PROSECUTOR) as session, pages.visiting("otro", Role.CLERK) as other:
+        theirs = await other.get("/live")
+        streams = [await session.get("/live") for _each in range(3)]
+        for each in (*streams, theirs):
+            await each.content.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert await streams[0].content.read() == b""
+        assert not any(each.content.at_eof() for each in (*streams[1:], theirs))
+    counted = pages.parts.streams
+    async with asyncio.timeout(10):
+        while any(counted.values()):  # noqa: ASYNC110 - a server learns late that a browser has left
+            await asyncio.sleep(0.01)
 
 
 # -- foreign pages ---------------------------------------------------------------------------------------
