@@ -7,12 +7,14 @@ on standard error, or one object `{"error": {"code", "message"}}`.  Exit 0: done
 from __future__ import annotations
 
 import json
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from getpass import GetPassWarning
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -114,6 +116,14 @@ def asking(instead: str) -> Iterator[None]:
 
 class Commands(click.Group):
     """A group whose commands refuse in one sentence."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program; what the terminal's encoding lacks is shown by its number, and never ends it."""
+        for stream in (sys.stdout, sys.stderr):
+            # Without an output there is none.
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; `SystemExit` with 1 for a refusal, 2 for what was not understood."""

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import warnings
+from contextlib import redirect_stdout
 from getpass import GetPassWarning
+from io import StringIO
 from pathlib import Path
 
 import click
@@ -446,3 +448,14 @@ def test_other_text_that_cannot_be_written_is_no_fault_of_it() -> None:
 def test_the_name_of_a_file_that_is_no_text_is_told_escaped() -> None:
     done = CliRunner().invoke(_commands, ["written", "a\udc9bb", "unicode_escape", "--json"])
     assert (done.exit_code, json.loads(done.output)["word"]) == (0, "a\udc9bb")
+
+
+def test_what_a_terminal_lacks_is_shown_by_its_number() -> None:
+    done = CliRunner(charset="ascii").invoke(_commands, ["written", "señal →", "utf-8"])
+    assert (done.exit_code, done.output) == (0, "se\\xf1al \\u2192\n")
+
+
+def test_an_output_that_is_no_terminal_and_no_file_is_left_as_it_is() -> None:
+    with redirect_stdout(StringIO()) as said:
+        _commands.main(["written", "señal", "utf-8"], standalone_mode=False)
+    assert said.getvalue() == "señal\n"
