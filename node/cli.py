@@ -23,7 +23,7 @@ from node.cli_webhooks import webhook
 from node.client import NodeClient
 from node.config import Home
 from node.console import answer, home_option, json_option, strong, with_client
-from node.fields import label
+from node.fields import label, length
 from node.speaking import Spoken, language_option, say
 
 _REFUSED: Final = 1
@@ -92,12 +92,12 @@ def show_status(client: NodeClient) -> None:
 
 def _readable(told: Mapping[str, Any]) -> dict[str, Any]:
     """The same, flat enough for aligned lines; nothing that others wrote keeps its control characters."""
-    return {label(name): _plain(value) for name, value in told.items()}
+    return {label(name): length(name, value) or _plain(value) for name, value in told.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {label(name): _plain(each) for name, each in value.items()}
+        return _readable(value)
     if isinstance(value, list):
         return [_line(each) for each in value]
     if isinstance(value, bool):
@@ -109,7 +109,7 @@ def _line(value: Any) -> str:
     if not isinstance(value, dict):
         return plain(str(value))
     # As the lines around it, on one.
-    return "; ".join(f"{label(name)}: {_plain(each)}" for name, each in value.items() if each is not None)
+    return "; ".join(f"{name}: {each}" for name, each in _readable(value).items() if each is not None)
 
 
 @main.command()

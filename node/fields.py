@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from node.speaking import N_, say
+from node.speaking import N_, language, say
 
+_SECONDS: Final = "_seconds"
 FIELDS: Final = frozenset(
     {
         N_("member"),
@@ -86,4 +87,15 @@ def label(name: str) -> str:
 
 def shown(name: str) -> str:
     """The same in English."""
-    return name.removesuffix("_seconds").replace("_", " ")
+    return name.removesuffix(_SECONDS).replace("_", " ")
+
+
+def length(name: str, value: Any) -> str:
+    """What a reader is shown for a length of time, as `13 minutes`; nothing for any other value of a status."""
+    if not name.endswith(_SECONDS) or not isinstance(value, int):
+        return ""
+    # Who asks for something else need not wait until catalogues can be read.
+    from node.i18n import speech  # noqa: PLC0415
+
+    lasting = speech(language()).lasting(abs(value))
+    return lasting if value >= 0 else say("%(time)s behind", time=lasting)

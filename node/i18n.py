@@ -85,8 +85,8 @@ class Speech:
         return format_timedelta(timedelta(seconds=at - now), add_direction=True, locale=self.locale)
 
     def lasting(self, seconds: int) -> str:
-        """A length of time."""
-        return format_timedelta(timedelta(seconds=seconds), locale=self.locale)
+        """A length of time, in the largest unit of which there are two: `13 minutes`, `36 hours`."""
+        return format_timedelta(timedelta(seconds=seconds), threshold=2, locale=self.locale)
 
     # -- names -----------------------------------------------------------------------------------------
     def country(self, code: str) -> str:

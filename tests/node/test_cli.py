@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from node import doctor, fields, terminal
+from node import doctor, fields, speaking, terminal
 from node.cli import _readable, main
 from node.cli_messages import handling_of
 from node.doctor import Level
@@ -270,6 +271,7 @@ def test_search_networks_status_and_doctor(scene: Scene) -> None:
     assert f"{AR}           Fiscalía {AR} (AR)  (this node)" in networks
     status = scene.ar("status").out
     assert "phase        connected" in status
+    assert re.search(r"alarm after +24 hours", status)
     told = scene.ar("doctor", "--json")
     assert (told.status, told.told["healthy"]) == (0, True)
     assert [row["code"] for row in told.told["rows"] if row["level"] == "warning"] != []
@@ -320,6 +322,22 @@ def test_what_a_status_lists_is_told_by_name() -> None:
     assert list(_readable({"desks": [waiting, "x\x1b"]}).values()) == [
         ["desk: central; count: 2; calls: no", "x\\u{1b}"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("tongue", "shown"),
+    [
+        ("en", ["13 minutes", "24 hours", "3 days", "0 seconds", "1 second behind", "None"]),
+        ("es", ["13 minutos", "24 horas", "3 días", "0 segundos", "1 segundo de atraso", "None"]),
+        ("pt-BR", ["13 minutos", "24 horas", "3 dias", "0 segundo", "1 segundo de atraso", "None"]),
+        ("pt-PT", ["13 minutos", "24 horas", "3 dias", "0 segundos", "1 segundo de atraso", "None"]),
+    ],
+)
+def test_a_length_of_time_is_told_as_people_do(tongue: str, shown: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fields, "language", lambda: tongue)
+    monkeypatch.setattr(speaking, "language", lambda: tongue)
+    told = [{"age_seconds": value} for value in (805, 86_400, 259_200, 0, -1, None)]
+    assert [str(each) for row in told for each in _readable({"registry": row}).popitem()[1].values()] == shown
 
 
 def test_desks_and_tokens(scene: Scene) -> None:
