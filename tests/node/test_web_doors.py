@@ -306,14 +306,15 @@ async def test_a_session_begins_with_a_fresh_cookie(pages: Pages) -> None:
 
 async def test_of_too_many_streams_of_one_person_the_oldest_ends(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages_live, "MAX_STREAMS", 2)
-    async with pages.visiting("oyente", Role.PROSECUTOR) as session, pages.visiting("otro", Role.CLERK) as other:
-        theirs = await other.get("/live")
-        streams = [await session.get("/live") for _each in range(3)]
-        for each in (*streams, theirs):
+    async with AsyncExitStack() as stack, asyncio.timeout(30):
+        mine = await stack.enter_async_context(pages.visiting("oyente", Role.PROSECUTOR))
+        other = await stack.enter_async_context(pages.visiting("otro", Role.CLERK))
+        opened = [await stack.enter_async_context(each.get("/live")) for each in (other, mine, mine, mine)]
+        for each in opened:
             await each.content.readuntil(b"\r\n\r\n")
-        async with asyncio.timeout(10):
-            assert await streams[0].content.read() == b""
-        assert not any(each.content.at_eof() for each in (*streams[1:], theirs))
+        theirs, oldest, *newer = opened
+        assert await oldest.content.read() == b""
+        assert not any(each.content.at_eof() for each in (theirs, *newer))
     counted = pages.parts.streams
     async with asyncio.timeout(10):
         while any(counted.values()):  # noqa: ASYNC110 - a server learns late that a browser has left
