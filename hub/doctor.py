@@ -27,7 +27,6 @@ from hub.sqlite_sums import About, contradictions
 from hub.store import Transaction
 from keys.home import resolve
 from keys.journal import first_broken
-from keys.kinds import PublicPart
 from keys.last_backup import overdue
 from keys.times import show_time
 from keys.wal import broken
@@ -184,12 +183,9 @@ def _written(visit: Visit) -> Iterator[Row]:
 def _keys(visit: Visit) -> Iterator[Row]:
     """Key files are there, closed to others, and open with the secret."""
     keys = HubKeys.load(visit.home, visit.config, visit.environment)
-    log = keys.open_log()
-    yield ok("keys", f"both open: operating key {_short(keys.hub.public)}, log key {_short(log.public)}")
-
-
-def _short(public: PublicPart) -> str:
-    return f"{public.fingerprint[:8].hex()}…"
+    opened = {"operating": keys.hub.public.fingerprint, "log": keys.open_log().public.fingerprint}
+    shown = ", ".join(f"the {name} key {fingerprint[:8].hex()}…" for name, fingerprint in opened.items())
+    yield ok("keys", f"they open: {shown}")
 
 
 def _console(visit: Visit) -> Iterator[Row]:

@@ -179,7 +179,7 @@ class Hall:
         if self.is_draining:
             # It was at the door when that was shut.
             session.end(DrainingError())
-        elif abs(self.now() - session.opened_at) > CLOCK_TELL_SECONDS:
+        if abs(self.now() - session.opened_at) > CLOCK_TELL_SECONDS:
             session.end(DrainingError(_CLOCK_SET))
 
     def leave(self, session: Session, closed: Closed | None) -> None:

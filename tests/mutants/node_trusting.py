@@ -119,8 +119,8 @@ NODE_TRUST: Final = (
     Mutant(
         "durable-before-destroyed",
         ENGINE,
-        "ctx.second + self._hub_ahead, self._drained_at)",
-        "ctx.second + self._hub_ahead, self._drains_to)",
+        "registry_time, self._drained_at)",
+        "registry_time, self._drains_to)",
         "a prekey lives until what it opened is durable",
         (T + "test_engine.py::test_no_key_dies_before_what_it_opened_is_durable",),
     ),
