@@ -181,7 +181,7 @@ def test_what_a_stranger_wrote_is_text_everywhere(town: Town) -> None:
         assert page.locator("img[src='x']").count() == 0
         assert "{{7*7}}" in page.content()
         assert not {"\x1b", "\u202e"} & set(page.content())
-        expect(page.locator("#lines")).to_contain_text("\\u{202e}\\u{1b}[31m")
+        expect(page.locator("#lines")).to_contain_text("\\u{202e}[31m")
 
 
 def test_every_language_theme_and_width(town: Town) -> None:
