@@ -234,7 +234,7 @@ class Hall:
         if abs(ahead) <= CLOCK_TELL_SECONDS:
             return
         self._clock_began = began
-        _log.warning("clock_was_set", seconds=int(ahead), sessions=len(self.sessions))
+        _log.warning("clock_was_set", ahead_seconds=int(ahead), sessions=len(self.sessions))
         for session in list(self.sessions.values()):
             session.end(DrainingError(_CLOCK_SET))
             self._keep(session.close())
