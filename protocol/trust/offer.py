@@ -14,7 +14,7 @@ from typing import Final
 
 from protocol.codec import VERSION, Value, array, binary, bounded, decode, encode, fields, uint, versioned
 from protocol.errors import LogError, MalformedError, ProofError
-from protocol.limits import MAX_ENTRY_BYTES, MAX_OFFER_BYTES, MAX_OFFER_LEAVES, MAX_STATEMENT_BYTES
+from protocol.limits import MAX_ENTRY_BYTES, MAX_OFFER_BYTES, MAX_OFFER_LEAVES, MAX_OFFER_PROOF, MAX_STATEMENT_BYTES
 from protocol.merkle import HASH_BYTES, Frontier, leaf_hash, verify_consistency
 from protocol.names import AssociationId
 from protocol.trust.checkpoint import Cosignature, LogKey
@@ -22,7 +22,6 @@ from protocol.trust.registry import Entry
 from protocol.trust.statements import statement_hash
 
 _COUNT_BITS: Final = 63
-_MAX_PROOF: Final = 128
 
 Leaf = tuple[bytes, bytes]
 """An entry of the log, and the bytes of its signed statement."""
@@ -63,7 +62,7 @@ class Offer:
             Cosignature.parse(cosignature),
             uint(first, _COUNT_BITS),
             offered,
-            [binary(each, HASH_BYTES) for each in array(proof, _MAX_PROOF)],
+            [binary(each, HASH_BYTES) for each in array(proof, MAX_OFFER_PROOF)],
         )
         if not offered or offer.first + len(offered) > offer.size:
             raise MalformedError("leaves of an offer")

@@ -21,6 +21,7 @@ NAMES = {
     "signatures on a note": ["MAX_NOTE_SIGNATURES"],
     "offer": ["MAX_OFFER_BYTES"],
     "leaves in an offer": ["MAX_OFFER_LEAVES"],
+    "proof in an offer": ["MAX_OFFER_PROOF"],
     "ciphertext": ["MIN_CIPHERTEXT_BYTES", "MAX_CIPHERTEXT_BYTES"],
     "core": ["MAX_CORE_BYTES"],
     "slot": ["MAX_SLOT_BYTES"],

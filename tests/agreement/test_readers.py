@@ -19,6 +19,7 @@ from protocol.messages.message import Header, Link, Manifest
 from protocol.messages.receipts import read_notice, read_receipt, read_void
 from protocol.session.frames import decode_frame
 from protocol.session.handshake import ClientHello, ServerHello
+from protocol.trust.offer import Offer
 from protocol.trust.prekeys import PrekeyCalendar, SignedCalendar
 from protocol.trust.registry import Entry
 from protocol.trust.statements import SignedStatement, read_body
@@ -31,6 +32,7 @@ from tests.spec_reader import (
     frames,
     handshake,
     message,
+    offer,
     prekeys,
     registry,
     statements,
@@ -107,6 +109,7 @@ FORMATS = (
     Format("entry", ENTRIES, our_entry, registry.read_entry),
     Format("calendar", inside(CALENDARS), PrekeyCalendar.from_bytes, prekeys.read_calendar),
     Format("signed calendar", CALENDARS, SignedCalendar.from_bytes, prekeys.read_signed),
+    Format("offer", vectors("offer", key="offer"), Offer.parse, offer.read_offer),
     Format("header", vectors("message", "header"), Header.from_bytes, message.read_header),
     Format("manifest", vectors("message", "manifest"), Manifest.from_bytes, message.read_manifest),
     Format("link", vectors("message", "link"), Link.from_bytes, message.read_link),

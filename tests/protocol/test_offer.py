@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,12 +20,15 @@ from protocol.errors import (
     SignatureError,
     ValijaError,
     VersionError,
+    WrongAssociationError,
 )
 from protocol.limits import MAX_OFFER_BYTES, MAX_OFFER_LEAVES, MAX_STATEMENT_BYTES
 from protocol.merkle import Frontier, consistency, leaf_hash
 from protocol.trust.checkpoint import LogKey, LogPrivateKey
 from protocol.trust.offer import Offer
 from protocol.trust.registry import Entry, entry_bytes
+from tests.protocol.vectors_primitives import load
+from tests.protocol.vectors_registry import ERRORS
 from tests.support.world import World
 
 HELD = 3
@@ -148,3 +152,34 @@ def test_an_entry_that_comes_later_than_the_signed_one_is_another_tree() -> None
     offer = made(count=1)
     with pytest.raises(ProofError):
         another_entry(offer, Entry.parse(offer.leaves[0][0]).logged_at + 1).check(log(), *held())
+
+
+# -- vectors -------------------------------------------------------------------------------------------
+FILE = load("offer")
+
+
+def answered(raw: bytes) -> int:
+    """The size of the log of a hub that is offered this: what `hub.core` does, in the same order."""
+    frontier = Frontier()
+    for entry in FILE["held"]:
+        frontier.append(leaf_hash(bytes.fromhex(entry)))
+    offer = Offer.parse(raw)
+    if offer.association.hex() != FILE["association"]:
+        raise WrongAssociationError
+    if offer.size <= frontier.size or offer.first != frontier.size:
+        return frontier.size
+    signer = LogKey(FILE["log"]["origin"], bytes.fromhex(FILE["log"]["mldsa44"]), key().public.ed25519)
+    offer.check(signer, frontier, Entry.parse(bytes.fromhex(FILE["held"][-1])).logged_at)
+    return offer.first + len(offer.leaves)
+
+
+@pytest.mark.parametrize("case", FILE["valid"], ids=lambda case: case["name"])
+def test_valid_vectors(case: dict[str, Any]) -> None:
+    assert answered(bytes.fromhex(case["offer"])) == case["size"]
+
+
+@pytest.mark.parametrize("case", FILE["invalid"], ids=lambda case: case["name"])
+def test_invalid_vectors(case: dict[str, Any]) -> None:
+    with pytest.raises(ERRORS[case["error"]]) as caught:
+        answered(bytes.fromhex(case["offer"]))
+    assert caught.value.code == case["error"]

@@ -1,4 +1,4 @@
-"""How the vectors of the registry are read: notes, statements, replay, calendars."""
+"""How the vectors of the registry are read: notes, statements, replay, calendars, offers."""
 
 from tests.spec_reader import notes
 from tests.spec_reader.cases_base import Case, key, unhex
@@ -6,6 +6,7 @@ from tests.spec_reader.facts import read_body
 from tests.spec_reader.handshake import Certified
 from tests.spec_reader.merkle import root
 from tests.spec_reader.notes import ED25519, MLDSA44, Checkpoint, Key
+from tests.spec_reader.offer import take_in
 from tests.spec_reader.prekeys import Known, check_published, check_shown, read_signed
 from tests.spec_reader.refusal import Refused
 from tests.spec_reader.registry import replay
@@ -65,6 +66,14 @@ def registry(file: Case, case: Case) -> None:
         asked = state.member_in_standing(subject, at) if kind == "member" else None
         found = state.certificate_in_standing(unhex(subject), at) if asked is None else asked
         assert found == expected, (kind, subject, at)
+
+
+def offer(file: Case, case: Case) -> None:
+    log = Key(file["log"]["origin"], MLDSA44, unhex(file["log"]["mldsa44"]))
+    held = [unhex(entry) for entry in file["held"]]
+    entries = take_in(unhex(case["offer"]), unhex(file["association"]), log, held)
+    assert len(entries) == case["size"]
+    assert entries[: len(held)] == held
 
 
 def prekeys(file: Case, case: Case) -> None:

@@ -34,14 +34,20 @@ def replay(association: bytes, leaves: Sequence[tuple[bytes, bytes]]) -> tuple[S
     outcomes: list[str | None] = []
     before = 0
     for raw, signed in leaves:
-        kind, logged_at, expected = read_entry(raw)
-        require(logged_at >= before, "bad_log", "time decreases")
-        require(labelled("valija/0 statement", signed) == expected, "bad_proof", "another statement")
+        kind, logged_at = check_leaf(raw, signed, before)
         outcomes.append(_leaf(state, kind, logged_at, signed))
         state.leaves.append(plain_leaf(raw))
         before = logged_at
         require(outcomes[0] is None, "bad_log", f"leaf 0: {outcomes[0]}")
     return state, outcomes
+
+
+def check_leaf(raw: bytes, signed: bytes, before: int) -> tuple[int, int]:
+    """The type and logged_at of an entry with its statement, after one that was logged at `before`."""
+    kind, logged_at, expected = read_entry(raw)
+    require(logged_at >= before, "bad_log", "time decreases")
+    require(labelled("valija/0 statement", signed) == expected, "bad_proof", "another statement")
+    return kind, logged_at
 
 
 def read_entry(raw: bytes) -> Entry:

@@ -28,6 +28,7 @@ READERS: dict[str, Callable[[Case, Case], None]] = {
     "merkle": cases_base.merkle_,
     "message": cases_message.message,
     "names": cases_base.names_,
+    "offer": cases_trust.offer,
     "opening": cases_message.opening,
     "padding": cases_base.padding_,
     "prekeys": cases_trust.prekeys,
