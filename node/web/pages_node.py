@@ -21,9 +21,7 @@ from node.web.render import page, reason, rfc3339, speech_of
 from node.web.requests import require
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_OF_THEIR_OWN: Final = ("webhooks", "alarms")
-"""What the page shows in full below."""
-
+_SHOWN_BELOW: Final = "alarms"
 _WORST_FIRST: Final = (Level.PROBLEM, Level.WARNING, Level.OK)
 
 
@@ -38,7 +36,7 @@ async def node(request: web.Request) -> web.Response:
     parts = request.config_dict[PARTS]
     vitals = await parts.service.status(Operator())
     found = await asyncio.to_thread(doctor.glance, parts.home, vitals)
-    rows = [row for row in found if row.name not in _OF_THEIR_OWN]
+    rows = [row for row in found if row.name != _SHOWN_BELOW]
     values = {
         "vitals": vitals,
         "rows": sorted(rows, key=lambda row: _WORST_FIRST.index(row.level)),
