@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.model import Record, pack, unpack
+from node.model import pack, unpack
 from node.store import Row, Transaction
 from protocol.names import AssociationId, Incarnation, Party
 
 
-class Peer(Record, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Peer:
     """A member that we wrote to or heard of; `newest` is the newest incarnation of it that was applied."""
 
     id: int
