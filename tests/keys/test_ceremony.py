@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from keys.ceremony import Papers, tally
+from keys.ceremony import Papers, add_signature, tally
 from keys.kinds import Kind
 from keys.locks import Passphrase
 from keys.papers import read_part
@@ -639,3 +639,11 @@ def test_a_time_past_the_last_that_can_be_written_is_said_to_be_so() -> None:
 def test_times_past_the_calendar_are_shown_too() -> None:
     assert show_time(START) == "2026-11-22T00:00:00Z"
     assert "past the year 9999" in show_time(1 << 63)
+
+
+def test_a_signature_that_counts_for_nothing_is_not_added() -> None:
+    world = World()
+    papers = Papers.of(world.statements)
+    roster = world.roster("rfai", ["ar-mpf"])
+    with pytest.raises(UsageError, match="would not count"):
+        add_signature(roster, world.root("ar-mpf"), papers)
