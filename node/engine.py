@@ -105,6 +105,10 @@ class Engine:
     # -- who we are ------------------------------------------------------------------------------------
     def load(self, tx: Transaction) -> None:
         """Afterwards the mirror and the calendars are those of the archive.  Raises what a damaged archive gives."""
+        recovery.started(tx)
+        self._load(tx)
+
+    def _load(self, tx: Transaction) -> None:
         self._is_adrift = False
         self.mirror = Mirror.load(tx, self._anchor.association)
         known = state.get(tx, _CERTIFICATE)
@@ -166,7 +170,7 @@ class Engine:
 
     def _come_back(self, tx: Transaction) -> None:
         if self._is_adrift:
-            self.load(tx)
+            self._load(tx)
 
     def check_hub(self) -> None:
         """Return if the log holds the charter that was given by hand; else `WrongHubError`."""

@@ -101,13 +101,16 @@ def _settle_messages(ctx: Context, source: Source, link: LinkRow, receipt: Consi
         links.wake(ctx.tx, link.id, None)
     superseded = []
     for place in sorted(excepted.keys() | known.keys()):
-        before = known[place].state if place in known else link.state
+        number = known.get(place)
+        before = number.state if number else link.state
         after = _STATES[excepted.get(place, Outcome.DELIVERED)]
-        if before is LinkState.DELIVERED:
-            after = before  # a later void tells of another memory of the recipient's
+        told = source.evidence
+        if before is LinkState.DELIVERED is not after:
+            # A later void tells of another memory of the recipient's, and proves nothing of what was delivered.
+            after, told = before, (number or link).evidence or told
         if after is LinkState.SUPERSEDED and before in {LinkState.OPEN, LinkState.VOIDING}:
             superseded.append(place)
-        links.settle_number(ctx.tx, link.id, place, after, source.evidence)
+        links.settle_number(ctx.tx, link.id, place, after, told)
     return superseded
 
 
@@ -130,10 +133,11 @@ def _settle_voids(ctx: Context, source: Source, link: LinkRow, receipt: Consigne
         links.settle_number(ctx.tx, link.id, seq - link.first_seq, LinkState.DELIVERED, source.evidence)
     for row, place in links.voided(ctx.tx, link.id):
         message_link = links.find(ctx.tx, row)
-        is_delivered = links.numbers(ctx.tx, row)[place].state is LinkState.DELIVERED
-        truth = is_delivered or message_link.first_seq + place in delivered
-        to = LinkState.DELIVERED if truth else LinkState.VOID
-        links.settle_number(ctx.tx, row, place, to, source.evidence)
+        number = links.numbers(ctx.tx, row)[place]
+        if message_link.first_seq + place in delivered:
+            links.settle_number(ctx.tx, row, place, LinkState.DELIVERED, source.evidence)
+        elif number.state is not LinkState.DELIVERED:
+            links.settle_number(ctx.tx, row, place, LinkState.VOID, source.evidence)
         state.event(ctx.tx, ctx.second, EventKind.LINK, row)
         # Mailboxes are in order: what is not receipted before its void is not there.  The hub may have dropped it, and
         # this node died before it was told.

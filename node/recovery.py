@@ -16,7 +16,7 @@ from typing import Final
 from node.context import Context
 from node.model import DAY, EventKind, LinkState
 from node.store import Transaction
-from node.tables import evidence, links, owed, peers, state
+from node.tables import evidence, links, outbox, owed, peers, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
 from protocol.errors import ResealLimitError, StaleError, UsageError
@@ -32,6 +32,7 @@ _PENDING: Final = "opening"
 _STATEMENT: Final = "opening statement"
 _PUT_BACK: Final = "put back"
 _LATER: Final = "later life"
+_UNCOMPARED: Final = "not compared"
 
 
 # -- our own -----------------------------------------------------------------------------------------
@@ -51,7 +52,10 @@ def pending(tx: Transaction) -> Cause | None:
 
 
 def was_restored(ctx: Context) -> bool:
-    """Whether messages may have gone that this node has forgotten: in a later life, or before its incarnation is open."""
+    """Whether messages may have gone that this node has forgotten.
+
+    In a later life, before its incarnation is open, and until its process has compared numbers with the hub's.
+    """
     current, lives = state.incarnation(ctx.tx), ctx.registry.incarnations(Role.NODE, ctx.identity.me.member)
     is_later = current is not None and lives[:1] != [current]
     if is_later and state.get(ctx.tx, _LATER) is None:
@@ -61,7 +65,8 @@ def was_restored(ctx: Context) -> bool:
 
 def seems_restored(tx: Transaction) -> bool:
     """The same without a registry, by what `was_restored` and `begin` noted of it."""
-    return state.get(tx, _LATER) is not None or pending(tx) not in {None, Cause.FIRST}
+    noted = state.get(tx, _LATER) or state.get(tx, _UNCOMPARED)
+    return noted is not None or pending(tx) not in {None, Cause.FIRST}
 
 
 def statement(ctx: Context, nonce: bytes) -> SignedStatement | None:
@@ -169,7 +174,19 @@ def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | 
         # What was acknowledged is gone from the hub: peers send it again on our notice.
         request(ctx, Cause.ROLLED_BACK)
     state.go_on_from(ctx.tx, cursor)
+    _compared(ctx)
     return Start(state.cursor(ctx.tx), pending(ctx.tx))
+
+
+def _compared(ctx: Context) -> None:
+    """What was to be closed meanwhile is, unless something may be forgotten: then its recipients have to say."""
+    state.put(ctx.tx, _UNCOMPARED, None)
+    if was_restored(ctx):
+        return
+    for peer, message, reason in outbox.to_be_closed(ctx.tx):
+        outbox.end(ctx.tx, peer, message, reason, ctx.second)
+        outbox.no_longer_waiting(ctx.tx, peer, [message])
+        state.event(ctx.tx, ctx.second, EventKind.MESSAGE, message)
 
 
 def hub_answered(ctx: Context, number: Submission) -> None:
@@ -258,6 +275,11 @@ def first(ctx: Context) -> None:
     if state.incarnation(ctx.tx) is None and pending(ctx.tx) is None:
         lived = ctx.registry.incarnations(Role.NODE, ctx.identity.me.member)
         request(ctx, Cause.RESTORED if lived else Cause.FIRST)
+
+
+def started(tx: Transaction) -> None:
+    """A process begins: nobody knows yet whether its archive was put back meanwhile."""
+    state.put(tx, _UNCOMPARED, 1)
 
 
 def restored(ctx: Context) -> None:

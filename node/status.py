@@ -170,7 +170,7 @@ def _waiting(party: Party | None, reason: str) -> Delivery:
 def _linked(
     tx: Transaction, party: Party | None, link: LinkRow, place: int, number: NumberRow | None, now: int
 ) -> Delivery:
-    state, receipt = (number.state, _receipt(number)) if number else (link.state, _receipt(link))
+    state, receipt = (number.state, number.evidence) if number else (link.state, link.evidence)
     if link.kind is Kind.VOID and state is not LinkState.DELIVERED:
         number = NumberRow(link.id, place, state, _reason(tx, link, place), None, *(receipt or (None, None)))
         state = LinkState.VOIDING if state is LinkState.OPEN else state
@@ -189,10 +189,6 @@ def _linked(
 def _reason(tx: Transaction, link: LinkRow, place: int) -> VoidReason:
     _manifest, parts = evidence.manifest_and_parts(tx, link.manifest)
     return read_void(parts[place].signed_part).reason
-
-
-def _receipt(row: LinkRow | NumberRow) -> tuple[int, int] | None:
-    return None if row.receipt is None or row.receipt_place is None else (row.receipt, row.receipt_place)
 
 
 def _under_way(tx: Transaction, link: LinkRow, now: int) -> State:

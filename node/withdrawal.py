@@ -1,7 +1,8 @@
 """An author takes a message back: where it was not numbered yet at once, elsewhere by asking the recipient (SPEC 10.1).
 
 not placed, or waiting for a peer      ended at once; in a restored node voided under a number of its own,
-because the same message may have gone before the backup was put back
+because the same message may have gone before the backup was put back; before this process has compared numbers with
+the hub's it is ended, or voided, once it has
 numbered and open                      to be voided, and the hub is asked to recall the envelope
 delivered                              too late
 """

@@ -13,6 +13,10 @@ from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, Incarnation
 
 
+def _evidence(inlink: int | None, place: int | None) -> tuple[int, int] | None:
+    return None if inlink is None or place is None else (inlink, place)
+
+
 class LinkRow(Record, frozen=True, gc=False):
     """One link; `envelope` is the row id of the envelope it was last sealed in, `hold` why it cannot be just now."""
 
@@ -38,6 +42,11 @@ class LinkRow(Record, frozen=True, gc=False):
     reseals: int
     receipt: int | None
     receipt_place: int | None
+
+    @property
+    def evidence(self) -> tuple[int, int] | None:
+        """The (inlink, place) of the receipt that says so, if one does."""
+        return _evidence(self.receipt, self.receipt_place)
 
     @property
     def last_seq(self) -> int:
@@ -303,6 +312,11 @@ class NumberRow(Record, frozen=True, gc=False):
     void_link: int | None
     receipt: int | None
     receipt_place: int | None
+
+    @property
+    def evidence(self) -> tuple[int, int] | None:
+        """The (inlink, place) of the receipt that says so, if one does."""
+        return _evidence(self.receipt, self.receipt_place)
 
 
 def _number(row: Row) -> NumberRow:

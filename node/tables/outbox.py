@@ -225,6 +225,12 @@ def mark_closing(tx: Transaction, peer: int, message: int, reason: str) -> None:
     tx.run("UPDATE waiting SET reason = ? WHERE peer = ? AND message = ?", (reason, peer, message))
 
 
+def to_be_closed(tx: Transaction) -> list[tuple[int, int, VoidReason]]:
+    """(peer, message, reason) of what waits only to be voided."""
+    rows = tx.all(f"SELECT peer, message, reason FROM waiting WHERE reason IN ({_CLOSING}) ORDER BY message, peer")  # noqa: S608
+    return [(row[0], row[1], CLOSING[row[2]]) for row in rows]
+
+
 def audience_of(tx: Transaction, message: int) -> bytes | None:
     """The audience with which this message waits for somebody; None if it does not wait."""
     row = tx.one("SELECT audience FROM waiting WHERE message = ? LIMIT 1", (message,))

@@ -110,13 +110,14 @@ def check(accounts: Iterable[Account], id_of: IdOf) -> Verdict:
     """What became of everything that these members' nodes acknowledged."""
     known, verdict = {each.member: each for each in accounts}, Verdict()
     wanted: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    taken_back = frozenset(line.id for each in known.values() for line in only(each.sender, TakenBack))
     for each in known.values():
         _check_sender(each, known, id_of, verdict)
         for asked in only(each.sender, Asked):
             for member in asked.to:
                 wanted[member].add((each.member, id_of(each.member, asked.key)))
     for each in known.values():
-        _check_recipient(each, wanted[each.member], verdict)
+        _check_recipient(each, wanted[each.member], taken_back, verdict)
         _check_order(each, known, id_of, verdict)
     return verdict
 
@@ -135,22 +136,32 @@ def _check_sender(one: Account, known: Mapping[str, Account], id_of: IdOf, verdi
         for member in asked[each.key].to:
             name = f"{one.member} -> {member} {each.id}"
             proof = one.proofs.get((each.id, member)) or one.proofs.get((each.id, EVERYBODY))
-            _check_end(name, proof, each.id in handed[member], each.id in taken_back, verdict)
+            there = _There(each.id in handed[member], each.id in known[member].kept)
+            _check_end(name, proof, there, each.id in taken_back, verdict)
 
 
-def _check_end(name: str, proof: Proof | None, is_handed: bool, is_taken_back: bool, verdict: Verdict) -> None:
+@dataclass(frozen=True)
+class _There:
+    """Whether a recipient was handed a message, ever, and whether its archive holds it at the end."""
+
+    is_handed: bool
+    is_kept: bool
+
+
+def _check_end(name: str, proof: Proof | None, there: _There, is_taken_back: bool, verdict: Verdict) -> None:
     if proof is None:
-        (verdict.unverifiable if is_handed else verdict.lost).append(f"{name}: no receipt at the end")
+        (verdict.unverifiable if there.is_handed else verdict.lost).append(f"{name}: no receipt at the end")
         return
     if proof.fault:
         verdict.unverifiable.append(f"{name}: {proof.end}, {proof.fault}")
     if proof.end == DELIVERED:
         verdict.deliveries += 1
-        if not is_handed:
+        if not there.is_handed:
             verdict.lost.append(f"{name}: receipted, never handed over")
     elif proof.end in CLOSED:
         verdict.closed += 1
-        if is_handed:
+        # An archive that died may have handed it over, and nobody alive knows; the one that signed must not have it.
+        if there.is_kept:
             verdict.strange.append(f"{name}: {proof.end}, and handed over all the same")
         if not is_taken_back:
             verdict.lost.append(f"{name}: {proof.end}, which nobody asked for")
@@ -159,7 +170,7 @@ def _check_end(name: str, proof: Proof | None, is_handed: bool, is_taken_back: b
 
 
 # -- what was received ---------------------------------------------------------------------------------
-def _check_recipient(one: Account, wanted: set[tuple[str, str]], verdict: Verdict) -> None:
+def _check_recipient(one: Account, wanted: set[tuple[str, str]], taken_back: frozenset[str], verdict: Verdict) -> None:
     handed, told = only(one.recipient, Handed), only(one.recipient, Told)
     verdict.late += sum(each.mark == LATE for each in handed)
     for what, lines in (("handed over", handed), ("told of", told)):
@@ -169,7 +180,8 @@ def _check_recipient(one: Account, wanted: set[tuple[str, str]], verdict: Verdic
     for each in handed:
         if (each.sender, each.id) not in wanted:
             verdict.strange.append(f"{one.member}: {each.id} of {each.sender}, which nobody sent here")
-    for message in sorted({each.id for each in handed} - set(one.kept)):
+    # What was taken back is closed in an archive that came from a backup, and does not come again.
+    for message in sorted({each.id for each in handed} - set(one.kept) - taken_back):
         verdict.lost.append(f"{one.member}: {message} was handed over, and is gone")
     for message in sorted({each.id for each in told} - {each.id for each in handed}):
         verdict.lost.append(f"{one.member}: {message} was told of, never handed over")
@@ -200,10 +212,15 @@ def _check_order(one: Account, known: Mapping[str, Account], id_of: IdOf, verdic
 
 
 def _keys_by_age(one: Account) -> dict[int, list[str]]:
-    # A key counts where it was first acknowledged: asked again in a later age, it is the same message.
+    # A key counts where it was first acknowledged: asked again in a later age, it is the same message.  One that was
+    # taken back, forgotten and then asked again has no place: whatever came after it went before.
     found: dict[int, list[str]] = {}
+    acked, taken_back = only(one.sender, Acked), {each.id for each in only(one.sender, TakenBack)}
+    newest = {each.key: each.age for each in acked}
     seen: set[str] = set()
-    for each in only(one.sender, Acked):
+    for each in acked:
+        if each.id in taken_back and newest[each.key] > each.age:
+            seen.add(each.key)
         if each.key not in seen:
             seen.add(each.key)
             found.setdefault(each.age, []).append(each.key)

@@ -23,7 +23,7 @@ from node.model import LinkState
 from protocol.names import show_id
 from tests.faults.checker import DELIVERED, Proof
 from tests.spec_reader.batch import Batch, read_batch, read_proof
-from tests.spec_reader.bodies import check_receipt
+from tests.spec_reader.bodies import check_receipt, check_void
 from tests.spec_reader.digests import envelope_id, message_id
 from tests.spec_reader.envelope import ACCEPTANCE, Attestation, read_claim
 from tests.spec_reader.facts import HUB, NODE
@@ -115,21 +115,21 @@ class _Reader:
     batches: dict[tuple[int, bytes, str], Batch | Refused] = field(default_factory=dict)
 
     def proofs(self) -> Iterator[tuple[tuple[str, str], Proof]]:
-        """For every message of ours and each of its recipients, the end of the newest link, and what proves it."""
+        """For every message of ours and each of its recipients, the end of the newest link, and what proves it.
+
+        What was never linked ended at its author's node alone; a restored one asks by a void of its own.
+        """
         linked: dict[tuple[int, int], tuple[Any, int]] = {}
-        query = (
-            "SELECT p.message, p.place, l.* FROM placement p JOIN link l ON l.manifest = p.manifest "
-            "WHERE l.kind = ? ORDER BY l.id"
-        )
-        for row in self.rows.execute(query, (_MESSAGE,)).fetchall():
+        query = "SELECT p.message, p.place, l.* FROM placement p JOIN link l ON l.manifest = p.manifest ORDER BY l.id"
+        for row in self.rows.execute(query).fetchall():
             linked[row["message"], row["peer"]] = row, row["place"]
         names = {row["id"]: row["member"] for row in self.rows.execute("SELECT id, member FROM peer").fetchall()}
         ids = {row["id"]: bytes(row["message_id"]) for row in self.rows.execute("SELECT id, message_id FROM outbox")}
-        for (message, peer), (link, place) in linked.items():
-            yield (show_id("msg", ids[message]), names[peer]), self._proof(ids[message], names[peer], link, place)
         for row in self.rows.execute("SELECT message, peer, reason FROM ended").fetchall():
             # Without a peer it is everybody: it ended before anybody could have it, and nobody has to sign for that.
             yield (show_id("msg", ids[row["message"]]), names.get(row["peer"], "")), Proof(_REASONS[row["reason"]])
+        for (message, peer), (link, place) in linked.items():
+            yield (show_id("msg", ids[message]), names[peer]), self._proof(ids[message], names[peer], link, place)
 
     def _proof(self, wanted: bytes, peer: str, link: Any, place: int) -> Proof:
         number = self.rows.execute(
@@ -140,14 +140,23 @@ class _Reader:
         if state not in _ENDS:
             return Proof(state.name.lower())
         end = _ENDS[state]
-        if state is LinkState.VOID and number is not None and number["reason"] is not None:
-            end = _REASONS[number["reason"]]
+        reason = self._reason(link, place, number)
+        if state is LinkState.VOID and reason is not None:
+            end = _REASONS[reason]
         try:
             require(told["receipt"] is not None, "no_receipt", "none is kept")
             self._check(wanted, peer, link, place, end, (told["receipt"], told["receipt_place"]))
         except Refused as refused:
             return Proof(end, f"{refused.code}: {refused}")
         return Proof(end)
+
+    def _reason(self, link: Any, place: int, number: Any) -> int | None:
+        """Why it is void: kept beside its number, or said by the void that has a number of its own."""
+        if link["kind"] == _VOID_KIND:
+            row = self.rows.execute("SELECT raw, bodies FROM manifest WHERE id = ?", (link["manifest"],)).fetchone()
+            said: Any = decode(_manifest(row)[1][place])
+            return int(said[2])
+        return None if number is None or number["reason"] is None else int(number["reason"])
 
     def _check(self, wanted: bytes, peer: str, ours: Any, place: int, end: str, where: tuple[int, int]) -> None:
         """The receipt says of our link's number, and so of our message, what the archive says."""
@@ -175,7 +184,7 @@ class _Reader:
         if ours not in self.carried:
             row = self.rows.execute("SELECT raw, bodies FROM manifest WHERE id = ?", (ours,)).fetchone()
             manifest, parts = _manifest(row)
-            self.carried[ours] = manifest.digest(), tuple(read_header(part).message_id for part in parts)
+            self.carried[ours] = manifest.digest(), tuple(_message_of(manifest, part) for part in parts)
         digest, message_ids = self.carried[ours]
         require(digest == sent.manifest, "unverifiable", "our own manifest")
         require(message_ids[place] == wanted, "unverifiable", "our own header")
@@ -239,6 +248,15 @@ class _Reader:
         found = self.batches[known]
         if isinstance(found, Refused):
             raise found
+
+
+def _message_of(manifest: Manifest, part: bytes) -> bytes:
+    """The message id that a body of ours names: a message, or a void of one."""
+    if manifest.kind == _MESSAGE:
+        return read_header(part).message_id
+    check_void(part)
+    named: Any = decode(part)
+    return bytes(named[1])
 
 
 def _manifest(row: Any) -> tuple[Manifest, tuple[bytes, ...]]:

@@ -85,6 +85,23 @@ def test_who_submits_again_after_a_restore_changes_no_order() -> None:
     assert judged(story).is_sound
 
 
+def test_what_was_taken_back_forgotten_and_asked_again_may_come_after_what_followed_it() -> None:
+    story = accounts()
+    story[AR].sender.extend([Acked("4", sent(4), 1)])
+    story[AR].sender.extend([Asked("5", (BR,)), Acked("5", sent(5))])
+    story[AR].proofs.update({(sent(4), BR): Proof("delivered"), (sent(5), BR): Proof("delivered")})  # type: ignore[attr-defined]
+    story[BR] = recipient(BR, 1, 2, 3, 5, 4)
+    assert judged(story).is_sound, str(judged(story))
+
+
+def test_an_archive_that_died_may_have_handed_over_what_its_successor_never_had() -> None:
+    story = accounts()
+    lines = [*recipient(BR, 1, 2, 3, 4).recipient]
+    lines += [Handed(each.id, AR, None, 1) for each in recipient(BR, 1, 2, 3).recipient if isinstance(each, Handed)]
+    story[BR] = replace(story[BR], recipient=lines)
+    assert judged(story).is_sound, str(judged(story))
+
+
 # -- planted -------------------------------------------------------------------------------------------
 def _hand(member: str, *numbers: int) -> Callable[[Accounts], None]:
     def plant(story: Accounts) -> None:

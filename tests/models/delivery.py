@@ -51,6 +51,7 @@ RULES = {
     "restored_reseals": "a restored node re-seals its open links, for the hub drops known envelope ids",
     "void_by_message": "R answers and closes a void by message id, under whatever number the message came",
     "restored_void": "a restored node says `withdrawn` only on R's answer, even of what looks unsent",
+    "compared_void": "a node that has not compared numbers since it started waits to say `withdrawn` of what looks unsent",
     "cursor_shown": "the hub also shows the node's own mailbox cursor; ahead of the node's = rolled back",
     "new_hub": "a node that meets a newer hub incarnation than it stored starts a new incarnation itself",
     "answer_of_session": "a hub's answer counts only in the session that asked",
@@ -202,7 +203,7 @@ class Model:
                 yield f"author withdraws M{mid[0]}; restored S signs link ({s.s_inc},{seq}) as void", ENV, s._replace(
                     msgs=s.msgs - {(mid, st)} | {(mid, "l")}, left=self.pay(s, "withdraw"),
                     links=s.links + ((s.s_inc, seq, mid, "v", 0, 0, False),))
-            elif st == "h" and has("withdraw"):
+            elif st == "h" and has("withdraw") and (s.s_chk or not on["compared_void"]):
                 yield f"author withdraws M{mid[0]} before it was signed; told so", ENV, s._replace(
                     msgs=s.msgs - {(mid, st)} | {(mid, "c")}, told=self.tell(s.told, mid[0], "W"),
                     left=self.pay(s, "withdraw"))
@@ -289,7 +290,7 @@ class Model:
             if f[1] == s.hinc or not self.on["hub_incarnation"]:
                 s = s._replace(queue=tuple(q for q in s.queue if q[0] != f[2]))
             yield f"H erases position {f[2]}", OK, s
-        elif tag == "rc":
+        elif tag == "rc" and s.s_chk:
             yield from self.sender_reads(s, f, has)
         elif tag == "rr":
             yield "a receipt is receipted", OK, s._replace(net=self.put(s.net, ("rr", 1 - f[1])))
@@ -686,6 +687,8 @@ SCENARIOS = {
     "S and H restored": dict(n=1, cap=1, saveS=1, restS=1, saveH=1, restH=1),
     "withdrawal, R restored": dict(n=1, cap=1, withdraw=1, saveR=1, restR=1),
     "withdrawal, S restored": dict(n=1, cap=1, withdraw=1, saveS=1, restS=1),
+    "two withdrawals, S restored": dict(n=1, cap=1, withdraw=2, saveS=1, restS=1),
+    "two withdrawals, S rolled back unnoticed": dict(n=1, cap=1, withdraw=2, saveS=1, silentS=1),
 }
 
 
@@ -731,6 +734,7 @@ OFF = [  # rules turned off, where to look
     ("restored_reseals", BOTH),
     ("void_by_message", ONE | dict(withdraw=1, saveS=1, restS=1)),
     ("restored_void", ONE | dict(withdraw=1, saveS=1, restS=1)),
+    ("compared_void", ONE | dict(withdraw=1, saveS=1, silentS=1)),
     ("cursor_shown", ONE | dict(saveS=1, silentS=1)),
     ("new_hub", TWO | dict(saved=True, silentS=1, emptyH=1, seals=3)),
     ("answer_of_session", ONE | dict(emptyH=1)),

@@ -246,13 +246,21 @@ RECEIVING: Final = (
     Mutant(
         "delivered-beats-void",
         RECEIPTING,
-        "        if before is LinkState.DELIVERED:\n            after = before",
-        "        if before is LinkState.DELIVERED and False:\n            after = before",
+        "        if before is LinkState.DELIVERED is not after:",
+        "        if before is LinkState.DELIVERED is not after and False:",
         "delivered beats void",
         (
             T + "test_reception.py::test_delivered_once_is_delivered_for_ever",
             T + "test_reception.py::test_a_void_answered_after_the_message_was_delivered_changes_nothing",
         ),
+    ),
+    Mutant(
+        "delivered-by-its-receipt",
+        RECEIPTING,
+        "        elif number.state is not LinkState.DELIVERED:\n",
+        "        else:\n",
+        "a void answered later takes nothing from what was delivered",
+        (T + "test_reception.py::test_a_void_answered_after_the_message_was_delivered_changes_nothing",),
     ),
     Mutant(
         "handed-over-by-its-recipient",

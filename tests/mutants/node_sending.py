@@ -54,6 +54,22 @@ SENDING_RULES: Final = (
         (T + "test_courier.py::test_a_submission_spent_by_another_means_rolled_back",),
     ),
     Mutant(
+        "withdrawn-once-compared",
+        RECOVERY,
+        "    noted = state.get(tx, _LATER) or state.get(tx, _UNCOMPARED)\n",
+        "    noted = state.get(tx, _LATER)\n",
+        "what looks unsent is told withdrawn once numbers were compared",
+        (T + "test_exchange.py::test_compared_void",),
+    ),
+    Mutant(
+        "closed-once-compared",
+        RECOVERY,
+        "    for peer, message, reason in outbox.to_be_closed(ctx.tx):\n",
+        "    for peer, message, reason in outbox.to_be_closed(ctx.tx)[:0]:\n",
+        "what was to be closed is, once nothing was forgotten",
+        (T + "test_exchange.py::test_what_was_taken_back_before_the_first_session_is_so_once_numbers_were_compared",),
+    ),
+    Mutant(
         "older-hub",
         RECOVERY,
         "    if known is not None and hub < known:\n",

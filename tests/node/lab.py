@@ -195,6 +195,7 @@ class Node:
     def revive(self) -> None:
         """Start the process: what is not in the store is gone."""
         self.courier = Courier()
+        self.store.run(recovery.started)
         self.mirror = self.store.run(lambda tx: Mirror.load(tx, self.lab.world.association))
         self.is_up = False
 

@@ -751,6 +751,44 @@ def test_restored_void(lab: Lab, sender: Node, reader: Node) -> None:
     assert reader.texts == ["cero", "uno"]
 
 
+def test_compared_void(lab: Lab, sender: Node, reader: Node) -> None:
+    message = sender.write("k1", "uno", "co-fgn")
+    image = sender.snapshot()
+    lab.settle()
+    sender.restore(image, noticed=False)
+    sender.withdraw(message)  # it looks unsent, and nobody asked the hub yet
+    assert sender.told(message) != {"co-fgn": State.WITHDRAWN}
+    lab.settle()
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+    assert reader.texts == ["uno"]
+
+
+def test_what_was_taken_back_before_the_first_session_is_so_once_numbers_were_compared(lab: Lab, sender: Node) -> None:
+    sender.write("k1", "uno", "co-fgn")
+    lab.settle()
+    sender.crash()
+    message = sender.write("k2", "dos", "co-fgn")
+    sender.withdraw(message)
+    assert sender.told(message) == {"co-fgn": State.HELD}
+    sender.connect()
+    assert sender.told(message) == {"co-fgn": State.WITHDRAWN}
+    lab.settle()
+    assert lab["co-fgn"].texts == ["uno"]
+    assert sender.count("link") == 1  # nobody had to be asked
+
+
+def test_what_expired_before_the_first_session_is_told_once_numbers_were_compared(lab: Lab, sender: Node) -> None:
+    sender.write("k1", "uno", "co-fgn")
+    lab.settle()
+    sender.crash()
+    message = sender.write("k2", "dos", "co-fgn", expires_at=lab.second + 60)
+    lab.now += 61
+    assert sender.told(message) != {"": State.EXPIRED}
+    sender.connect()
+    lab.settle()
+    assert set(sender.told(message).values()) == {State.EXPIRED}
+
+
 def test_what_comes_after_a_restore_lies_behind_every_cursor_that_was_told(lab: Lab) -> None:
     sender, reader = lab["ar-mpf"], lab["co-fgn"]
     sender.write("a", "uno", "co-fgn")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from node import linking, posting, reception, refusing, upkeep
+from node import linking, posting, reception, refusing, status, upkeep
 from node.acceptance import Request, accept_all
 from node.context import Identity
 from node.gathering import LASTING_SECONDS
@@ -497,6 +497,15 @@ def test_a_receipt_that_names_nothing_of_ours_changes_nothing(lab: Lab, sender: 
     assert sender.told(message) == {"co-fgn": State.RELAYED}
 
 
+def proven(sender: Node, message: MessageId, seq: int) -> Outcome:
+    """What the receipt says that is kept as the proof of the state of this message, of which there is one delivery."""
+    (told,) = sender.run(lambda ctx: status.deliveries(ctx.tx, message, ctx.second))
+    assert told.receipt is not None
+    receipt = sender.run(lambda ctx: status.said(ctx.tx, told.receipt).receipt)  # type: ignore[arg-type]
+    assert isinstance(receipt, Consigned)
+    return receipt.outcome(seq)
+
+
 def test_delivered_once_is_delivered_for_ever(lab: Lab, sender: Node, reader: Node) -> None:
     message = sender.write("a", "uno", "co-fgn")
     lab.settle()
@@ -509,6 +518,7 @@ def test_delivered_once_is_delivered_for_ever(lab: Lab, sender: Node, reader: No
         back.send(Kind.RECEIPT, seq, [Part(receipt.encode())])
     deliver(lab, sender)
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
+    assert proven(sender, message, 1) is Outcome.DELIVERED
 
 
 @pytest.mark.parametrize(("outcome", "told"), [(Outcome.REFUSED, State.REFUSED), (Outcome.VOID, State.WITHDRAWN)])
@@ -628,6 +638,7 @@ def test_a_void_answered_after_the_message_was_delivered_changes_nothing(lab: La
     back.send(Kind.RECEIPT, 1, [Part(Consigned(lab.second, each).encode()) for each in refs])
     deliver(lab, sender)
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
+    assert proven(sender, message, 1) is Outcome.DELIVERED
 
 
 def test_what_goes_again_is_judged_at_its_first_acceptance(lab: Lab, sender: Node, reader: Node) -> None:

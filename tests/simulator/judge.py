@@ -148,8 +148,8 @@ class Judge:
             told = status.deliveries(node.tx, asked.message, int(node.now()))
         except UnknownMessageError:
             told = []
-        if not told and (asked.is_withdrawn or asked.refused):
-            # A restored node forgot it.  Its author took it back, and did not ask again, or asked past its expiry.
+        if not told and (asked.refused or not asked.asks_again):
+            # A restored node forgot it, and its author did not ask again, or asked past its expiry.
             return {"": FORGOTTEN}
         return {each.party.member if each.party else "": each for each in told}
 
@@ -159,7 +159,7 @@ class Judge:
         name = self.town.people.name(asked)
         has_it = bool(self.town.nodes[recipient].tx.all("SELECT 1 FROM inbox WHERE message_id = ?", (asked.message,)))
         is_delivered = told.state in {State.DELIVERED, State.ACKNOWLEDGED}
-        if is_delivered and not has_it:
+        if is_delivered and not has_it and not self._is_closed(asked, recipient):
             raise BrokenError(f"lost: {name} was told delivered, {recipient} does not have it")
         if has_it and not is_delivered:
             raise BrokenError(f"untrue: {name} was told {told.state}, {recipient} has it")
@@ -176,6 +176,12 @@ class Judge:
             raise BrokenError(f"unproven: {name} was told {told.state} without a receipt for a number")
         if told.state is State.EXPIRED:
             self._check_time(asked, recipient, told)
+
+    def _is_closed(self, asked: Asked, recipient: str) -> bool:
+        """Whether a recipient that forgot it was then asked to take it back: its author has the receipt all the same."""
+        tx = self.town.nodes[recipient].tx
+        closed = tx.all("SELECT 1 FROM received WHERE message_id = ? AND inbox IS NULL", (asked.message,))
+        return asked.is_withdrawn and bool(closed)
 
     def _check_time(self, asked: Asked, recipient: str, told: Delivery) -> None:
         node, wrong = self.town.nodes[asked.sender], self.town.nodes[recipient].most_wrong

@@ -20,7 +20,10 @@ AGAIN_SECONDS = 7.0
 
 @dataclass(eq=False)
 class Asked:
-    """One message as its author knows it; `is_safe` once the node said so."""
+    """One message as its author knows it; `is_safe` once the node said so.
+
+    `asks_again`: after a restore it is handed in again.  Half of the authors forget what they took back.
+    """
 
     sender: str
     key: str
@@ -29,6 +32,7 @@ class Asked:
     message: MessageId
     is_safe: bool = False
     is_withdrawn: bool = False
+    asks_again: bool = True
     refused: str = ""
     lives: set[int] = field(default_factory=set)
 
@@ -41,6 +45,7 @@ class People:
         self.town = town
         self.asked: dict[tuple[str, str], Asked] = {}
         self.by_message: dict[tuple[str, bytes], Asked] = {}
+        self._taken_back = 0
 
     def write(self, sender: str, key: str, *members: str, expires_at: int | None = None, **how: Any) -> Asked:
         """An author hands a message in; to the network, where no member is named."""
@@ -69,16 +74,23 @@ class People:
                 self._ask(asked)
 
     def restored(self, sender: str) -> None:
-        """The archive is an older one: everything that was not taken back is handed in again."""
+        """The archive is an older one: everything is handed in again, and what was taken back is taken back once more."""
         for asked in self.asked.values():
-            if asked.sender == sender and not asked.is_withdrawn and not asked.refused:
+            if asked.sender == sender and asked.asks_again and not asked.refused:
+                asked.is_safe = False
                 self._ask(asked)
 
     def withdraw(self, asked: Asked) -> None:
         """Its author takes it back, for what that is worth; it counts once the node was asked."""
-        node = self.town.nodes[asked.sender].running
-        if node is not None and asked.is_safe and not asked.is_withdrawn:
+        if self.town.nodes[asked.sender].running is not None and asked.is_safe and not asked.is_withdrawn:
             asked.is_withdrawn = True
+            self._taken_back += 1
+            asked.asks_again = bool(self._taken_back % 2)
+            self._take_back(asked)
+
+    def _take_back(self, asked: Asked) -> None:
+        node = self.town.nodes[asked.sender].running
+        if node is not None:
             self.town.trace.say(asked.sender, f"author withdraws {self.name(asked)}")
             node.withdraw(asked.message, lambda answer: self._withdrawn(asked, answer))
 
@@ -99,6 +111,8 @@ class People:
             if answer.message_id != asked.message:
                 raise AssertionError("another message id than its key gives")
             asked.is_safe = True
+            if asked.is_withdrawn:
+                self._take_back(asked)
         elif isinstance(answer, ConflictError) or not isinstance(answer, ValijaError):
             raise answer
         elif isinstance(answer, UsageError):

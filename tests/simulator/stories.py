@@ -410,7 +410,7 @@ def _restored_without_a_receipt(at: Stage) -> None:
     at.until(lambda: at.s.tx.all("SELECT 1 FROM link WHERE relayed = 1"))
     before = at.s.backup()  # the message is under way, its receipt not there
     at.run(10)
-    at.crossed("k2").is_withdrawn = True  # its link carries the ack that releases the receipt; nobody asks again for it
+    at.crossed("k2").asks_again = False  # its link carries the ack that releases the receipt; nobody asks again for it
     at.restore(at.s, before)
     at.ends_well()
 
@@ -444,7 +444,7 @@ def stale_acks(at: Stage) -> None:
     at.run(5)
     acking = at.keep(R)[0]
     at.drop(acking.item)
-    at.town.people.asked[S, "k2"].is_withdrawn = True
+    at.town.people.asked[S, "k2"].asks_again = False
     at.restore(at.s, before)
     at.run(30)
     at.off(at.s)
@@ -550,7 +550,7 @@ def high_water(at: Stage) -> None:
     at.run(5)
     at.s.kill()
     at.s.restore(image, is_noticed=False)
-    at.town.people.asked[S, "k"].is_withdrawn = True  # nobody asks again for what is at the hub
+    at.town.people.asked[S, "k"].asks_again = False  # nobody asks again for what is at the hub
     at.on(at.s)
     at.write("k2")
     at.run(30)
@@ -671,7 +671,7 @@ def new_hub(at: Stage) -> None:
     at.until(lambda: len(at.r.tx.all("SELECT 1 FROM inbox")) == 2)
     at.off(at.s)
     at.s.restore(image, is_noticed=False)
-    at.town.people.asked[S, "k2"].is_withdrawn = True
+    at.town.people.asked[S, "k2"].asks_again = False
     at.off(at.r)
     at.empty_hub()
     at.on(at.s)
@@ -766,3 +766,18 @@ def void_by_message(at: Stage) -> None:
 @told("restored_void", without(recovery, "was_restored", lambda _ctx: False))
 def restored_void(at: Stage) -> None:
     void_by_message(at)
+
+
+@told("compared_void", without(recovery, "started"))
+def compared_void(at: Stage) -> None:
+    before = at.s.backup()
+    asked = at.crossed()
+    at.off(at.s)
+    at.s.restore(before, is_noticed=False)
+    at.town.hub.kill()
+    at.on(at.s)
+    at.run(2)
+    at.town.people.withdraw(asked)
+    at.run(2)
+    at.town.hub.start()
+    at.ends_well()
