@@ -20,7 +20,7 @@ from hub.cli_backup import backup, restore
 from hub.client import Hub
 from hub.config import DEFAULT_PORT, Home, Tls
 from hub.console import home_option
-from hub.doctor import Level, Row
+from hub.diagnosis import Level, Row
 from hub.founding import Founded, Installed, Plan
 from keys.console import FILE, Commands, answer, json_option, now, strong, wants_json
 from keys.kinds import Kind, hex_groups

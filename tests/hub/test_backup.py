@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyrage import x25519
 
-from hub import doctor
+from hub import diagnosis, doctor
 from hub.config import Home
 from hub.sqlite_check import looking
 from hub.sqlite_store import SCHEMA
@@ -122,7 +122,7 @@ def test_a_copy_put_back_is_marked_by_install(home: Home) -> None:
 
 
 def test_the_doctor_tells_the_version(home: Home) -> None:
-    def row() -> doctor.Row:
+    def row() -> diagnosis.Row:
         return next(each for each in doctor.examine(home, {}) if each.name == "version")
 
     assert row().found == str(len(SCHEMA.names))

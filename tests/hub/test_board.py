@@ -20,7 +20,7 @@ import pyotp
 import pytest
 import trustme
 
-from hub import doctor
+from hub import diagnosis, doctor
 from hub.board import charts, guidance
 from hub.board.app import MAX_FORM_BYTES
 from hub.board.doors import Doors
@@ -506,25 +506,25 @@ async def test_the_doctor_sees_a_journal_that_was_changed(tmp_path: Path, world:
         for login in ("ana", "bea", "eva"):
             await add(hub, login)
 
-    async def found(head: str = "") -> doctor.Row:
+    async def found(head: str = "") -> diagnosis.Row:
         rows = await asyncio.to_thread(doctor.examine, home, {}, journal_head=head)
         return next(each for each in rows if each.name == "journal")
 
     well = await found()
-    assert (well.level, well.found[:9]) == (doctor.Level.OK, "3 kept, e")
+    assert (well.level, well.found[:9]) == (diagnosis.Level.OK, "3 kept, e")
     newest = well.found.rpartition(" ")[2]
-    assert (len(newest), (await found(newest)).level) == (64, doctor.Level.OK)
+    assert (len(newest), (await found(newest)).level) == (64, diagnosis.Level.OK)
     with closing(sqlite3.connect(home.database)) as connection:
         connection.execute("DELETE FROM journal WHERE number = 3")
         connection.commit()
     # Its end is gone: only a head that was noted elsewhere tells.
-    assert ((await found()).level, (await found(newest)).level) == (doctor.Level.OK, doctor.Level.PROBLEM)
+    assert ((await found()).level, (await found(newest)).level) == (diagnosis.Level.OK, diagnosis.Level.PROBLEM)
     for change in ("UPDATE journal SET who = 'nobody' WHERE number = 2", "DELETE FROM journal WHERE number = 1"):
         with closing(sqlite3.connect(home.database)) as connection:
             connection.execute(change)
             connection.commit()
         ill = await found()
-        assert ill.level is doctor.Level.PROBLEM
+        assert ill.level is diagnosis.Level.PROBLEM
     assert "entry 1 " in ill.found
 
 

@@ -19,7 +19,7 @@ import pytest
 import trustme
 from click.testing import CliRunner, Result
 
-from hub import doctor
+from hub import diagnosis, doctor, store_checks
 from hub.cli import main
 from hub.client import Hub, _refusal
 from hub.config import Home, Tls
@@ -280,7 +280,7 @@ def test_an_authority_that_is_none(tmp_path: Path) -> None:
 
 
 # -- doctor ----------------------------------------------------------------------------------------------
-def levels(rows: list[doctor.Row]) -> dict[str, str]:
+def levels(rows: list[diagnosis.Row]) -> dict[str, str]:
     return {row.name: str(row.level) for row in rows}
 
 
@@ -319,7 +319,7 @@ def test_what_the_doctor_finds(tmp_path: Path, world: World, monkeypatch: pytest
     monkeypatch.setattr(doctor, "_NO_BYTES", 0)
     monkeypatch.setattr(doctor, "_FEW_BYTES", 1 << 60)
     assert look(home)["disk"] == "warning"
-    monkeypatch.setattr(doctor, "_SHALLOW_BYTES", 0)
+    monkeypatch.setattr(store_checks, "_SHALLOW_BYTES", 0)
     assert "--deep" in next(row.found for row in doctor.examine(home, {}) if row.name == "store")
     home.secret.chmod(0o644)
     assert look(home)["keys"] == "problem"
@@ -341,7 +341,7 @@ def test_the_doctor_opens_every_key_that_serve_needs(tmp_path: Path, world: Worl
     else:
         path.write_text(text[:middle] + ("A" if text[middle] != "A" else "B") + text[middle + 1 :])
     (row,) = [each for each in doctor.examine(home, {}) if each.name == "keys"]
-    assert (row.level, path.name in row.found) == (doctor.Level.PROBLEM, True)
+    assert (row.level, path.name in row.found) == (diagnosis.Level.PROBLEM, True)
     assert ("put back what is missing" if damage == "missing" else "from the newest backup") in row.remedy
     done = run("serve", "--home", home.folder)
     assert done.exit_code != 0

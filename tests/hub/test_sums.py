@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hub import doctor
+from hub import diagnosis, doctor
 from hub.config import Home
 from hub.sqlite_store import SqliteStore
 from hub.sqlite_sums import About
@@ -42,8 +42,8 @@ def home(kept: Path, tmp_path: Path) -> Home:
     return Home(shutil.copytree(kept, tmp_path / "hub"))
 
 
-def problems(home: Home) -> dict[str, doctor.Row]:
-    rows = {row.name: row for row in doctor.examine(home, {}, deep=True) if row.level is doctor.Level.PROBLEM}
+def problems(home: Home) -> dict[str, diagnosis.Row]:
+    rows = {row.name: row for row in doctor.examine(home, {}, deep=True) if row.level is diagnosis.Level.PROBLEM}
     rows.pop("running")
     return rows
 
