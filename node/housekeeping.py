@@ -16,10 +16,10 @@ from keys.console import now
 from keys.kinds import hex_groups, spoken
 from keys.papers import read_statement
 from keys.words import lines_of, plain
-from node import config, daemon, doctor, founding
+from node import config, daemon, diagnosis, doctor, founding
 from node.config import Home
 from node.console import strong
-from node.doctor import Level, Row
+from node.diagnosis import Level, Row
 from node.founding import Founded
 from node.hubline import HubLine
 from node.speaking import N_, say
@@ -106,7 +106,7 @@ async def _publish(line: HubLine, raws: list[bytes]) -> list[int]:
 def examine(home: Home, *, deep: bool = False) -> tuple[bool, Told]:
     """Whether this node is healthy, and every row that was looked at; raises what `doctor.examine` does."""
     rows = doctor.examine(home, os.environ, deep=deep)
-    healthy = doctor.is_healthy(rows)
+    healthy = diagnosis.is_healthy(rows)
     told = {"healthy": healthy, "rows": [row.value() for row in rows]}
     return healthy, (told, [line for row in rows for line in _lines(row)])
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from node import doctor
 from node.desks import Operator
-from node.doctor import Level
+from node.diagnosis import Level
 from node.i18n import Speech
 from node.people.roles import Power
 from node.speaking import Told

@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 LOCALE = ROOT / "node" / "locale"
 TRANSLATED = tuple(each for each in LANGUAGES if each != SOURCE)
 SPOKEN = ("node/web", "node/people", "node/nudging/words.py", "node/i18n.py", "node/speaking.py", "node/cli*.py",
-          "node/terminal.py", "node/fields.py", "node/housekeeping.py", "node/doctor.py")  # fmt: skip
+          "node/terminal.py", "node/fields.py", "node/housekeeping.py", "node/doctor.py",
+          "node/diagnosis.py", "node/vital_signs.py")  # fmt: skip
 REFUSING = (*SPOKEN, "node/api_requests.py", "node/api_people.py", "node/api_nudges.py", "node/desks.py", "node/paging.py", "node/search.py",
             "node/service.py", "node/walls.py", "node/handling.py", "node/acceptance.py", "node/api.py", "node/config.py",
             "node/withdrawal.py", "node/handover.py", "node/nudging/*.py", "node/webhooks/book.py", "keys/console.py", "keys/guard.py", "keys/passwords.py",

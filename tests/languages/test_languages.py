@@ -102,7 +102,16 @@ def test_what_is_filled_in_is_told_as_it_is() -> None:
 
 
 # -- commands --------------------------------------------------------------------------------------------
-SPEAKING = ("cli*.py", "terminal.py", "housekeeping.py", "doctor.py", "speaking.py", "console.py")
+SPEAKING = (
+    "cli*.py",
+    "terminal.py",
+    "housekeeping.py",
+    "doctor.py",
+    "diagnosis.py",
+    "vital_signs.py",
+    "speaking.py",
+    "console.py",
+)
 MARKED = {"say", "told", "N_", "count", "option", "argument"}
 WORDS = re.compile(r"[a-z]{2,}[,;:]? [a-z]{2,}")
 NAMES = {"set aside", "bold red"}

@@ -17,10 +17,10 @@ from keys.cli_backup import one_at_a_time
 from keys.files import write_new
 from keys.journal import Entry
 from keys.last_backup import LAST
-from node import archive, config, doctor, founding, recovery
+from node import archive, config, diagnosis, doctor, founding, recovery
 from node.archive import Archive
 from node.config import Home
-from node.doctor import Level
+from node.diagnosis import Level
 from node.sql import SqlTransaction
 from node.tables import people, state
 from protocol.names import AssociationId, Incarnation, Party
@@ -235,7 +235,7 @@ def test_an_opening_that_was_under_way_is_begun_anew(home: Home, identity: Path,
 def test_doctor_tells_the_version_and_warns_when_no_backup_is_made(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rows() -> dict[str, doctor.Row]:
+    def rows() -> dict[str, diagnosis.Row]:
         return {each.name: each for each in doctor.examine(home, {})}
 
     found = rows()

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from node import doctor, fields, speaking, terminal
+from node import diagnosis, fields, speaking, terminal, vital_signs
 from node.cli import _readable, main
 from node.cli_messages import handling_of
-from node.doctor import Level
+from node.diagnosis import Level
 from node.speaking import Told
 from protocol.errors import UsageError
 from tests.support.association import Association, found
@@ -544,31 +544,31 @@ WAITING: dict[str, Any] = {"desk": "central", "count": 1, "emergencies": 0, "sin
     ],
 )
 def test_the_doctor_names_what_is_wrong(where: str, change: dict | None, code: str, level: Level) -> None:
-    healthy = doctor.judge(VITALS)
+    healthy = vital_signs.judge(VITALS)
     assert {row.level for row in healthy} == {Level.OK}
     ill = VITALS | {where: None if change is None else VITALS[where] | change}
-    (row,) = [row for row in doctor.judge(ill) if row.level is not Level.OK]
+    (row,) = [row for row in vital_signs.judge(ill) if row.level is not Level.OK]
     assert all(isinstance(part, Told) for part in (row.found, row.effect, row.remedy, row.title))
     assert (row.code, row.level) == (code, level)
     assert row.effect
     assert row.remedy
-    assert doctor.is_healthy(doctor.judge(ill)) is (level is Level.WARNING)
+    assert diagnosis.is_healthy(vital_signs.judge(ill)) is (level is Level.WARNING)
 
 
 def test_the_doctor_tells_of_the_alarms_of_a_week_each_kind_once() -> None:
     fresh = [{"at": f"2026-08-1{day}T00:00:00Z", "code": "gap", "detail": f"peer {day}"} for day in (2, 4, 6)]
-    (row,) = [row for row in doctor.judge(VITALS | {"alarms": fresh}) if row.name == "alarms"]
+    (row,) = [row for row in vital_signs.judge(VITALS | {"alarms": fresh}) if row.name == "alarms"]
     assert (row.level, row.code) == (Level.WARNING, "gap")
     assert row.found == "gap: 2 in a week, the newest at 2026-08-16T00:00:00Z: peer 6"
 
 
 def test_a_daemon_of_before_tells_nothing_of_webhooks() -> None:
     before = {name: told for name, told in VITALS.items() if name != "webhooks"}
-    assert {row.level for row in doctor.judge(before)} == {Level.OK}
+    assert {row.level for row in vital_signs.judge(before)} == {Level.OK}
 
 
 def test_what_waits_while_somebody_is_called_is_well() -> None:
-    rows = doctor.judge(VITALS | {"nudges": VITALS["nudges"] | {"desks": [WAITING]}})
+    rows = vital_signs.judge(VITALS | {"nudges": VITALS["nudges"] | {"desks": [WAITING]}})
     assert {row.level for row in rows} == {Level.OK}
     assert [row.found for row in rows if row.name == "nudges"] == [
         "1 urgent unopened at central since t; duty was called 1 times"

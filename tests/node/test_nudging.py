@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from node import config, doctor
+from node import config, diagnosis, vital_signs
 from node.cli import main
 from node.config import Home
 from node.daemon import Daemon
@@ -494,8 +494,8 @@ async def test_somebody_is_called_until_it_is_opened(issuer: trustme.CA, authori
             signed = Webhook(place.secret).sign(headers["webhook-id"], at, body.decode())
             assert signed == headers["webhook-signature"]
             assert {each.code for each in await here.service.read(state.alarms)} >= {"urgent_unopened"}
-            row = next(each for each in doctor.judge(await status(place)) if each.name == "nudges")
-            assert row.level is doctor.Level.PROBLEM
+            row = next(each for each in vital_signs.judge(await status(place)) if each.name == "nudges")
+            assert row.level is diagnosis.Level.PROBLEM
             assert "then escalation" in row.found
             figures = await page(place)
             assert figures["valija_node_urgent_unopened"] == 3
@@ -538,8 +538,8 @@ async def test_what_fails_is_tried_again_told_to_the_operator_and_escalated(
         await place.write("one", "emergency")
         await waits(here, 1)
         await after(place, here, 2)
-        row = next(each for each in doctor.judge(await status(place)) if each.name == "nudges")
-        assert row.level is doctor.Level.PROBLEM
+        row = next(each for each in vital_signs.judge(await status(place)) if each.name == "nudges")
+        assert row.level is diagnosis.Level.PROBLEM
         assert "refused the address, 451" in row.found
         assert (await page(place))["valija_node_nudges_failing"] == 1
         await after(place, here, 0.1)
