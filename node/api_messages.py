@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from node import api_answers as answers
-from node import api_requests, api_views, faults, problems
+from node import api_requests, api_views, faults, paging, problems
 from node.acceptance import Accepted
 from node.api import SERVICE, answer, body_of, caller_of, parameter, refusal
 from node.api_requests import KEY_HEADER, Asked, Writer
@@ -23,6 +23,7 @@ from node.service import Handed, Service
 from protocol.errors import ValijaError
 
 NDJSON: Final = "application/x-ndjson"
+_CHECKED: Final = 200
 _ACCEPTED: Final = 202
 _LARGE: Final = 64 * 1024
 """A body that takes long enough to parse for other callers to notice is parsed beside the loop."""
@@ -32,25 +33,23 @@ async def hand_in(request: web.Request) -> web.Response:
     """Accept one message, or with NDJSON many; 202 once it is safe, with everybody who will be able to read it."""
     if request.content_type == NDJSON:
         return await hand_in_many(request)
-    service, caller = request.app[SERVICE], caller_of(request)
-    ready = await _single(request)
-    try:
-        handed = await service.send(ready, caller)
-    except ValijaError as error:
-        return refusal(error, fault=api_requests.fault_of(error, ready, alone=True))
-    told = await _told(service, ready, handed)
-    return answer({"id": api_views.show_message_id(handed.message_id)} | told, _ACCEPTED)
+    return await _handed(request, request.app[SERVICE].send, _ACCEPTED)
 
 
 async def check(request: web.Request) -> web.Response:
     """Say whether a message would be accepted, and who would be able to read it; nothing is stored and nothing goes."""
-    service, caller = request.app[SERVICE], caller_of(request)
-    ready = await _single(request)
+    return await _handed(request, request.app[SERVICE].check, _CHECKED)
+
+
+async def _handed(request: web.Request, how: Callable[[Asked, Caller], Awaitable[Handed]], status: int) -> web.Response:
+    asked = await _single(request)
     try:
-        handed = await service.check(ready, caller)
+        handed = await how(asked, caller_of(request))
     except ValijaError as error:
-        return refusal(error, fault=api_requests.fault_of(error, ready, alone=True))
-    return answer(await _told(service, ready, handed))
+        return refusal(error, fault=api_requests.fault_of(error, asked, alone=True))
+    told = await _told(request.app[SERVICE], asked, handed)
+    shown = {"id": api_views.show_message_id(handed.message_id)} if status == _ACCEPTED else {}
+    return answer(shown | told, status)
 
 
 async def _single(request: web.Request) -> Asked:
@@ -120,13 +119,13 @@ def _line(
 # -- lists ---------------------------------------------------------------------------------------------
 async def inbox(request: web.Request) -> web.Response:
     """What was received, in archive order behind `after`; with `before` the newest first."""
-    page = api_requests.page_of(_once(request, ("after", "before", "limit")))
+    page = paging.page_of(_once(request, ("after", "before", "limit")))
     return answer(await request.app[SERVICE].inbox(page, caller_of(request), parameter(request, "desk")))
 
 
 async def outbox(request: web.Request) -> web.Response:
     """What was sent, oldest first behind `after`; with `before` the newest first."""
-    page = api_requests.page_of(_once(request, ("after", "before", "limit")))
+    page = paging.page_of(_once(request, ("after", "before", "limit")))
     return answer(await request.app[SERVICE].outbox(page, caller_of(request), parameter(request, "desk")))
 
 

@@ -16,10 +16,11 @@ from msgspec import Meta
 from node import api_answers as answers
 from node import faults
 from node.api import SERVICE, answer, body_of, caller_of, parameter
-from node.api_requests import DEFAULT_PAGE, page_of, read_time, show_time
+from node.api_requests import read_time, show_time
 from node.api_views import View
 from node.desks import MAX_LABEL_CHARS, AtDesk, Caller
 from node.event_views import Place
+from node.paging import DEFAULT_PAGE, page_of
 from node.routes import AFTER, FROM, HANDLE, ID, LIMIT, OPERATORS, Media, Parameter, Route, registered
 from node.scopes import Scope
 from node.tables.desks import Token

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Final, TypeAlias
@@ -46,9 +44,6 @@ DUE_IN_THE_PAST: Final = "due_in_the_past"
 MAX_SINGLE_BYTES: Final = 768 * 1024
 MAX_BATCH_BYTES: Final = 8 * MIB
 MAX_BATCH_LINES: Final = 4_096
-MAX_PAGE: Final = 500
-DEFAULT_PAGE: Final = 50
-_CURSOR_BYTES: Final = 8
 _LAST_SECOND: Final = 253_402_300_799
 
 ACTIONS: Final = {
@@ -402,7 +397,7 @@ def action_of(asked: AcknowledgeRequest) -> Action:
     return ACTIONS[asked.action]
 
 
-# -- ids by their start, pages ---------------------------------------------------------------------------
+# -- ids by their start --------------------------------------------------------------------------------
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_BYTES, _ID_CHARS, _MIN_CHARS = 16, 26, 4
 
@@ -420,47 +415,3 @@ def id_range(shown: str) -> tuple[bytes, bytes]:
 def _filled(start: str, with_: str) -> bytes:
     # 26 characters hold two bits more than an id has.
     return base64.b32decode((start.ljust(_ID_CHARS, with_) + "======").upper())[:_ID_BYTES]
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Which part of a list is wanted: rows beyond `after`, or the newest ones below `before`."""
-
-    after: int
-    before: int | None
-    limit: int
-
-
-def page_of(query: Mapping[str, str]) -> Page:
-    """The page that `after`, `before` and `limit` name; `UsageError` for a cursor that is none."""
-    before = query.get("before")
-    limit = query.get("limit", str(DEFAULT_PAGE))
-    if not limit.isascii() or not limit.isdigit() or len(limit) > len("0000") or not 1 <= int(limit) <= MAX_PAGE:
-        raise faults.parameter("limit", f"limit is a number from 1 to {MAX_PAGE}")
-    if before is not None and "after" in query:
-        raise faults.parameter("before", "either after or before")
-    low = _cursor(query, "after") if query.get("after") else 0
-    return Page(low, None if before is None else _cursor(query, "before") if before else (1 << 63) - 1, int(limit))
-
-
-def _cursor(query: Mapping[str, str], name: str) -> int:
-    try:
-        return read_cursor(query[name])
-    except UsageError as error:
-        raise faults.parameter(name, error.detail) from None
-
-
-def show_cursor(row: int) -> str:
-    """A cursor that stands behind this row; opaque to callers."""
-    return base64.urlsafe_b64encode(row.to_bytes(_CURSOR_BYTES, "big")).decode("ascii").rstrip("=")
-
-
-def read_cursor(shown: str) -> int:
-    """The row that a cursor stands behind; `UsageError` for anything that `show_cursor` did not write."""
-    try:
-        raw = base64.urlsafe_b64decode(shown + "=" * (-len(shown) % 4))
-    except (binascii.Error, ValueError):
-        raise UsageError("no cursor of this node") from None
-    row = int.from_bytes(raw, "big")
-    if len(raw) != _CURSOR_BYTES or row >> 63 or show_cursor(row) != shown:
-        raise UsageError("no cursor of this node")
-    return row

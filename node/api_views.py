@@ -10,8 +10,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from node import status
-from node.api_requests import show_cursor, show_time
+from node.api_requests import show_time
 from node.model import Mark
+from node.paging import show_cursor
 from node.status import Delivery, Said, SignedReceipt
 from node.store import Transaction
 from node.tables import evidence, finding, inbox

@@ -11,7 +11,7 @@ from msgspec import Meta
 from node import api_answers as answers
 from node.api import answer, body_of, caller_of, parameter
 from node.api_node import MAX_FORM_BYTES, read_form
-from node.api_requests import page_of
+from node.paging import page_of
 from node.routes import AFTER, LIMIT, Media, Parameter, Route, registered
 from node.scopes import Scope
 from node.webhooks.book import Book

@@ -12,10 +12,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from node.api_requests import show_cursor, show_time
+from node.api_requests import show_time
 from node.api_views import View, action_name, deliveries, reader, show_message_id
 from node.desks import Caller, desks_of
 from node.model import EventKind, Record
+from node.paging import show_cursor
 from node.store import Transaction
 from node.tables import evidence, finding, inbox
 from node.tables.finding import Arrival

@@ -15,7 +15,7 @@ from typing import TypeVar
 from node import acceptance, api_views, desks, handover, search, withdrawal
 from node import status as delivery_status
 from node.acceptance import Accepted, Request
-from node.api_requests import AcknowledgeRequest, Asked, Page, Writer, action_of, desk_of, id_range
+from node.api_requests import AcknowledgeRequest, Asked, Writer, action_of, desk_of, id_range
 from node.api_views import View
 from node.context import Context
 from node.desks import AtDesk, Caller, Colleague, Desks, FreshToken, Operator, desks_of
@@ -25,7 +25,7 @@ from node.events import Feed
 from node.handling import check_forward
 from node.nudging.settings import Nudges
 from node.nudging.vitals import nudge_vitals
-from node.paging import gather
+from node.paging import Page, gather
 from node.reach import resolve
 from node.reading import Reading
 from node.rounds import Rounds

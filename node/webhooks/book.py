@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
-from node.api_requests import desk_of, show_cursor, show_time
+from node.api_requests import desk_of, show_time
 from node.api_views import View
 from node.desks import Caller, desks_of
+from node.paging import show_cursor
 from node.service import Service
 from node.store import Transaction
 from node.tables import webhooks as table

@@ -10,12 +10,13 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 
-from node import api, api_messages, api_node, api_requests, api_webhooks, desks
-from node.api_requests import Page, Writer
+from node import api, api_messages, api_node, api_requests, api_webhooks, desks, paging
+from node.api_requests import Writer
 from node.api_views import show_message_id
 from node.desks import Desks
 from node.event_views import Place
 from node.events import Feed
+from node.paging import Page
 from node.service import Service
 from node.uplink import Phase
 from node.webhooks.book import Book
@@ -155,11 +156,11 @@ def node_parsers(data: bytes) -> None:
             if told is not None:
                 refused_or(lambda: api_requests.action_of(told), USAGE)
         case 3:
-            row = refused_or(lambda: api_requests.read_cursor(text), USAGE)
-            require(row is None or api_requests.show_cursor(row) == text, "a cursor shown in two ways")
+            row = refused_or(lambda: paging.read_cursor(text), USAGE)
+            require(row is None or paging.show_cursor(row) == text, "a cursor shown in two ways")
         case 4:
             low, _, high = text.partition("&")
-            page = refused_or(lambda: api_requests.page_of({"after": low, "limit": high}), USAGE)
+            page = refused_or(lambda: paging.page_of({"after": low, "limit": high}), USAGE)
             require(page is None or isinstance(page, Page), "no page")
         case 5:
             found = refused_or(lambda: api_requests.id_range(text), USAGE)
@@ -255,8 +256,8 @@ def parser_seeds() -> Iterator[bytes]:
         yield from (b"\x00" + document, b"\x01" + document + b"\n" + document)
     yield b"\x02" + json.dumps({"action": "accepted", "note": "", "desk": None, "author": None}).encode()
     for number, texts in (
-        (3, (api_requests.show_cursor(5), "AAAAAAAAAAA", "=")),
-        (4, (f"{api_requests.show_cursor(5)}&50", "&500", "&0050")),
+        (3, (paging.show_cursor(5), "AAAAAAAAAAA", "=")),
+        (4, (f"{paging.show_cursor(5)}&50", "&500", "&0050")),
         (5, ("msg_abcd", "msg_" + "7" * 26, "abcd")),
         (6, ("br-mpf", "br-mpf/mesa@aiamp", "#rfai", "#rfai@iap", "a@b@c")),
         (7, ("0-0", "12-2147483647", f"Bearer {it.token}", "bearer vlj_", "Basic x")),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node import api_messages, api_requests, faults, problems
+from node import api_messages, api_requests, faults, paging, problems
 from node.acceptance import Accepted
 from node.api_requests import Writer
 from node.cli_messages import _case_of, _prefixed
@@ -170,7 +170,7 @@ def test_a_path_becomes_a_pointer(path: str, pointer: str) -> None:
 )
 def test_the_parameter_that_is_wrong_is_named(query: dict[str, str], name: str) -> None:
     with pytest.raises(FieldError) as caught:
-        api_requests.page_of(query)
+        paging.page_of(query)
     assert caught.value.fault.parameter == name
 
 

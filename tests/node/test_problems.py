@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node import api_requests, problems
+from node import api_requests, paging, problems
 from protocol.errors import LimitError, UsageError
 
 
@@ -34,7 +34,7 @@ def test_a_batch_is_split_at_line_ends_alone() -> None:
 
 def test_a_cursor_is_read_as_it_was_written() -> None:
     for row in (0, 1, 255, (1 << 63) - 1):
-        assert api_requests.read_cursor(api_requests.show_cursor(row)) == row
+        assert paging.read_cursor(paging.show_cursor(row)) == row
 
 
 def test_the_start_of_an_id_names_a_range_around_it() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.api_requests import Page
 from node.desks import Colleague
+from node.paging import Page
 from protocol.errors import UnknownDeskError
 from protocol.messages.content import Author
 from tests.fuzz.asking import DESK, NodeScene
