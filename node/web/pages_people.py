@@ -52,10 +52,14 @@ def _by(request: web.Request) -> str:
 
 
 def _by_now(request: web.Request) -> str:
-    """The same, who logged in just now: an invitation is a way into somebody's account, the visitor's own too."""
-    by = _by(request)
-    prove_again(request, f"{PEOPLE}/{quote(request.match_info['login'], safe='')}")
+    """The same, who logged in just now: an invitation is a way in, and a role or a desk is a way to what others wrote."""
+    by, login = _by(request), request.match_info.get("login")
+    prove_again(request, PEOPLE if login is None else f"{PEOPLE}/{quote(login, safe='')}")
     return by
+
+
+def _is_fresh(request: web.Request) -> bool:
+    return _parts(request).register.is_fresh(require(request))
 
 
 async def people(request: web.Request) -> web.Response:
@@ -72,6 +76,7 @@ def _people(request: web.Request, typed: Form | None = None, error: ValijaError 
         "desks": sorted(_parts(request).service.desks.names),
         "roles": list(Role),
         "typed": _typed(typed) if typed else None,
+        "is_fresh": _is_fresh(request),
         "problem": told,
     }
     return page(request, "people.html", values, told.status if told else 200)
@@ -96,6 +101,7 @@ def _person(request: web.Request, typed: Form | None = None, error: ValijaError 
         "desks": sorted(_parts(request).service.desks.names),
         "roles": list(Role),
         "typed": _typed(typed) if typed else None,
+        "is_fresh": _is_fresh(request),
         "problem": told,
     }
     return page(request, "person.html", values, told.status if told else 200)
@@ -103,7 +109,7 @@ def _person(request: web.Request, typed: Form | None = None, error: ValijaError 
 
 async def add(request: web.Request) -> web.Response:
     """Invite somebody new."""
-    by, form = _by(request), await form_of(request)
+    by, form = _by_now(request), await form_of(request)
     login = form.text("login")
     try:
         text = await _parts(request).register.add(by, login, form.text("name"), _role(form), form.every("desk"))
@@ -116,7 +122,7 @@ async def add(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """Change somebody's name, role or desks."""
-    by, form, login = _by(request), await form_of(request), request.match_info["login"]
+    by, form, login = _by_now(request), await form_of(request), request.match_info["login"]
     try:
         role = _role(form)
         if login == by and role is not Role.ADMINISTRATOR:

@@ -214,6 +214,8 @@ WAYS_IN = (
     ("POST", "/account/passkey/remove", "/account"),
     ("POST", "/people/sentada/invite", "/people/sentada"),
     ("POST", "/people/sentada/enable", "/people/sentada"),
+    ("POST", "/people/sentada", "/people/sentada"),
+    ("POST", "/people", "/people"),
 )
 
 
@@ -237,6 +239,11 @@ async def test_an_open_browser_alone_changes_nothing_of_who_gets_in(
             async with session.request(method, path, allow_redirects=False) as answer:
                 asked = f"/login?again=1&next={after}"
                 assert (answer.status, answer.headers.get("Location")) == (303, asked), path
+        for path in ("/people", "/people/sentada"):
+            # Nobody types what would be refused.
+            shown = await (await session.get(path)).text()
+            assert 'href="/login?again=1&amp;next=/people' in shown
+            assert 'name="role"' not in shown
         assert ways_in() == before
         # They are told why, prove it, come back, and the session of before is over.
         shown = await (await session.get("/login?again=1&next=%2Faccount")).text()
