@@ -133,7 +133,7 @@ class Ground:
             self.daemons.node(self.association, member, VALIJA_NODE_HUB_URL=url)
             self._prepared(self.daemons.nodes, member)
         self.daemons.ready()
-        apis = {member: self._api(member) for member in self.members}
+        apis = {member: self.api(member) for member in self.members}
         self.traffic = Traffic.between(apis, self._rate, self._seed, self.journals)
 
     def join(self, member: str) -> TrappedDaemon:
@@ -150,7 +150,8 @@ class Ground:
         self._spaces[member] = space
         self.cutters[member] = self._stack.enter_context(Cutter(self.association.port, here))
 
-    def _api(self, member: str) -> Api:
+    def api(self, member: str) -> Api:
+        """The node of a member, asked with the token of its desk where its line can be reached from here."""
         socket = self.association.homes[member].socket
         if member in self._spaces:
             # Its loopback is not ours; the file system is.

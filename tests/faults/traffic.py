@@ -379,7 +379,8 @@ class Traffic:
         for worker in self._workers():
             worker.finished.set()
         for worker in self._workers():
-            worker.thread.join(_STREAM_SECONDS + 5)
+            if worker.thread.ident is not None:
+                worker.thread.join(_STREAM_SECONDS + 5)
             worker.journal.close()
 
     def _workers(self) -> list[Author | Reader]:
