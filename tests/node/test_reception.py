@@ -490,11 +490,12 @@ def test_a_receipt_that_names_nothing_of_ours_changes_nothing(lab: Lab, sender: 
     submit(lab, sender)
     (link,) = sender.links()
     ref = LinkRef(link.incarnation, 1, 1, digest(b"another manifest"), Kind.MESSAGE)  # type: ignore[arg-type]
-    other = LinkRef(Incarnation(0, 9), 1, 1, digest(b"another manifest"), Kind.MESSAGE)  # type: ignore[arg-type]
+    other = LinkRef(Incarnation(1, 900), 1, 1, digest(b"another manifest"), Kind.MESSAGE)  # type: ignore[arg-type]
     back = Hand(lab, reader, "ar-mpf")
     back.send(Kind.RECEIPT, 1, [Part(Consigned(lab.second, each).encode()) for each in (ref, other)])
     deliver(lab, sender)
     assert sender.told(message) == {"co-fgn": State.RELAYED}
+    assert (sender.count("inlink"), sender.count("quarantine")) == (1, 0)
 
 
 def proven(sender: Node, message: MessageId, seq: int) -> Outcome:
