@@ -74,11 +74,10 @@ class People:
                 self._ask(asked)
 
     def restored(self, sender: str) -> None:
-        """The archive is an older one: everything is handed in again, and what was taken back is taken back once more."""
+        """The archive is an older one: everything shall be handed in again, and what was taken back is so once more."""
         for asked in self.asked.values():
             if asked.sender == sender and asked.asks_again and not asked.refused:
                 asked.is_safe = False
-                self._ask(asked)
 
     def withdraw(self, asked: Asked) -> None:
         """Its author takes it back, for what that is worth; it counts once the node was asked."""

@@ -69,17 +69,12 @@ def test_it_ends_well_by_itself_and_leaves_nothing(tmp_path: Path) -> None:
     assert processes_with(f"{MARK}={mark}") == set()
 
 
-@pytest.mark.full
-def test_it_sends_the_texts_of_the_user(tmp_path: Path) -> None:
-    texts = [tmp_path / "uno.txt", tmp_path / "dos.txt"]
-    for number, path in enumerate(texts):
-        path.write_text(f"Texto propio número {number}: ñandú\n" * 30, encoding="utf-8")
-    folder = tmp_path / "demo"
-    folder.mkdir()
-    done = play(folder, "own", FILES=" ".join(map(str, texts)))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert all(path.name in done.stdout for path in texts)
-    assert list(folder.iterdir()) == []
+def test_the_texts_of_the_user_are_those_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {f"{name}.txt": f"Texto propio {name}: ñandú\n" * 30 for name in ("uno", "dos")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setenv("FILES", " ".join(str(tmp_path / name) for name in texts))
+    assert own_texts() == list(texts.items())
 
 
 @pytest.mark.parametrize(
