@@ -748,12 +748,12 @@ def _void_by_number(_memory: Any) -> Outcome:
     return Outcome.VOID
 
 
-@told("void_by_message", without(numbering, "_void_outcome", _void_by_number))
-def void_by_message(at: Stage) -> None:
+def _withdrawn_unseen(at: Stage, *, is_noticed: bool) -> None:
+    """An older image of the sender knows nothing of what arrived; it is handed in and taken back while the hub is away."""
     before = at.s.backup()
     asked = at.crossed()
     at.off(at.s)
-    at.s.restore(before, is_noticed=True)
+    at.s.restore(before, is_noticed=is_noticed)
     at.town.hub.kill()
     at.on(at.s)
     at.run(2)
@@ -761,23 +761,18 @@ def void_by_message(at: Stage) -> None:
     at.run(2)
     at.town.hub.start()
     at.ends_well()
+
+
+@told("void_by_message", without(numbering, "_void_outcome", _void_by_number))
+def void_by_message(at: Stage) -> None:
+    _withdrawn_unseen(at, is_noticed=True)
 
 
 @told("restored_void", without(recovery, "was_restored", lambda _ctx: False))
 def restored_void(at: Stage) -> None:
-    void_by_message(at)
+    _withdrawn_unseen(at, is_noticed=True)
 
 
 @told("compared_void", without(recovery, "started"))
 def compared_void(at: Stage) -> None:
-    before = at.s.backup()
-    asked = at.crossed()
-    at.off(at.s)
-    at.s.restore(before, is_noticed=False)
-    at.town.hub.kill()
-    at.on(at.s)
-    at.run(2)
-    at.town.people.withdraw(asked)
-    at.run(2)
-    at.town.hub.start()
-    at.ends_well()
+    _withdrawn_unseen(at, is_noticed=False)
