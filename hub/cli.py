@@ -20,10 +20,11 @@ from hub.cli_backup import backup, restore
 from hub.client import Hub
 from hub.config import DEFAULT_PORT, Home, Tls
 from hub.console import home_option
-from hub.diagnosis import Level, Row
+from hub.diagnosis import Row
 from hub.founding import Founded, Installed, Plan
 from keys.console import FILE, Commands, answer, json_option, now, strong, wants_json
 from keys.kinds import Kind, hex_groups
+from keys.levels import Level
 from keys.papers import read_statement
 from protocol.names import show_id
 from protocol.trust.statements import SignedStatement

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 from hub.config import Home, HubConfig
+from keys.levels import Level
 
 RESTORE: Final = (
     "stop the hub, check disk and memory of this machine, and put the newest backup back: valija-hub restore"
 )
-
-
-class Level(StrEnum):
-    """How much it matters."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
 
 
 @dataclass(frozen=True, slots=True)

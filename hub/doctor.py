@@ -18,11 +18,12 @@ from hub import store_checks
 from hub.client import Hub
 from hub.config import Home, console_tls, load, tls_context
 from hub.core import NOT_INSTALLED
-from hub.diagnosis import RESTORE, Level, Row, Visit, ok
+from hub.diagnosis import RESTORE, Row, Visit, ok
 from hub.identity import HubKeys
 from hub.sqlite_check import looking
 from keys.home import resolve
 from keys.last_backup import overdue
+from keys.levels import Level
 from keys.times import show_time
 from protocol.errors import (
     ConfigError,

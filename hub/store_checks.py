@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hub.core import NOT_INSTALLED, founding_statement
-from hub.diagnosis import RESTORE, Level, Row, Visit, ok
+from hub.diagnosis import RESTORE, Row, Visit, ok
 from hub.identity import CharterSigner, HubKeys
 from hub.log import Log
 from hub.sqlite_check import altered, damage, looking
@@ -17,6 +17,7 @@ from hub.sqlite_store import SCHEMA, store_version
 from hub.sqlite_sums import About, contradictions
 from hub.store import Transaction
 from keys.journal import first_broken
+from keys.levels import Level
 from keys.times import show_time
 from keys.wal import broken
 from protocol.errors import ConfigError, StoreError, ValijaError

@@ -6,9 +6,9 @@ A *problem* needs somebody now, a *warning* soon.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from keys.levels import Level
 from node.speaking import N_, Told, told, told_error
 from protocol.errors import ValijaError
 
@@ -36,14 +36,6 @@ _NAMES: Final = {
     "webhooks": N_("webhooks"),
     "alarms": N_("alarms"),
 }
-
-
-class Level(StrEnum):
-    """How much it matters."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
 
 
 @dataclass(frozen=True, slots=True)

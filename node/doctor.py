@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from keys.last_backup import last, overdue
+from keys.levels import Level
 from keys.migrating import taken
 from keys.prekeys import damaged_files
 from keys.times import show_time
@@ -19,7 +20,7 @@ from node import archive, archive_check
 from node import config as settings
 from node.client import NodeClient
 from node.config import Home, NodeConfig
-from node.diagnosis import Level, Row, ok, problem
+from node.diagnosis import Row, ok, problem
 from node.founding import open_custody, read_anchor
 from node.people.heads import Check
 from node.schema import steps

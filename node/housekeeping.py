@@ -14,12 +14,13 @@ from rich.text import Text
 
 from keys.console import now
 from keys.kinds import hex_groups, spoken
+from keys.levels import Level
 from keys.papers import read_statement
 from keys.words import lines_of, plain
 from node import config, daemon, diagnosis, doctor, founding
 from node.config import Home
 from node.console import strong
-from node.diagnosis import Level, Row
+from node.diagnosis import Row
 from node.founding import Founded
 from node.hubline import HubLine
 from node.speaking import N_, say

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
-from node.diagnosis import Level, Row, ok
+from keys.levels import Level
+from node.diagnosis import Row, ok
 from node.problems import error_of
 from node.speaking import N_, Told, told, told_error
 from protocol.limits import CLOCK_TELL_SECONDS

@@ -9,9 +9,9 @@ from typing import Final
 
 from aiohttp import web
 
+from keys.levels import Level
 from node import doctor
 from node.desks import Operator
-from node.diagnosis import Level
 from node.i18n import Speech
 from node.people.roles import Power
 from node.speaking import Told

@@ -33,6 +33,7 @@ from hub.store import Operator
 from hub.trend import Minute, Trend
 from keys import passwords
 from keys.journal import first_broken
+from keys.levels import Level
 from keys.throttle import FREE_FAILURES
 from protocol.errors import ConfigError, LoginError, TooManyError
 from protocol.limits import MIB
@@ -511,20 +512,20 @@ async def test_the_doctor_sees_a_journal_that_was_changed(tmp_path: Path, world:
         return next(each for each in rows if each.name == "journal")
 
     well = await found()
-    assert (well.level, well.found[:9]) == (diagnosis.Level.OK, "3 kept, e")
+    assert (well.level, well.found[:9]) == (Level.OK, "3 kept, e")
     newest = well.found.rpartition(" ")[2]
-    assert (len(newest), (await found(newest)).level) == (64, diagnosis.Level.OK)
+    assert (len(newest), (await found(newest)).level) == (64, Level.OK)
     with closing(sqlite3.connect(home.database)) as connection:
         connection.execute("DELETE FROM journal WHERE number = 3")
         connection.commit()
     # Its end is gone: only a head that was noted elsewhere tells.
-    assert ((await found()).level, (await found(newest)).level) == (diagnosis.Level.OK, diagnosis.Level.PROBLEM)
+    assert ((await found()).level, (await found(newest)).level) == (Level.OK, Level.PROBLEM)
     for change in ("UPDATE journal SET who = 'nobody' WHERE number = 2", "DELETE FROM journal WHERE number = 1"):
         with closing(sqlite3.connect(home.database)) as connection:
             connection.execute(change)
             connection.commit()
         ill = await found()
-        assert ill.level is diagnosis.Level.PROBLEM
+        assert ill.level is Level.PROBLEM
     assert "entry 1 " in ill.found
 
 

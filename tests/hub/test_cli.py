@@ -28,6 +28,7 @@ from hub.sqlite_store import SqliteStore
 from hub.status import age
 from hub.store import transaction
 from keys import last_backup
+from keys.levels import Level
 from keys.papers import statement_paper
 from keys.times import read_time, show_time
 from protocol.errors import (
@@ -341,7 +342,7 @@ def test_the_doctor_opens_every_key_that_serve_needs(tmp_path: Path, world: Worl
     else:
         path.write_text(text[:middle] + ("A" if text[middle] != "A" else "B") + text[middle + 1 :])
     (row,) = [each for each in doctor.examine(home, {}) if each.name == "keys"]
-    assert (row.level, path.name in row.found) == (diagnosis.Level.PROBLEM, True)
+    assert (row.level, path.name in row.found) == (Level.PROBLEM, True)
     assert ("put back what is missing" if damage == "missing" else "from the newest backup") in row.remedy
     done = run("serve", "--home", home.folder)
     assert done.exit_code != 0

@@ -18,6 +18,7 @@ from hub import diagnosis, doctor
 from hub.cli import main
 from hub.store import Operator
 from keys import passwords
+from keys.levels import Level
 from tests.support.hub_client import connected
 from tests.support.hub_home import Running, make_home, running, young_world
 from tests.support.world import World
@@ -117,7 +118,7 @@ async def test_a_hub_is_steered_by_commands(hub: Running, world: World) -> None:
     assert (await hub.core.mailboxes([ALBA]))[ALBA].is_suspended
     assert "delivery suspended" in (await ask(hub, "status")).output
     warned = (await looked_at(hub))["suspended"]
-    assert (warned.level, ALBA in warned.found) == (diagnosis.Level.WARNING, True)
+    assert (warned.level, ALBA in warned.found) == (Level.WARNING, True)
     assert await done(hub, "resume", ALBA) == {"member": ALBA, "suspended": False}
     assert "7 messages and 64 MiB" in (await ask(hub, "quota", ALBA, "--messages", "7", "--mib", "64")).output
     changed = (await hub.core.mailboxes([ALBA]))[ALBA]
@@ -143,7 +144,7 @@ async def test_draining_and_letting_in_again(hub: Running, world: World) -> None
         assert (await alba.ended()).code == "draining"
     async with aiohttp.ClientSession(hub.url) as web, web.get("/readyz") as answer:
         assert answer.status == 503
-    assert (await looked_at(hub))["draining"].level is diagnosis.Level.WARNING
+    assert (await looked_at(hub))["draining"].level is Level.WARNING
     assert await done(hub, "drain", "--undo") == {"draining": False}
     async with connected(hub.url, world, ALBA):
         pass

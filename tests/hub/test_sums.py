@@ -13,6 +13,7 @@ from hub import diagnosis, doctor
 from hub.config import Home
 from hub.sqlite_store import SqliteStore
 from hub.sqlite_sums import About
+from keys.levels import Level
 from tests.hub.house import ALBA, BERTA, CARLA, House
 from tests.hub.test_relay import acknowledge, read
 from tests.support.hub_home import make_home, young_world
@@ -43,7 +44,7 @@ def home(kept: Path, tmp_path: Path) -> Home:
 
 
 def problems(home: Home) -> dict[str, diagnosis.Row]:
-    rows = {row.name: row for row in doctor.examine(home, {}, deep=True) if row.level is diagnosis.Level.PROBLEM}
+    rows = {row.name: row for row in doctor.examine(home, {}, deep=True) if row.level is Level.PROBLEM}
     rows.pop("running")
     return rows
 

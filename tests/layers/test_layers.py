@@ -23,8 +23,8 @@ MAY_IMPORT = {
         *("protocol", "hub", "keys"),
         *(
             f"keys.{each}"
-            for each in "age assets backup backup_options cli_backup console files guard home journal kinds last_backup lock logs manifest migrating "
-            "notify papers passwords program settings signer throttle times vault wal".split()
+            for each in "age assets backup backup_options cli_backup console files guard home journal kinds last_backup levels lock logs manifest "
+            "migrating notify papers passwords program settings signer throttle times vault wal".split()
         ),
     },
     "node": {"protocol", "keys", "node"},

@@ -17,10 +17,10 @@ from keys.cli_backup import one_at_a_time
 from keys.files import write_new
 from keys.journal import Entry
 from keys.last_backup import LAST
+from keys.levels import Level
 from node import archive, config, diagnosis, doctor, founding, recovery
 from node.archive import Archive
 from node.config import Home
-from node.diagnosis import Level
 from node.sql import SqlTransaction
 from node.tables import people, state
 from protocol.names import AssociationId, Incarnation, Party

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from keys.levels import Level
 from node import diagnosis, fields, speaking, terminal, vital_signs
 from node.cli import _readable, main
 from node.cli_messages import handling_of
-from node.diagnosis import Level
 from node.speaking import Told
 from protocol.errors import UsageError
 from tests.support.association import Association, found

@@ -23,7 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from node import config, diagnosis, vital_signs
+from keys.levels import Level
+from node import config, vital_signs
 from node.cli import main
 from node.config import Home
 from node.daemon import Daemon
@@ -495,7 +496,7 @@ async def test_somebody_is_called_until_it_is_opened(issuer: trustme.CA, authori
             assert signed == headers["webhook-signature"]
             assert {each.code for each in await here.service.read(state.alarms)} >= {"urgent_unopened"}
             row = next(each for each in vital_signs.judge(await status(place)) if each.name == "nudges")
-            assert row.level is diagnosis.Level.PROBLEM
+            assert row.level is Level.PROBLEM
             assert "then escalation" in row.found
             figures = await page(place)
             assert figures["valija_node_urgent_unopened"] == 3
@@ -539,7 +540,7 @@ async def test_what_fails_is_tried_again_told_to_the_operator_and_escalated(
         await waits(here, 1)
         await after(place, here, 2)
         row = next(each for each in vital_signs.judge(await status(place)) if each.name == "nudges")
-        assert row.level is diagnosis.Level.PROBLEM
+        assert row.level is Level.PROBLEM
         assert "refused the address, 451" in row.found
         assert (await page(place))["valija_node_nudges_failing"] == 1
         await after(place, here, 0.1)
