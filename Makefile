@@ -15,8 +15,10 @@ SOURCES := protocol keys hub node
 ASIDE := tests demo bench sandbox
 CLIENT := clients/python/valija_client
 PYTEST := $(PY) -m pytest -q
-# Two at a time, each file whole in one process.
-PARALLEL := -n 2 --dist loadfile
+# Each file whole in one process; three at a time on two cores, because one of them mostly waits for processes and disks.
+PARALLEL := -n 3 --dist loadfile
+# Browsers and processes under fire leave nothing to share.
+HEAVY := -n 2 --dist loadfile
 UNITS := tests/protocol tests/keys tests/hub tests/node
 # Long searches, shared out test by test: two thousand lives of an association, and the models.
 SEARCHES := tests/simulator tests/models
@@ -73,7 +75,7 @@ deploy-check: $(READY)
 
 test-all: $(READY) ## all tests, each once: the unit suites under branch coverage, the full models, what needs installed tools (TESTED=1: not what make test COVER=1 ran)
 	@$(if $(TESTED),,$(MAKE) coverage)
-	@$(PYTEST) -m "$(REST)" $(PARALLEL) $(addprefix --ignore=,$(UNITS) $(SEARCHES))
+	@$(PYTEST) -m "$(REST)" $(HEAVY) $(addprefix --ignore=,$(UNITS) $(SEARCHES))
 	@$(foreach search,$(SEARCHES),$(PYTEST) -m "$(REST)" -n 2 $(search);)
 
 coverage: $(READY) ## branch coverage of the unit suites

@@ -47,7 +47,7 @@ from tests.support.world import World
 ALBA, BERTA = "ar-mpf", "br-mpf"
 PASSWORD = "una frase bastante larga"
 KEY = "JBSWY3DPEHPK3PXP" * 2
-HOSTILE = "<script>alert(1)</script>\"'>&{{7*7}}"
+HOSTILE = "<script>alert(1)</script>\"'>&{{7907*7919}}"
 LISTEN = '[console]\nlisten = "127.0.0.1:0"\n'
 PAGES = ("/", "/members", f"/members/{ALBA}", "/refusals", "/sessions", "/journal")
 
@@ -371,7 +371,7 @@ async def test_hostile_names_show_as_text(tmp_path: Path) -> None:
             assert journal.count("&lt;script&gt;alert(1)") == 4
             for page in (shown, journal):
                 assert "<script>alert" not in page
-                assert "49" not in re.sub(r"[0-9a-f]{16}|[0-9]{4}-[0-9 :-]{12}|[0-9T:-]{19}Z", "", page)
+                assert str(7907 * 7919) not in page
             async with session.get("/members/%3Cscript%3Ealert(1)%3C%2Fscript%3E") as answer:
                 assert answer.status == 404
                 assert "alert(1)" not in await answer.text()

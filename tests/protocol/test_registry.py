@@ -444,7 +444,7 @@ def test_no_more_unlogged_negatives_than_a_view_carries(world: World) -> None:
 
 
 def test_a_statement_is_verified_once_however_often_it_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    admission, calls = world.admit("br-mpf"), list[object]()
+    admission, calls = SignedStatement.from_bytes(world.admit("br-mpf").raw), list[object]()
     monkeypatch.setattr("protocol.signing.PublicKey.verify", lambda *arguments: calls.append(arguments))
     world.registry.check(admission, START)
     world.log(admission)

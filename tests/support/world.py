@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from nacl.bindings import crypto_sign_seed_keypair
@@ -53,9 +54,16 @@ def seed(*names: str) -> bytes:
     return hashlib.sha256("/".join(("valija test world", *names)).encode()).digest()
 
 
+@cache
 def private_key(*names: str) -> PrivateKey:
     """The hybrid key that these names always give."""
     return PrivateKey(seed(*names, "ed25519"), seed(*names, "ml-dsa-65"))
+
+
+@lru_cache(maxsize=4096)
+def signed_once(body: bytes, association: AssociationId, signers: tuple[PrivateKey, ...]) -> SignedStatement:
+    """What `sign_statement` gives, made once: most worlds of a run say the same of the same members."""
+    return sign_statement(body, association, signers)
 
 
 class World:
@@ -87,7 +95,7 @@ class World:
         body = self.charter_body(witnesses=witnesses or Witnesses(), limits=limits, url=url)
         self.association: AssociationId = association_id(body)
         self.registry = Registry(self.association)
-        self.log(sign_statement(body, self.association, self.stewards[:k]))
+        self.log(signed_once(body, self.association, tuple(self.stewards[:k])))
         self._set_up("", Role.HUB)
         for member in members:
             self.join(member)
@@ -151,9 +159,8 @@ class World:
     # -- statements: signed, not logged --------------------------------------------------------------------
     def sign(self, statement: Body, keys: Iterable[PrivateKey] | None = None) -> SignedStatement:
         """The statement, signed by the first k stewards or by these keys."""
-        return sign_statement(
-            statement.body(), self.association, list(self.stewards[: self.k] if keys is None else keys)
-        )
+        signers = tuple(self.stewards[: self.k] if keys is None else keys)
+        return signed_once(statement.body(), self.association, signers)
 
     def charter_body(
         self,
