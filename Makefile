@@ -28,6 +28,8 @@ COVER_REST ?= 95
 REST := $(if $(TESTED),full)
 
 export ONCE FILES QUICK JSON MINUTES RATE EVERY SEED ONLY
+# What is compiled once is not compiled again by each of the hundreds of processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo sandbox test check lint types layers agreement deploy-check test-all full-models full-tests coverage bench fuzz mutants soak lock clean
 
