@@ -76,6 +76,12 @@ async def test_what_nobody_signs_for_makes_the_run_void() -> None:
             await system.until(lambda: system.told.receipts > 0, 0.05)
 
 
+@pytest.fixture
+def _no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench"])
+
+
+@pytest.mark.usefixtures("_no_arguments")
 def test_a_void_run_is_no_success(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def void(*_given: Any) -> list[figures.Run]:
         raise BenchError("br-mpf: 1 lost, 0 twice, 0 unknown")
@@ -86,6 +92,7 @@ def test_a_void_run_is_no_success(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert capsys.readouterr().err == "void: br-mpf: 1 lost, 0 twice, 0 unknown\n"
 
 
+@pytest.mark.usefixtures("_no_arguments")
 def test_a_work_that_there_is_not(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("WORKS", "latency fan_in")
     assert main.main() == 2
