@@ -279,9 +279,12 @@ def longest_wait(failures: int) -> float:
 
 def _explained(closed: Closed, now: float) -> str:
     """The detail for people; a hub that refuses our clock gives its own time, and nothing else."""
-    if closed.code != ClockSkewError.code or not closed.detail.isdigit() or len(closed.detail) > len("9999999999"):
-        return closed.detail
-    return _offset(int(closed.detail), int(now) - int(closed.detail))
+    told = closed.detail
+    # A hint is anybody's word: `²` is a digit too, and no number.
+    is_time = told.isascii() and told.isdigit() and len(told) <= len("9999999999")
+    if closed.code != ClockSkewError.code or not is_time:
+        return told
+    return _offset(int(told), int(now) - int(told))
 
 
 def _offset(hub: int, ahead: int) -> str:

@@ -289,7 +289,7 @@ def test_a_refused_clock_is_told_with_its_offset() -> None:
     closed = Closed("clock_skew", "1800000000", Source.HINT)
     assert _explained(closed, 1_800_007_200.5) == "hub time 1800000000, the node is 7200 s ahead"
     assert _explained(closed, 1_799_996_400) == "hub time 1800000000, the node is 3600 s behind"
-    for detail in ("soon", "1" * 40, ""):
+    for detail in ("soon", "1" * 40, "", "²", "١٢"):
         assert _explained(Closed("clock_skew", detail, Source.HERE), 0) == detail
     assert _explained(Closed("fenced", "1800000000", Source.PEER), 0) == "1800000000"
 
