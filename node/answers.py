@@ -13,12 +13,13 @@ yet is kept, and judged when the mirror has grown: answers to envelopes, to reca
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from node import recovery
 from node.context import Context
 from node.model import DAY, EventKind, LinkState
-from node.tables import evidence, inbox, links, state
+from node.tables import evidence, inbox, links, peers, state
 from node.tables.inbox import Aside
 from node.tables.links import LinkRow
 from protocol.codec import encode
@@ -30,6 +31,7 @@ from protocol.errors import (
     PrekeyUnknownError,
     StandingError,
     ValijaError,
+    VerificationError,
     ViewAheadError,
 )
 from protocol.messages.envelope import Attestation, AttestationData, Event, Submission
@@ -47,6 +49,7 @@ REFUSED_WHOLE_SECONDS: Final = 900
 MAX_HELD: Final = 1_024
 """So many answers wait for the certificate that they name; more count for nothing."""
 
+_NOTHING: Final = "an attestation of the hub does not prove itself; it counts for nothing"
 _PAUSE_SHARE: Final = 8
 """What has waited for long may wait a share of that longer: the same bytes every few seconds help nobody."""
 
@@ -60,11 +63,41 @@ def take(ctx: Context, item: ResultItem, number: Submission) -> frozenset[str]:
     recovery.hub_answered(ctx, number)
     stale: set[str] = set()
     for attestation in item.attestations:
-        data = _proven(ctx, attestation)
-        link = links.by_leaf(ctx.tx, data.link_leaf) if data else None
-        if data is not None and link is not None and data.envelope_id == item.envelope_id:
-            stale |= _answered(ctx, link, attestation, data, newest=link.envelope == envelope)
+        said = _said_of_ours(ctx, attestation)
+        if said is not None and said.data.envelope_id == item.envelope_id:
+            stale |= _answered(ctx, said)
     return frozenset(stale)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the hub proves to say of one of our links: by this attestation, of the envelope with this row id."""
+
+    attestation: Attestation
+    data: AttestationData
+    link: LinkRow
+    envelope: int
+
+    @property
+    def is_of_newest(self) -> bool:
+        """Whether the link was not sealed again since."""
+        return self.link.envelope == self.envelope
+
+
+def _said_of_ours(ctx: Context, attestation: Attestation) -> _Said | None:
+    """What is said of a link of ours; None if it is not proven, or names another recipient or no envelope of ours.
+
+    Recipients refuse what comes with such a first acceptance: one that was believed would stop its message for ever.
+    """
+    data = _proven(ctx, attestation)
+    link = links.by_leaf(ctx.tx, data.link_leaf) if data else None
+    if data is None or link is None:
+        return None
+    envelope = links.envelope_row(ctx.tx, data.envelope_id)
+    if envelope is None or peers.find(ctx.tx, link.peer).party != data.recipient:
+        state.alarm(ctx.tx, ctx.second, VerificationError.code, _NOTHING)
+        return None
+    return _Said(attestation, data, link, envelope)
 
 
 def _proven(ctx: Context, attestation: Attestation) -> AttestationData | None:
@@ -74,9 +107,7 @@ def _proven(ctx: Context, attestation: Attestation) -> AttestationData | None:
         if names_unseen_certificate(ctx, attestation) and inbox.held_answers(ctx.tx) < MAX_HELD:
             _hold(ctx, attestation)
             return None
-        state.alarm(
-            ctx.tx, ctx.second, error.code, "an attestation of the hub does not prove itself; it counts for nothing"
-        )
+        state.alarm(ctx.tx, ctx.second, error.code, _NOTHING)
         return None
 
 
@@ -101,26 +132,22 @@ def judge_again(ctx: Context, attestation: Attestation) -> bool:
     """Take in an answer that was held; whether it need not wait any more."""
     if names_unseen_certificate(ctx, attestation):
         return False
-    data = _proven(ctx, attestation)
-    link = links.by_leaf(ctx.tx, data.link_leaf) if data else None
-    if data is None or link is None:
-        return True
-    if data.event is Event.FAILED:
-        _dropped(ctx, link, attestation, data)
-    else:
-        _answered(ctx, link, attestation, data, newest=link.envelope == links.envelope_row(ctx.tx, data.envelope_id))
+    said = _said_of_ours(ctx, attestation)
+    if said is not None and said.data.event is Event.FAILED:
+        _dropped(ctx, said)
+    elif said is not None:
+        _answered(ctx, said)
     return True
 
 
-def _answered(
-    ctx: Context, link: LinkRow, attestation: Attestation, data: AttestationData, *, newest: bool
-) -> set[str]:
-    row = evidence.keep_attestation(ctx.tx, attestation, data, link.id)
+def _answered(ctx: Context, said: _Said) -> set[str]:
+    link, data = said.link, said.data
+    row = evidence.keep_attestation(ctx.tx, said.attestation, data, link.id)
     if link.kind is Kind.MESSAGE:
         state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)
     if data.event is Event.ACCEPTED:
-        links.accepted(ctx.tx, link.id, row, newest=newest)
-    elif data.event is Event.REJECTED and newest:
+        links.accepted(ctx.tx, link.id, row, newest=said.is_of_newest)
+    elif data.event is Event.REJECTED and said.is_of_newest:
         return _refused(ctx, link, data)
     return set()
 
@@ -154,20 +181,18 @@ def _refused_whole(ctx: Context, under_way: Sequence[LinkRow], code: str) -> Non
 
 def notice(ctx: Context, attestation: Attestation) -> None:
     """Take in the hub's notice, or its answer to a recall, that it dropped a slot of ours."""
-    data = _proven(ctx, attestation)
-    if data is None or data.event is not Event.FAILED:
-        return
-    link = links.by_leaf(ctx.tx, data.link_leaf)
-    if link is not None:
-        _dropped(ctx, link, attestation, data)
+    said = _said_of_ours(ctx, attestation)
+    if said is not None and said.data.event is Event.FAILED:
+        _dropped(ctx, said)
 
 
-def _dropped(ctx: Context, link: LinkRow, attestation: Attestation, data: AttestationData) -> None:
-    evidence.keep_attestation(ctx.tx, attestation, data, link.id)
-    if link.state is not LinkState.OPEN or link.envelope is None:
+def _dropped(ctx: Context, said: _Said) -> None:
+    link = said.link
+    evidence.keep_attestation(ctx.tx, said.attestation, said.data, link.id)
+    if link.state is not LinkState.OPEN:
         return
     # One envelope is sealed again once: a notice about an earlier one changes nothing.
-    if links.envelope_id(ctx.tx, link.envelope) == data.envelope_id:
+    if said.is_of_newest:
         links.wake(ctx.tx, link.id, ctx.second)
     if link.kind is Kind.MESSAGE:
         state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)

@@ -15,8 +15,8 @@ from node.model import DAY, LinkState
 from node.reach import Reach
 from node.tables import evidence, links, outbox, peers, state
 from node.tables.links import LinkRow
-from protocol.errors import DamagedError
-from protocol.messages.envelope import Envelope, Submission
+from protocol.errors import DamagedError, ValijaError
+from protocol.messages.envelope import Attestation, Envelope, Submission
 from protocol.messages.message import Body, Kind, Link, Manifest, message_id_of
 from protocol.messages.receipts import VoidReason
 from protocol.names import EnvelopeId, Incarnation
@@ -177,11 +177,22 @@ def _seal_again(
     bodies: Sequence[Body],
     pair: tuple[PreparedLink, Recipient],
 ) -> Envelope:
-    first = [evidence.attestation(ctx.tx, link.first_attestation)] if link.first_attestation else []
+    first = _first_acceptance(ctx, link)
     submission, expires_at = _next_submission(ctx, incarnation), _expiry(ctx, manifest)
     envelope = seal(ctx.identity.me, submission, expires_at, manifest, bodies, [pair], first)
     _keep(ctx, envelope, [link.id], manifest.kind)
     return envelope
+
+
+def _first_acceptance(ctx: Context, link: LinkRow) -> list[Attestation]:
+    if link.first_attestation is None:
+        return []
+    first = evidence.attestation(ctx.tx, link.first_attestation)
+    try:
+        first.verify(ctx.registry, ctx.verified)
+    except ValijaError:
+        return []  # by a hub's key that is not trusted for that time any more: every recipient would refuse it
+    return [first]
 
 
 def _contents(ctx: Context, kind: Kind, signed_parts: Sequence[bytes]) -> list[bytes]:

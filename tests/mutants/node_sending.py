@@ -38,9 +38,17 @@ SENDING_RULES: Final = (
         (T + "test_exchange.py::test_answer_of_session",),
     ),
     Mutant(
+        "acceptance-for-somebody-else",
+        ANSWERS,
+        "    if envelope is None or peers.find(ctx.tx, link.peer).party != data.recipient:\n",
+        "    if envelope is None:\n",
+        "what the hub says of a slot names that slot's recipient",
+        (T + "test_answered.py::test_an_acceptance_for_somebody_else_is_none_and_stops_no_message",),
+    ),
+    Mutant(
         "notice-of-an-older-envelope",
         ANSWERS,
-        "    if links.envelope_id(ctx.tx, link.envelope) == data.envelope_id:\n",
+        "    if said.is_of_newest:\n",
         "    if link.envelope:\n",
         "a notice about an earlier envelope changes nothing",
         (T + "test_courier.py::test_a_notice_of_an_earlier_envelope_changes_nothing",),
@@ -179,10 +187,18 @@ SENDING_RULES: Final = (
     Mutant(
         "first-acceptance",
         POSTING,
-        "    first = [evidence.attestation(ctx.tx, link.first_attestation)] if link.first_attestation else []\n",
+        "    first = _first_acceptance(ctx, link)\n",
         "    first = []\n",
         "a link that goes again carries its first acceptance",
         (T + "test_reception.py::test_what_goes_again_is_judged_at_its_first_acceptance",),
+    ),
+    Mutant(
+        "first-acceptance-not-trusted",
+        POSTING,
+        "        return []  # by a hub's key",
+        "        return [first]  # by a hub's key",
+        "a first acceptance that recipients refuse is not sent along",
+        (T + "test_answered.py::test_an_acceptance_by_a_hub_that_was_revoked_since_stops_no_message",),
     ),
     Mutant(
         "sealed-again-at-expiry",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from node import answers
@@ -11,7 +13,8 @@ from node.tables import inbox, owed
 from protocol.messages.envelope import Core, Event, Slot
 from protocol.messages.message import Kind
 from protocol.messages.receipts import Action, HandedOver
-from protocol.session.items import DeliverItem, ResultItem
+from protocol.names import EnvelopeId
+from protocol.session.items import DeliverItem, ResultItem, SubmitItem
 from protocol.trust.statements import Role
 from tests.node.lab import Lab, Node
 from tests.node.test_engine import engine_of
@@ -32,6 +35,57 @@ def test_an_answer_says_nothing_of_another_envelope() -> None:
     assert sender.count("attestation") == 0
     sender.run(lambda ctx: sender.courier.answered(ctx, [second]))
     assert sender.count("attestation") == 1
+
+
+def attested(lab: Lab, item: SubmitItem, recipient: str) -> ResultItem:
+    """What a hub answers that names somebody else than the slot does, and lets the envelope fall."""
+    slot = Slot.from_bytes(item.slots[0])
+    other = replace(slot, recipient=lab.world.party(recipient))
+    return ResultItem(item.id, None, (lab.hub.attest(Event.ACCEPTED, item.id, other, "accepted"),))
+
+
+def test_an_acceptance_for_somebody_else_is_none_and_stops_no_message() -> None:
+    lab = Lab(AR, BR, CO)
+    sender, reader = lab[AR], lab[CO]
+    message = sender.write("a", "uno", CO)
+    (item,) = sender.prepare().items
+    lab.frames.clear()
+    lie = attested(lab, item, BR)
+    sender.run(lambda ctx: sender.courier.answered(ctx, [lie]))
+    assert sender.count("attestation") == 0
+    assert sender.told(message) == {CO: State.SEALED}
+    assert "unverifiable" in sender.alarms
+    lab.pass_time(15 * DAY)  # the hub is honest again, and the envelope has expired
+    lab.settle()
+    assert reader.texts == ["uno"]
+    assert sender.told(message) == {CO: State.DELIVERED}
+
+
+def test_a_notice_about_an_envelope_that_is_none_of_ours_counts_for_nothing() -> None:
+    lab = Lab(AR, CO)
+    sender = lab[AR]
+    sender.write("a", "uno", CO)
+    (item,) = sender.prepare().items
+    strange = lab.hub.attest(Event.FAILED, EnvelopeId(bytes(32)), Slot.from_bytes(item.slots[0]), "expired")
+    sender.take([DeliverItem(1, None, b"", None, strange)])
+    assert sender.count("attestation") == 0
+
+
+def test_an_acceptance_by_a_hub_that_was_revoked_since_stops_no_message() -> None:
+    lab = Lab(AR, CO)
+    sender, reader, world = lab[AR], lab[CO], lab.world
+    message = sender.write("a", "uno", CO)
+    submit(lab, sender)
+    lab.hub.memory.mailboxes[CO].items.clear()
+    stolen, world.hub_key = world.certificates[""], private_key("another hub")
+    renewal = world.certify("", role=Role.HUB, not_before=lab.second)
+    lab.log(renewal)
+    world.certificates[""] = renewal.id
+    lab.log(world.revoke(stolen, lab.second - 100))
+    lab.pass_time(15 * DAY)
+    lab.settle()
+    assert reader.texts == ["uno"]
+    assert sender.told(message) == {CO: State.DELIVERED}
 
 
 def test_a_restored_node_asks_before_it_takes_back_what_waits() -> None:
