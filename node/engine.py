@@ -323,8 +323,8 @@ class Engine:
         return ctx.now if self._compared_at is None else self._compared_at + self._steady()
 
     def _earlier(self, ctx: Context) -> int:
-        # What has expired is told to people and to peers, and never comes back.
-        return int(min(ctx.now, self._unset(ctx)))
+        # What has expired is told to people and to peers, and never comes back: nobody knows before clocks are compared.
+        return 0 if self._compared_at is None else int(min(ctx.now, self._unset(ctx)))
 
     # -- told ------------------------------------------------------------------------------------------
     @property

@@ -12,6 +12,7 @@ from keys.prekeys import PrekeyStore
 from node.context import Context
 from node.engine import Engine
 from node.founding import Anchor
+from node.status import State
 from node.tables import inbox, state
 from protocol.errors import ClockSkewError, WrongHubError
 from tests.node.lab import Lab, Node
@@ -118,6 +119,28 @@ def test_a_clock_that_is_set_while_a_session_lasts_destroys_no_key_and_ends_no_m
         node.run(lambda ctx: engine.session_opened(ctx, hello, welcome, 2))
     lab.now = began
     assert node.run(engine.turn).outcome.blocked is None
+
+
+def test_before_a_first_session_compared_clocks_no_message_ends() -> None:
+    """A machine that starts without a line, and with a clock that is far ahead until somebody sets it."""
+    lab = Lab(AR, CO)
+    node, began = lab[AR], lab.now
+    del lab.hub.calendars[CO]
+    message = node.write("a", "uno", CO)
+    node.prepare()
+    assert node.count("waiting") == 1
+    node.crash()
+    engine = engine_of(lab, node, lab.world.statements[0])
+    engine.certificate = lab.world.registry.certificate(node.identity.certificate)
+    engine._prekeys = Drawer({}, node.identity.me)
+    lab.now += 100 * DAY
+    node.run(engine.turn)
+    lab.now = began
+    lab[CO].publish()
+    node.connect()
+    lab.settle()
+    assert lab[CO].texts == ["uno"]
+    assert node.told(message) == {CO: State.DELIVERED}
 
 
 def test_under_a_clock_that_was_set_no_message_ends_before_its_time_without_a_session_either() -> None:
