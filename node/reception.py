@@ -283,11 +283,12 @@ def _receipts(ctx: Context, taken: _Taken) -> None:
 
 
 def _notices(ctx: Context, taken: _Taken) -> None:
-    bodies = taken.received.bodies
-    for place in numbering.judge_others(ctx, taken.peer, taken.received.link, bodies):
-        notice = bodies[place].part
-        if taken.is_newest and isinstance(notice, Notice):
-            recovery.answer_notice(ctx, taken.peer, notice)
+    bodies, link = taken.received.bodies, taken.received.link
+    fresh = numbering.judge_others(ctx, taken.peer, link, bodies)
+    # Each has all that is open to the peer sealed again: so it is one for each incarnation, of which few are logged.
+    is_first, notice = link.first_seq == 1 and 0 in fresh, bodies[0].part
+    if taken.is_newest and is_first and isinstance(notice, Notice):
+        recovery.answer_notice(ctx, taken.peer, notice)
 
 
 def _empties(ctx: Context, taken: _Taken) -> None:

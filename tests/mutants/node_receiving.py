@@ -115,6 +115,14 @@ RECEIVING: Final = (
         (T + "test_exchange.py::test_notice_first",),
     ),
     Mutant(
+        "notices-any-number",
+        RECEPTION,
+        "    is_first, notice = link.first_seq == 1 and 0 in fresh, bodies[0].part\n",
+        "    is_first, notice = 0 in fresh, bodies[0].part\n",
+        "a notice under another number than the first changes nothing",
+        (T + "test_attack_peer.py::test_a_notice_is_the_first_word_of_an_incarnation_and_no_other",),
+    ),
+    Mutant(
         "older-ack-releases",
         RECEPTION,
         "    if taken.is_newest:\n        recovery.believe(ctx, taken.peer, link.ack)\n",

@@ -11,7 +11,8 @@ from node.acceptance import Request, accept_all
 from node.calendars import Calendars
 from node.linking import Part
 from node.model import LinkState
-from node.tables import inbox, owed
+from node.status import State
+from node.tables import inbox, owed, peers
 from node.tables.links import LinkRow
 from node.upkeep import message_ids
 from protocol.errors import MalformedError
@@ -158,6 +159,24 @@ def _names(node: Node, link: LinkRow) -> list[MessageId]:
 def _lie(liar: Node, peer: int, subject: bytes, receipt: Consigned) -> None:
     body = receipt.encode()
     liar.run(lambda ctx: owed.owe(ctx.tx, peer, b"lie" + subject, body, 1, ctx.now))
+
+
+def test_a_notice_is_the_first_word_of_an_incarnation_and_no_other(
+    lab: Lab, attacker: Node, victim: Node, hand: Hand
+) -> None:
+    """Each has everything that was ever sent to its author sealed again: an envelope holds 256 of them."""
+    message = victim.write("k", "uno", "ar-mpf")
+    lab.settle()
+    (first,) = victim.links(Kind.MESSAGE)
+    sent = victim.count("envelope")
+    nothing_held = Part(Notice(()).encode())
+    peer, series = attacker.peer("co-fgn").id, attacker.incarnation
+    used = attacker.run(lambda ctx: peers.next_seq(ctx.tx, peer, series))
+    hand.send(Kind.NOTICE, used, [nothing_held])
+    deliver(lab, victim)
+    assert victim.links(Kind.MESSAGE) == [first]
+    assert victim.count("envelope") == sent
+    assert victim.told(message) == {"ar-mpf": State.DELIVERED}
 
 
 def test_a_peer_that_calls_every_number_taken_costs_three_incarnations_a_day(
