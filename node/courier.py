@@ -189,6 +189,8 @@ class Courier:
 def _drafts(ctx: Context, incarnation: Incarnation, reach: Reach, room: Room) -> list[Draft]:
     """Everything to be signed in this run, notices first: nothing else of an incarnation counts before them."""
     drafts = upkeep.voids(ctx, reach, room)
+    # Whoever waits for a receipt that is due does not wait until a backlog is gone.
+    drafts += upkeep.receipts(ctx, reach, room, frozenset())
     drafts += gathering.waiting_messages(ctx, reach, room)
     drafts += gathering.new_messages(ctx, reach, room)
     going = frozenset(target.peer.id for draft in drafts for target in draft.targets)

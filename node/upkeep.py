@@ -100,7 +100,8 @@ def notices(ctx: Context, reach: Reach, current: Incarnation, going: Iterable[Pe
     """Notices for peers that must learn of our incarnation, and for those to whom its first number would go now."""
     if is_first(ctx.registry, ctx.identity.me.member, current):
         return []
-    wanted = {peer.id: peer for peer in (*peers.due_notices(ctx.tx), *going)}
+    # Not the other way round: of those written to now, none may be left for the next run.
+    wanted = {peer.id: peer for peer in (*going, *peers.due_notices(ctx.tx))}
     targets = [reach.target(peer.party) for peer in wanted.values() if peers.next_seq(ctx.tx, peer.id, current) == 1]
     return [notice(ctx, target) for target in targets if isinstance(target, Target)][:NOTICES_A_RUN]
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from node import acceptance, courier, gathering, handover, recovery, status
+from node import acceptance, courier, gathering, handover, recovery, status, upkeep
 from node.acceptance import Accepted, Request
 from node.model import LinkState
 from node.posting import RETRY_SECONDS
@@ -55,6 +55,33 @@ def reader(lab: Lab) -> Node:
 
 def manifest_of(node: Node, link: links.LinkRow) -> Manifest:
     return node.run(lambda ctx: evidence.manifest(ctx.tx, link.manifest))
+
+
+def test_a_receipt_that_is_due_waits_for_no_backlog(
+    lab: Lab, sender: Node, reader: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "ENVELOPES_A_RUN", 1)
+    sender.write("a", "uno", "co-fgn")
+    submit(lab, sender)
+    deliver(lab, reader)
+    for number in range(3):
+        reader.write(f"k{number}", "lento", "ar-mpf", expires_at=lab.second + DAY + number)
+    lab.now += 3
+    reader.prepare()
+    assert [link.kind for link in reader.links()] == [Kind.RECEIPT]
+    lab.settle()
+    assert len(sender.texts) == 3
+
+
+def test_among_many_who_are_due_a_notice_those_written_to_come_first(
+    lab: Lab, sender: Node, reader: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "NOTICES_A_RUN", 1)
+    sender.restore(sender.snapshot())
+    message = sender.write("a", "uno", "co-fgn")
+    lab.settle()
+    assert reader.texts == ["uno"]
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
 
 
 def test_what_comes_later_does_not_overtake_what_still_waits(
