@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.codec import VERSION, Value, array, binary, bounded, decode, encode, fields, uint, versioned
-from protocol.errors import LogError, MalformedError, ProofError
+from protocol.errors import LogError, MalformedError, PeerError, ProofError
 from protocol.limits import MAX_ENTRY_BYTES, MAX_OFFER_BYTES, MAX_OFFER_LEAVES, MAX_OFFER_PROOF, MAX_STATEMENT_BYTES
 from protocol.merkle import HASH_BYTES, Frontier, leaf_hash, verify_consistency
 from protocol.names import AssociationId
@@ -89,7 +89,7 @@ class Offer:
 def _entry(entry: bytes) -> Entry:
     try:
         return Entry.parse(entry)
-    except MalformedError:
+    except PeerError:
         raise LogError("entry") from None
 
 

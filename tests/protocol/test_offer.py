@@ -133,6 +133,7 @@ def another_entry(offer: Offer, logged_at: int) -> Offer:
         (lambda o: replace(o, size=o.size + 1), SignatureError),
         (lambda o: replace(o, root=bytes(32)), SignatureError),
         (lambda o: with_leaf(o, b"nothing", o.leaves[0][1]), LogError),
+        (lambda o: with_leaf(o, b"\x91" * 20 + b"\x00", o.leaves[0][1]), LogError),
         (lambda o: another_entry(o, 1), LogError),
         (lambda o: another_entry(o, Entry.parse(o.leaves[0][0]).logged_at + 1), LogError),
         (lambda o: with_leaf(o, o.leaves[0][0], b"another statement"), ProofError),
