@@ -118,6 +118,8 @@ class Log:
         while self._recent and self._recent[0][0] <= logged_at - DAY_SECONDS:
             self._recent.popleft()
         author = self._author(signed)
+        if author is not None and len(signed.signatures) > 1:
+            raise LimitError(f"{author[1]}: a statement of this type needs one signature, and is logged with no other")
         if author is not None and sum(each == author for _at, each in self._recent) >= STATEMENTS_A_DAY:
             raise LimitError(f"{author[1]}: {STATEMENTS_A_DAY} statements of this type a day")
 

@@ -30,7 +30,7 @@ from protocol.trust.statements import Cause, Role, SignedStatement, statement_ha
 from tests.hub.test_sessions import until
 from tests.support.hub_client import HubClient, connected, line, machine
 from tests.support.hub_home import Running, make_home, running, young_world
-from tests.support.world import DAY, ORIGIN, World
+from tests.support.world import DAY, ORIGIN, World, private_key
 
 ALBA, BERTA = "ar-mpf", "br-mpf"
 NARROW = "[sessions]\npending_bytes = 65536\n"
@@ -127,6 +127,23 @@ class Logged:
 def logged(monkeypatch: pytest.MonkeyPatch) -> Logged:
     monkeypatch.setattr(logs, "STATEMENTS_A_DAY", 3)
     return Logged()
+
+
+def test_signatures_that_count_for_nothing_fill_no_log(logged: Logged) -> None:
+    """Everybody mirrors what is logged, and whoever was away takes it in at once, up to a number of bytes."""
+    world = logged.world
+    strangers = [private_key("stranger", str(number)) for number in range(3)]
+    size = logged.log.registry.size
+    renewed = world.certify(ALBA, not_before=world.start + 1)
+    opened = world.open(ALBA, cause=Cause.RESTORED, opened_at=world.start + 9)
+    revoked = world.revoke(world.certificates[ALBA], world.start, [world.root(ALBA)])
+    for signed, key in ((renewed, world.root(ALBA)), (opened, world.key(ALBA)), (revoked, world.root(ALBA))):
+        with pytest.raises(LimitError):
+            logged.record(world.sign(signed.statement, [key, *strangers]), world.start)
+        assert logged.log.registry.size == size
+    for signed in (renewed, opened, revoked):
+        logged.record(signed, world.start)
+    assert logged.log.registry.size == size + 3
 
 
 def test_one_member_logs_only_so_much_a_day(logged: Logged) -> None:
