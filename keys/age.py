@@ -53,7 +53,9 @@ def _recipient(written: str) -> Recipient:
     try:
         return x25519.Recipient.from_str(written.strip())
     except pyrage.RecipientError:
-        raise UsageError(f"{written!r} is no public key of age, such as age1…; age-keygen makes one") from None
+        # Whoever takes the identity's file for that of its public key has named a secret: it is not repeated.
+        named = repr(written) if written.startswith("age1") else "one of the recipients"
+        raise UsageError(f"{named} is no public key of age, such as age1…; age-keygen -y IDENTITY shows it") from None
 
 
 def protected_identity(passphrase: Passphrase) -> tuple[Recipient, bytes]:

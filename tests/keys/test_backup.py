@@ -388,8 +388,14 @@ def private(path: Path, data: bytes | str) -> Path:
 
 def test_recipients_are_public_keys() -> None:
     assert len(read_recipients([f" {OWNER.to_public()}\n"])) == 1
-    with pytest.raises(UsageError, match="age-keygen makes one"):
+    with pytest.raises(UsageError, match="'age1other' is no public key of age"):
         read_recipients(["age1other"])
+
+
+def test_an_identity_taken_for_a_recipient_is_not_repeated() -> None:
+    with pytest.raises(UsageError, match="age-keygen -y") as refused:
+        read_recipients([str(OWNER)])
+    assert str(OWNER)[:20] not in str(refused.value)
 
 
 def test_an_identity_file_is_that_of_age_keygen(tmp_path: Path) -> None:
