@@ -88,6 +88,7 @@ def _store_errors(home: Home) -> Iterator[None]:
 def _files(home: Home, config: HubConfig) -> list[Source]:
     always = [home.config, home.secret, *sorted(home.keys.glob("*.key")), *sorted(home.public.glob("*.public"))]
     named = [config.keys.secret_file, config.tls.certificate, config.tls.key]
+    named += [config.console.tls_certificate, config.console.tls_key]
     paths = [*always, *(resolve(home, each) for each in named if each)]
     inside = {str(path.relative_to(home.folder)): path for path in paths if path.is_relative_to(home.folder)}
     return [Source(name, path) for name, path in inside.items() if path.is_file()]

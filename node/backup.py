@@ -80,6 +80,7 @@ def _files(home: Home, config: NodeConfig) -> list[Source]:
     always = [home.config, home.charter, home.public, home.archive_key, home.secret, *sorted(home.keys.glob("*.key"))]
     named = [config.keys.secret_file, config.hub.ca_file, config.api.tls_certificate, config.api.tls_key]
     named += [config.web.tls_certificate, config.web.tls_key]
+    named += [config.nudges.signing_secret_file, config.mail.password_file, config.mail.ca_file]
     paths = [*always, *(resolve(home, each) for each in named if each)]
     inside = {str(path.relative_to(home.folder)): path for path in paths if path.is_relative_to(home.folder)}
     return [Source(name, path) for name, path in inside.items() if path.is_file()]

@@ -45,12 +45,15 @@ def identity(tmp_path: Path) -> Path:
 def test_everything_is_kept_and_put_back(home: Home, identity: Path, tmp_path: Path) -> None:
     (home.folder / "tls").mkdir()
     (home.folder / "tls" / "hub.pem").write_text("x")
+    (home.folder / "console.pem").write_text("x")
     out, new = tmp_path / "hub.age", Home(tmp_path / "new")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALIJA_HUB_TLS_CERTIFICATE", "tls/hub.pem")
         patch.setenv("VALIJA_HUB_TLS_KEY", "tls/none.key")
+        patch.setenv("VALIJA_HUB_CONSOLE_TLS_CERTIFICATE", "console.pem")
+        patch.setenv("VALIJA_HUB_CONSOLE_TLS_KEY", "tls/none.key")
         made = told(run("backup", out, "--home", home.folder, *READERS, "--json"))
-    assert {"hub.toml", "hub.db", "secret", "tls/hub.pem"} <= set(made["files"])
+    assert {"hub.toml", "hub.db", "secret", "tls/hub.pem", "console.pem"} <= set(made["files"])
     assert made["schema"] == len(SCHEMA.names)
     assert "Try it" in run("backup", tmp_path / "2.age", "--home", home.folder, *READERS).output
     whole = run("restore", out, "--home", new.folder, "--identity", identity, "--dry-run")

@@ -93,14 +93,20 @@ def test_files_that_the_settings_name_inside_the_home_are_kept(home: Home, tmp_p
     (home.folder / "tls").mkdir()
     for path in (home.folder / "tls" / "node.pem", home.folder / "tls" / "node.key", tmp_path / "elsewhere.pem"):
         path.write_text("x")
+    for name in ("nudges", "mail-password", "mail-ca.pem"):
+        (home.folder / name).write_text("x")
     environment = {
         "VALIJA_NODE_API_TLS_CERTIFICATE": "tls/node.pem",
         "VALIJA_NODE_API_TLS_KEY": str(home.folder / "tls" / "node.key"),
         "VALIJA_NODE_HUB_CA_FILE": str(tmp_path / "elsewhere.pem"),
+        "VALIJA_NODE_NUDGES_SIGNING_SECRET_FILE": "nudges",
+        "VALIJA_NODE_MAIL_USER": "valija",
+        "VALIJA_NODE_MAIL_PASSWORD_FILE": "mail-password",
+        "VALIJA_NODE_MAIL_CA_FILE": "mail-ca.pem",
     }
     words = ("--home", home.folder, "--recipient", PUBLIC, "--json")
     told = valija("backup", tmp_path / "out.age", *words, **environment).told
-    assert {"tls/node.pem", "tls/node.key"} <= set(told["files"])
+    assert {"tls/node.pem", "tls/node.key", "nudges", "mail-password", "mail-ca.pem"} <= set(told["files"])
     assert not [each for each in told["files"] if "elsewhere" in each]
 
 
@@ -258,3 +264,25 @@ def test_doctor_tells_the_version_and_warns_when_no_backup_is_made(
     assert (rows()["archive"].level, rows()["archive"].code) == (Level.PROBLEM, "home_newer")
     home.archive.write_bytes(b"x" * 20_000)
     assert (rows()["archive"].level, rows()["archive"].code) == (Level.PROBLEM, "store")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "code", "remedy"),
+    [
+        (
+            "archive.key",
+            lambda path: path.write_bytes(path.read_bytes()[:-9]),
+            "key_damaged",
+            "restore the newest backup",
+        ),
+        ("secret", lambda path: path.write_text("ab" * 32), "wrong_passphrase", "put back the secret file"),
+        ("keys/ar-mpf.node.key", lambda path: path.chmod(0o644), "key_access", "closed to all other users"),
+        ("keys/ar-mpf.node.key", lambda path: path.unlink(), "key_access", "closed to all other users"),
+    ],
+)
+def test_doctor_says_of_each_key_what_helps(
+    home: Home, name: str, damage: Callable[[Path], object], code: str, remedy: str
+) -> None:
+    damage(home.folder / name)
+    row = {each.name: each for each in doctor.examine(home, {})}["keys"]
+    assert (row.level, row.code, remedy in row.remedy) == (Level.PROBLEM, code, True), row
