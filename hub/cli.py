@@ -55,7 +55,7 @@ def main() -> None:
 @json_option
 def init(*, folder: Path, association: str, host: str, port: int, tls_certificate: str, tls_key: str) -> None:
     """Make the home of a new hub: its keys, its settings, and the public key files that the stewards need."""
-    plan = Plan(association, host, port, Tls(tls_certificate, tls_key))
+    plan = Plan(association, host, port, Tls(_found_from_anywhere(tls_certificate), _found_from_anywhere(tls_key)))
     made = founding.found(Home(folder), plan, os.environ, now())
     told = {
         "home": str(folder),
@@ -64,6 +64,11 @@ def init(*, folder: Path, association: str, host: str, port: int, tls_certificat
         "fingerprints": {str(kind): part.fingerprint.hex() for kind, part in made.parts.items()},
     }
     answer(told, _next_steps(made, association, port))
+
+
+def _found_from_anywhere(path: str) -> str:
+    # In the settings a relative path starts in the home; on a command line it starts where one is.
+    return str(Path(path).absolute()) if path else ""
 
 
 def _next_steps(made: Founded, association: str, port: int) -> list[str | Text]:

@@ -12,7 +12,7 @@ from hub.config import Home
 from hub.console import home_option
 from hub.operators import Role
 from keys import passwords
-from keys.console import FILE, answer, json_option, read_passphrase, strong
+from keys.console import FILE, answer, ask_secret, json_option, read_passphrase, strong
 from protocol.limits import MIB
 
 _ISSUED_BY: Final = "hub"
@@ -112,8 +112,7 @@ def add_operator(*, folder: Path, login: str, role: str, password_file: Path | N
 def _password(login: str, file: Path | None) -> str:
     if file is not None:
         return read_passphrase(file).text
-    asked: str = click.prompt(f"Password of {login}", hide_input=True, confirmation_prompt=True, err=True)
-    return asked
+    return ask_secret(f"Password of {login}", "--password-file FILE", twice=True)
 
 
 @operators.command("list")

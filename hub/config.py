@@ -182,7 +182,7 @@ name = "{association}"
 
 [listen]
 # Plain connections are taken on loopback only; everywhere else TLS is needed.
-host = "{host}"
+host = {host}
 port = {port}
 
 [tls]
@@ -239,7 +239,7 @@ port = {port}
 
 def template(association: str, host: str, port: int, tls: Tls) -> str:
     """A settings file with every setting in it, those that differ by hub filled in."""
-    lines = [f'certificate = "{tls.certificate}"', f'key = "{tls.key}"']
+    lines = [f"certificate = {settings.quoted(tls.certificate)}", f"key = {settings.quoted(tls.key)}"]
     if not tls.certificate:
         lines = [f"# {line}" for line in lines]
-    return TEMPLATE.format(association=association, host=host, port=port, tls="\n".join(lines))
+    return TEMPLATE.format(association=association, host=settings.quoted(host), port=port, tls="\n".join(lines))

@@ -56,10 +56,12 @@ class Founded:
 def found(home: Home, plan: Plan, environment: Mapping[str, str], now: int) -> Founded:
     """A home with keys and settings; `ExistsError` if there is one.  `VALIJA_SECRET_FILE` names an existing secret.
 
-    `UsageError` for an address that others reach without TLS.
+    `UsageError` for an address that others reach without TLS, and for half of what TLS needs.
     """
     if home.config.exists():
         raise ExistsError(str(home.config))
+    if bool(plan.tls.certificate) != bool(plan.tls.key):
+        raise UsageError("--tls-certificate and --tls-key belong together")
     if not plan.tls.certificate and not is_loopback(plan.host):
         raise UsageError(f"{plan.host} can be reached from elsewhere: give --tls-certificate and --tls-key too")
     try:

@@ -21,7 +21,8 @@ from keys.console import (
     strong,
     unlocking_options,
 )
-from keys.files import PUBLIC, write_new
+from keys.files import PUBLIC, require_room, write_new
+from keys.home import expanded
 from keys.kinds import Kind, PublicPart
 from keys.locks import MODERATE, Cost
 from keys.papers import public_paper
@@ -50,7 +51,7 @@ def main(ctx: click.Context, keystore: Path) -> None:
     Nothing here uses a network.  Papers are small text files that you pass on by any means; look at each with
     `explain` before you sign it, and compare fingerprints by telephone or in person.
     """
-    ctx.obj = Vault(keystore.expanduser())
+    ctx.obj = Vault(expanded(keystore))
 
 
 @main.command(short_help="Make a private key.")
@@ -87,9 +88,10 @@ def new(
     made if there is none.  With --out the public half goes to a file that you can pass on.
     """
     path = vault.path(Kind(kind), name)
-    for taken in filter(None, (path, out)):
-        if taken.exists():
-            raise ExistsError(str(taken))
+    if path.exists():
+        raise ExistsError(str(path))
+    if out:
+        require_room(out)
     told: Facts = {"file": str(path), "public_file": str(out) if out else None, "dry_run": dry_run}
     if dry_run:
         answer(told | {"kind": kind, "name": name}, [f"Would make a {kind} key called {name} in {path}."])
@@ -132,8 +134,8 @@ def show(vault: Vault, *, name: str, out: Path | None, dry_run: bool) -> None:
     """Show the public half of the key NAME, or of NAME.KIND; with --out write it to a file to pass on."""
     public: PublicPart = vault.find(name).public
     written = public_paper(public)
-    if out and out.exists():
-        raise ExistsError(str(out))
+    if out:
+        require_room(out)
     if out and not dry_run:
         write_new(out, written, PUBLIC)
     told = {"public_file": str(out) if out else None, "dry_run": dry_run, "paper": written.decode()}

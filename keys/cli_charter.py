@@ -35,7 +35,7 @@ def _reader(folder: Path) -> ReadPart:
 def _plan(path: Path) -> CharterPlan:
     try:
         return read_plan(tomllib.loads(read_public(path).decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
@@ -86,7 +86,7 @@ def draft_charter(*, plan: Path | None, out: Path | None, dry_run: bool, **optio
         mailbox_messages = 1000000
     """  # noqa: D301 - the backspace tells click to keep these lines as they are
     if plan:
-        if any(options.values()):
+        if _given(options):
             raise click.UsageError("Either --from or the other options, not both.")
         drafted = first_charter(_plan(plan), _reader(plan.parent), now())
     else:
@@ -94,8 +94,13 @@ def draft_charter(*, plan: Path | None, out: Path | None, dry_run: bool, **optio
     issue(draft(drafted), Papers(), out or Path(f"charter-{drafted.name}-1{SUFFIX}"), dry_run=dry_run)
 
 
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Those that were said, a threshold of 0 among them: it is refused, not left out."""
+    return {name: value for name, value in options.items() if value not in (None, "", ())}
+
+
 def _tables(options: dict[str, Any]) -> dict[str, Any]:
-    missing = [name for name, value in options.items() if not value]
+    missing = sorted(options.keys() - _given(options).keys(), key=list(options).index)
     if missing:
         said = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         raise click.UsageError(f"Missing: {said}; or say everything in a file, with --from.")
@@ -122,8 +127,7 @@ def next_version(
     in_force = Charters(previous, older)
     read = _reader(plan.parent if plan else Path())
     drafted = next_charter(in_force.signed, _plan(plan) if plan else None, read, now())
-    changes = {name: value for name, value in options.items() if value}
-    drafted = change_charter(drafted, _with_root(changes), _reader(Path()), now())
+    drafted = change_charter(drafted, _with_root(_given(options)), _reader(Path()), now())
     in_force.issue(drafted, f"charter-{drafted.name}-{drafted.version}", out, dry_run=dry_run)
 
 

@@ -24,12 +24,11 @@ from keys.console import (
     wants_json,
     warned,
 )
-from keys.files import PUBLIC, replace, write_new
+from keys.files import PUBLIC, replace, require_room, write_new
 from keys.kinds import PublicPart
 from keys.papers import read_paper, read_statement, statement_paper
 from keys.vault import Vault
 from keys.words import Facts, facts, headline, lines_of, part_facts, tally_facts, tally_lines, warnings
-from protocol.errors import ExistsError
 from protocol.trust.statements import Charter, SignedStatement
 
 NOT_PROVEN: Final = "The lines above the first mark prove nothing; `valija-keys explain FILE` says what the file holds."
@@ -84,10 +83,9 @@ def known(signed: SignedStatement, papers: Papers) -> Papers:
 
 
 def issue(signed: SignedStatement, papers: Papers, out: Path, *, dry_run: bool) -> None:
-    """Write a new paper to `out` and tell what it says; raises `ExistsError`."""
+    """Write a new paper to `out` and tell what it says; raises what `require_room` does."""
     papers = known(signed, papers)
-    if out.exists():
-        raise ExistsError(str(out))
+    require_room(out)
     if not dry_run:
         write_new(out, statement_paper(signed, summary(signed, papers)), PUBLIC)
     end = f"Would be written to {out}." if dry_run else f"Written to {out}."
@@ -145,8 +143,8 @@ def sign(
     papers = papers_from(charter, others)
     # Whatever would be refused is refused before anybody is asked, and in a dry run too.
     require_counts(signed, entry.public.key, papers)
-    if out is not None and out.exists():
-        raise ExistsError(str(out))
+    if out is not None:
+        require_room(out)
     if dry_run:
         shown = known(signed, papers)
         would = f"Would sign this as {entry.path.stem}."

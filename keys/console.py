@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from getpass import GetPassWarning
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 from rich.console import Console
@@ -26,11 +26,13 @@ from keys.files import read_private
 from keys.locks import MIN_PASSPHRASE_CHARACTERS, Passphrase, Secret, Unlock
 from keys.vault import VaultEntry
 from keys.words import Facts
-from protocol.errors import KeyAccessError, UsageError, ValijaError
+from protocol.errors import KeyAccessError, StoreError, UsageError, ValijaError
 
 _JSON: Final = "keys.json"
+_WORDS: Final = "keys.words"
 REFUSED: Final = 1
 NOT_UNDERSTOOD: Final = 2
+_FILE_OPTION: Final = "--passphrase-file FILE"
 F = TypeVar("F", bound=Callable[..., Any])
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
@@ -44,6 +46,12 @@ def now() -> int:
 def wants_json(ctx: click.Context) -> bool:
     """Whether the command was asked for one JSON object."""
     return bool(ctx.meta.get(_JSON))
+
+
+def _asks_json(ctx: click.Context) -> bool:
+    """The same, of a command line too that was not understood or not read to its end."""
+    words = ctx.meta.get(_WORDS, ())
+    return wants_json(ctx) or "--json" in words[: words.index("--") if "--" in words else None]
 
 
 def _remember(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's shape
@@ -125,16 +133,22 @@ class Commands(click.Group):
                 stream.reconfigure(errors="backslashreplace")
         return super().main(*args, **options)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As of click; a program is told as one object what was not understood."""
+        ctx.meta.setdefault(_WORDS, tuple(args))
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            _not_understood(ctx, error)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; `SystemExit` with 1 for a refusal, 2 for what was not understood."""
         try:
             return self._invoked(ctx)
         except ValijaError as error:
-            _refuse(ctx, error.code, str(error) if wants_json(ctx) else self.sentence(error), REFUSED)
+            _refuse(ctx, error.code, str(error) if _asks_json(ctx) else self.sentence(error), REFUSED)
         except click.UsageError as error:
-            if not wants_json(ctx):
-                raise
-            _refuse(ctx, UsageError.code, error.format_message(), NOT_UNDERSTOOD)
+            _not_understood(ctx, error)
 
     def _invoked(self, ctx: click.Context) -> Any:
         try:
@@ -145,14 +159,26 @@ class Commands(click.Group):
             if not "\udc80" <= wrong <= "\udcff":
                 raise
             raise UsageError(f"the byte {ord(wrong) - 0xDC00:#04x} on the command line is not UTF-8 text") from None
+        except BrokenPipeError:
+            # Whoever read what is said has enough of it: click ends without a word.
+            raise
+        except OSError as error:
+            named = f"{error.filename}: " if error.filename is not None else ""
+            raise StoreError(f"{named}{error.strerror or type(error).__name__}") from error
 
     def sentence(self, error: ValijaError) -> str:
         """What a person is told of this refusal: what is wrong and what to do."""
         return str(error)
 
 
-def _refuse(ctx: click.Context, code: str, message: str, status: int) -> None:
-    if wants_json(ctx):
+def _not_understood(ctx: click.Context, error: click.UsageError) -> NoReturn:
+    if not _asks_json(ctx):
+        raise error
+    _refuse(ctx, UsageError.code, error.format_message(), NOT_UNDERSTOOD)
+
+
+def _refuse(ctx: click.Context, code: str, message: str, status: int) -> NoReturn:
+    if _asks_json(ctx):
         click.echo(_json({"error": {"code": code, "message": message}}))
     else:
         click.echo(f"{message} [{code}]", err=True)
@@ -175,7 +201,7 @@ class Unlocking:
             return Secret.read(self.secret_file)
         if self.passphrase_file is not None:
             return read_passphrase(self.passphrase_file)
-        return Passphrase(_ask_passphrase(f"Passphrase of {entry.path.stem}", twice=False))
+        return Passphrase(ask_secret(f"Passphrase of {entry.path.stem}", _FILE_OPTION, twice=False))
 
     def fresh(self, stem: str) -> Unlock:
         """What will open a new key; makes the secret file if there is none yet.
@@ -187,15 +213,16 @@ class Unlocking:
         passphrase = (
             read_passphrase(self.passphrase_file)
             if self.passphrase_file is not None
-            else Passphrase(_ask_passphrase(f"New passphrase of {stem}", twice=True))
+            else Passphrase(ask_secret(f"New passphrase of {stem}", _FILE_OPTION, twice=True))
         )
         if len(passphrase.text) < MIN_PASSPHRASE_CHARACTERS:
             raise UsageError(f"a passphrase has at least {MIN_PASSPHRASE_CHARACTERS} characters; four words are good")
         return passphrase
 
 
-def _ask_passphrase(text: str, *, twice: bool) -> str:
-    with asking("--passphrase-file FILE"):
+def ask_secret(text: str, instead: str, *, twice: bool) -> str:
+    """What a person types unseen; `UsageError` that says what to give `instead`, if nobody is there."""
+    with asking(instead):
         asked: str = click.prompt(text, hide_input=True, confirmation_prompt=twice, err=True)
     return asked
 

@@ -35,6 +35,22 @@ def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
         file.write(data)
 
 
+def require_room(path: Path) -> None:
+    """Return if a new file can be made at `path`; `ExistsError` if the name is taken, `UsageError` if there is no place.
+
+    Called before anything else is done or said to be done.
+    """
+    try:
+        if path.exists():
+            raise ExistsError(str(path))
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise UsageError(f"{path.parent} is no folder")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise UsageError(f"nothing can be written in {path.parent}")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
 @contextmanager
 def writing_new(path: Path, mode: int = PRIVATE) -> Iterator[BinaryIO]:
     """What the block writes stands at `path`, whole and durably, once it ends without raising; else nothing does.
@@ -129,6 +145,9 @@ def read_public(path: Path) -> bytes:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        # It holds a zero character.
+        raise UsageError(f"{path}: no file has such a name") from None
     if len(data) > MAX_FILE_BYTES:
         raise LimitError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
     return data

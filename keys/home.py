@@ -86,7 +86,15 @@ def secret_file(home: BaseHome, named: str, environment: Mapping[str, str]) -> P
 
 def resolve(home: BaseHome, named: str) -> Path:
     """The path that a setting names; a relative one starts in the home."""
-    return home.folder / Path(named).expanduser()
+    return home.folder / expanded(Path(named))
+
+
+def expanded(path: Path) -> Path:
+    """The same path, `~` filled in; `ConfigError` where nobody knows whose home that is."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path}: nobody knows whose home ~ is here; write the whole path") from None
 
 
 # -- addresses -------------------------------------------------------------------------------------------

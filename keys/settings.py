@@ -7,6 +7,7 @@ A model is a `msgspec.Struct` whose fields are sections, each again a Struct of 
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,9 +30,9 @@ def load(path: Path, model: type[T], prefix: str, environment: Mapping[str, str]
     sections, mistakes = _read(path)
     values = {}
     for name, section in get_type_hints(model).items():
-        given = sections.pop(name, {})
-        given |= _overrides(section, f"{prefix}_{name}".upper(), environment)
-        values[name] = _section(name, section, given, mistakes)
+        given, variables = sections.pop(name, {}), _overrides(section, f"{prefix}_{name}".upper(), environment)
+        given |= {key: environment[variable] for key, variable in variables.items()}
+        values[name] = _section(name, section, given, variables, mistakes)
     mistakes += [f"[{name}] is no section{meant(name, get_type_hints(model))}" for name in sections]
     if mistakes:
         raise ConfigError(f"{path}: " + "; ".join(mistakes))
@@ -43,7 +44,7 @@ def _read(path: Path) -> tuple[Sections, list[str]]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise HomeMissingError(str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
@@ -52,15 +53,23 @@ def _read(path: Path) -> tuple[Sections, list[str]]:
 
 
 def _overrides(section: type, prefix: str, environment: Mapping[str, str]) -> dict[str, str]:
-    names = {f"{prefix}_{name}".upper(): name for name in get_type_hints(section)}
-    return {name: environment[variable] for variable, name in names.items() if variable in environment}
+    """The variables that override settings of this section, by setting."""
+    names = {name: f"{prefix}_{name}".upper() for name in get_type_hints(section)}
+    return {name: variable for name, variable in names.items() if variable in environment}
 
 
-def _section(name: str, section: type, given: dict[str, Any], mistakes: list[str]) -> Any:
-    """The section from what is given; each mistake is added to `mistakes`, and None comes back if there was one."""
+def _section(name: str, section: type, given: dict[str, Any], variables: Mapping[str, str], mistakes: list[str]) -> Any:
+    """The section from what is given; each mistake is added to `mistakes`, and None comes back if there was one.
+
+    What a variable says wrong is told under its name: nobody finds it in the file.
+    """
     before = len(mistakes)
     hints = get_type_hints(section)
-    values = {key: _value(f"{name}.{key}", hints[key], raw, mistakes) for key, raw in given.items() if key in hints}
+    values = {
+        key: _value(variables.get(key, f"{name}.{key}"), hints[key], raw, mistakes)
+        for key, raw in given.items()
+        if key in hints
+    }
     mistakes += [f"{name}.{key} is no setting{meant(key, hints)}" for key in given if key not in hints]
     required = [f.name for f in msgspec.structs.fields(section) if f.required and f.name not in given]
     mistakes += [f"{name}.{key} is missing" for key in required]
@@ -68,11 +77,20 @@ def _section(name: str, section: type, given: dict[str, Any], mistakes: list[str
 
 
 def _value(where: str, hint: Any, raw: Any, mistakes: list[str]) -> Any:
+    if isinstance(raw, str) and "\0" in raw:
+        mistakes.append(f"{where}: holds a zero character, as no name does")
+        return None
     try:
         return msgspec.convert(raw, hint, strict=not isinstance(raw, str))
     except msgspec.ValidationError as error:
         mistakes.append(f"{where}: {error}".replace("`", ""))
         return None
+
+
+def quoted(text: str) -> str:
+    """`text` as a string of TOML, whatever it holds."""
+    # A string of JSON is one of TOML too, but for this one character.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def meant(word: str, known: Mapping[str, Any]) -> str:

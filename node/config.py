@@ -234,7 +234,7 @@ name = "{member}"
 
 [hub]
 # https, or http on this machine alone.  Empty: the address that the charter names.
-url = "{url}"
+url = {url}
 # An HTTP proxy that allows CONNECT, http://user:password@host:port.  Empty: HTTPS_PROXY of the environment,
 # where it is set; "none": no proxy whatever the environment says.
 # proxy = ""
@@ -314,5 +314,5 @@ url = "{url}"
 
 def template(member: str, url: str, ca_file: str = "") -> str:
     """A settings file with every setting in it, those that differ by node filled in."""
-    line = f'ca_file = "{ca_file}"' if ca_file else '# ca_file = ""'
-    return TEMPLATE.format(member=member, desk=FIRST_DESK, url=url, ca_file=line)
+    line = f"ca_file = {settings.quoted(ca_file)}" if ca_file else '# ca_file = ""'
+    return TEMPLATE.format(member=member, desk=FIRST_DESK, url=settings.quoted(url), ca_file=line)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from keys.console import answer, json_option, strong, wants_json
+from keys.home import expanded
 from node.client import NodeClient
 from node.config import DEFAULT_HOME, HOME_VARIABLE, Home
 from node.speaking import language_option
@@ -28,7 +29,7 @@ def home_option(command: F) -> F:
     """Let a command be told which home it is about, of which it is given a `Home`, and which language it speaks."""
 
     def convert(_ctx: click.Context, _parameter: click.Parameter, value: Path) -> Home:
-        return Home(value.expanduser().absolute())
+        return Home(expanded(value).absolute())
 
     home = click.option(
         "--home",

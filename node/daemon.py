@@ -54,7 +54,7 @@ from node.uplink import Uplink
 from node.webhooks.book import Book
 from node.webhooks.guard import Guard
 from node.webhooks.postman import Postman
-from protocol.errors import StoreError, ValijaError
+from protocol.errors import ConfigError, StoreError, ValijaError
 from protocol.names import Party
 
 if TYPE_CHECKING:
@@ -363,11 +363,11 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 def _listen(address: tuple[str, int], setting: str = "api.listen") -> socket.socket:
     host, port = address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        raise StoreError(f"{setting} {host}:{port}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"{setting} {host}:{port}: {getattr(error, 'strerror', None) or 'no such address'}") from None
 
 
 async def _runner(app: web.Application, parts: AsyncExitStack) -> web.AppRunner:

@@ -24,10 +24,18 @@ from node.diagnosis import Row, ok, problem
 from node.founding import open_custody, read_anchor
 from node.people.heads import Check
 from node.schema import steps
-from node.speaking import told
+from node.speaking import Told, told
 from node.sql import SqlTransaction
 from node.vital_signs import Vitals, judge
-from protocol.errors import DamagedError, KeyDamagedError, NewerHomeError, NotRunningError, StoreError, ValijaError
+from protocol.errors import (
+    DamagedError,
+    KeyDamagedError,
+    NewerHomeError,
+    NotRunningError,
+    PassphraseError,
+    StoreError,
+    ValijaError,
+)
 from protocol.limits import DAY_SECONDS, MIB
 
 _FEW_BYTES: Final = 2048 * MIB
@@ -81,11 +89,19 @@ def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str], *, dee
     try:
         custody = open_custody(home, config, environment)
     except ValijaError as error:
-        remedy = told("put back the secret file, or name it in [keys]")
-        return [problem("keys", error, told("the daemon cannot start"), remedy)]
+        return [problem("keys", error, told("the daemon cannot start"), _remedy_of_keys(error))]
     archived = _archive(home, custody.archive_key, deep=deep)
     journal = _journal(home, custody.archive_key) if archived.level is Level.OK else []
     return [ok("keys", told("the secret opens them")), *_damaged_prekeys(home), archived, *journal]
+
+
+def _remedy_of_keys(error: ValijaError) -> Told:
+    match error:
+        case PassphraseError():
+            return told("put back the secret file, or name it in [keys]")
+        case KeyDamagedError():
+            return told("valija-node restore the newest backup")
+    return told("put back the file that is named, closed to all other users; the keys are in each backup")
 
 
 def _charter(home: Home) -> list[Row]:

@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from hub import diagnosis, doctor, store_checks
 from hub.cli import main
 from hub.client import Hub, _refusal
-from hub.config import Home, Tls
+from hub.config import Home, Tls, load
 from hub.core import NOT_INSTALLED
 from hub.sqlite_store import SqliteStore
 from hub.status import age
@@ -102,6 +102,21 @@ def test_an_open_address_without_tls_makes_no_home(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "--tls-certificate" in done.stderr
     assert not (tmp_path / "hub").exists()
+
+
+def test_half_of_what_tls_needs_makes_no_home(tmp_path: Path) -> None:
+    done = run("init", "--home", tmp_path / "hub", "--association", "aiamp", "--tls-certificate", "c.pem")
+    assert (done.exit_code, "belong together" in done.stderr) == (1, True)
+    assert not (tmp_path / "hub").exists()
+
+
+def test_files_are_named_from_where_one_is_and_whatever_they_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("--tls-certificate", 'c"\\.pem', "--tls-key", "k.pem")
+    assert run("init", "--home", "hub", "--association", "aiamp", *words).exit_code == 0
+    assert load(Home(tmp_path / "hub"), {}).tls == Tls(str(tmp_path / 'c"\\.pem'), str(tmp_path / "k.pem"))
 
 
 def test_init_in_json(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ async def test_operators_come_and_go(hub: Running) -> None:
     assert "viewer" in (await ask(hub, "operators", "list")).output
     assert await refused(hub, "operators", "add", "ana", "--password-file", str(file)) == "already_exists"
     assert await refused(hub, "operators", "add", "A B", "--password-file", str(file)) == "invalid_request"
+    # Where there is nobody to ask.
+    assert await refused(hub, "operators", "add", "eva") == "invalid_request"
     await done(hub, "operators", "remove", "vera")
     assert await refused(hub, "operators", "remove", "vera") == "invalid_request"
     file.write_text("short\n")

@@ -26,6 +26,7 @@ from hub.allocator import map_large_buffers
 from hub.config import Tls
 from hub.core import SETTLED_SECONDS
 from hub.daemon import fail_stop
+from hub.sites import listener_at
 from keys.home import Level
 from keys.logs import configure
 from keys.notify import notify
@@ -282,3 +283,8 @@ def test_no_opener_is_loaded_with_the_command() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_an_address_that_no_name_can_be_is_told() -> None:
+    with pytest.raises(ConfigError, match="no such address"):
+        listener_at(f"{'a' * 70}.example", 8440)

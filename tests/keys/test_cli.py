@@ -75,6 +75,22 @@ def test_a_short_or_doubtful_passphrase_makes_no_key(office: Office, said: str) 
     assert not Path("ks/eva.steward.key").exists()
 
 
+@pytest.mark.parametrize(
+    ("out", "said"), [("none/x.pub", "No such file"), ("plan.toml/x.pub", "is no folder"), ("x" * 300, "too long")]
+)
+def test_without_a_place_for_the_public_half_no_key_is_made(office: Office, out: str, said: str) -> None:
+    for more in ((), ("--dry-run",)):
+        assert said in office.refused("invalid_request", "new", "steward", "eva", "--out", out, *NEW, *more)
+        assert said in office.refused("invalid_request", "show", "ana", "--out", out, *more)
+        assert said in office.refused("invalid_request", "charter", "draft", "--from", "plan.toml", "--out", out, *more)
+    assert not Path("ks/eva.steward.key").exists()
+
+
+def test_where_nothing_can_be_written_nothing_is_begun(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
+    assert "nothing can be written in ." in office.refused("invalid_request", "show", "ana", "--out", "x.pub")
+
+
 def test_a_short_passphrase_is_explained(office: Office) -> None:
     Path("pass").write_text("short")
     assert "at least 12 characters" in office.refused("invalid_request", "new", "steward", "eva", *NEW)
@@ -357,6 +373,28 @@ def test_what_is_not_understood_exits_2(office: Office) -> None:
     assert office.run("certify", "node", "--charter", "x", "--node-key", "x", "--root-key", "x").exit_code == 2
     assert office.run("charter", "draft").exit_code == 2
     assert office.run("charter", "draft", "--from", "plan.toml", "--name", "x").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["new", "--bogus"], ["bogus"], ["--bogus", "list"], ["charter", "draft", "--bogus"]])
+def test_a_program_is_told_in_json_what_was_not_understood(office: Office, words: list[str]) -> None:
+    result = office.run(*words, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["error"]["code"]) == (2, "invalid_request")
+    for spoken in (office.run(*words), office.run(*words, "--", "--json")):
+        assert (spoken.exit_code, spoken.stdout) == (2, "")
+
+
+def test_what_the_system_refuses_is_no_traceback(office: Office) -> None:
+    assert "File name too long" in office.refused("store", "--keystore", "k" * 300, "list")
+    assert "nobody knows whose home" in office.refused("bad_config", "--keystore", "~nobody-here/ks", "list")
+    Path("long.toml").write_text(f"a = {'[' * 3_000}{']' * 3_000}")
+    office.refused("bad_config", "charter", "draft", "--from", "long.toml")
+    Path("zero.toml").write_text(PLAN.replace("aiamp.log.pub", "a\\u0000b"))
+    assert "no file has such a name" in office.refused("invalid_request", "charter", "draft", "--from", "zero.toml")
+
+
+def test_a_threshold_of_nobody_is_refused_and_not_left_out(office: Office) -> None:
+    charter = office.charter()
+    assert "0 of 3 stewards" in office.refused("invalid_request", "charter", "next", charter, "-k", "0")
 
 
 def test_hostile_text_is_shown_as_text(office: Office) -> None:

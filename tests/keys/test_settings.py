@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keys import settings
 from protocol.errors import ConfigError, HomeMissingError
@@ -65,13 +68,29 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         assert part in caught.value.detail
 
 
+def test_what_a_variable_says_wrong_is_told_under_its_name(tmp_path: Path) -> None:
+    path = write(tmp_path, '[relay]\nlisten = "x"\n')
+    with pytest.raises(ConfigError, match="VALIJA_HUB_RELAY_PORT: Expected int"):
+        settings.load(path, Model, "VALIJA_HUB", {"VALIJA_HUB_RELAY_PORT": "many"})
+
+
+def test_a_zero_character_is_in_no_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tls\.key: holds a zero character"):
+        settings.load(write(tmp_path, '[relay]\nlisten = "x"\n[tls]\nkey = "a\\u0000b"\n'), Model, "VALIJA_HUB", {})
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_quoted_text_is_read_as_it_was(text: str) -> None:
+    assert tomllib.loads(f"a = {settings.quoted(text)}") == {"a": text}
+
+
 def test_an_unknown_word_near_nothing_gets_no_advice(tmp_path: Path) -> None:
     path = write(tmp_path, '[relay]\nlisten = "x"\n[zzzzzz]\n')
     with pytest.raises(ConfigError, match=r"\[zzzzzz\] is no section\)$"):
         settings.load(path, Model, "VALIJA_HUB", {})
 
 
-@pytest.mark.parametrize("text", ["[relay", "a = 'b"])
+@pytest.mark.parametrize("text", ["[relay", "a = 'b", f"a = {'1' * 5_000}", f"a = {'[' * 3_000}{']' * 3_000}"])
 def test_no_toml(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"hub\.toml"):
         settings.load(write(tmp_path, text), Model, "VALIJA_HUB", {})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.home import is_loopback, secret_file
+from keys.home import is_loopback, resolve, secret_file
 from node import config
 from node.config import Api, Home, hub_url, listen_address, load, template, tls_context
 from protocol.errors import ConfigError, HomeMissingError
@@ -40,6 +40,16 @@ def test_what_is_commented_out_in_the_template_has_the_value_shown(home: Home) -
     before = load(home, {})
     write(home, "\n".join(live))
     assert load(home, {}) == before
+
+
+def test_an_address_with_quotes_is_written_as_it_is(home: Home) -> None:
+    write(home, config.template("ar-mpf", 'https://hub"x.example.org', 'a"\\b.pem'))
+    assert (load(home, {}).hub.url, load(home, {}).hub.ca_file) == ('https://hub"x.example.org', 'a"\\b.pem')
+
+
+def test_a_home_of_nobody_is_refused(home: Home) -> None:
+    with pytest.raises(ConfigError, match="nobody knows whose home"):
+        resolve(home, "~nobody-here/secret")
 
 
 def test_an_authority_is_written_where_one_is_given() -> None:

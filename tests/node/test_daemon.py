@@ -15,7 +15,7 @@ from keys.vault import Secret
 from node import config, doctor, events
 from node.config import Home
 from node.context import Context
-from node.daemon import serve
+from node.daemon import _listen, serve
 from node.event_views import Place, Rendered
 from node.founding import make_home, open_custody, read_anchor
 from node.rounds import Rounds, Turn
@@ -231,9 +231,14 @@ async def test_the_api_is_served_over_tls(association: Association, tmp_path: Pa
 async def test_an_address_that_is_taken_is_told(association: Association, unused_tcp_port: int) -> None:
     server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", unused_tcp_port)
     async with server:
-        with pytest.raises(StoreError, match=str(unused_tcp_port)):
+        with pytest.raises(ConfigError, match=rf"api\.listen .*:{unused_tcp_port}: Address already in use"):
             async with node(association.homes[AR], {"VALIJA_NODE_API_LISTEN": f"127.0.0.1:{unused_tcp_port}"}):
                 raise AssertionError("it serves")
+
+
+def test_an_address_that_no_name_can_be_is_told() -> None:
+    with pytest.raises(ConfigError, match="no such address"):
+        _listen(("ñ" * 70, 8450))
 
 
 async def test_a_disk_that_fails_ends_the_daemon(association: Association) -> None:
