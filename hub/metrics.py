@@ -47,7 +47,12 @@ class Metrics:
             "valija_hub_member_session", "1 while this member in standing has a session", ["member"], registry=registry
         )
         self.draining = Gauge("valija_hub_draining", "1 while no session is let in any more", registry=registry)
-        self.quota = Gauge("valija_hub_mailbox_quota_bytes", "What a mailbox may hold", ["member"], registry=registry)
+        self.fullness = Gauge(
+            "valija_hub_mailbox_fullness",
+            "How near a mailbox is to refusing the sender that has most in it; 1: it does",
+            ["member"],
+            registry=registry,
+        )
         self.certificate_end = Gauge(
             "valija_hub_certificate_end_seconds", "When the hub's certificate ends, in Unix seconds", registry=registry
         )
@@ -95,15 +100,15 @@ class Metrics:
         self.store_bytes.set_function(lambda: stored_bytes(database))
         self.last_backup.set_function(lambda: known.at if (known := last(home)) else 0)
 
-    def present(self, quotas: Mapping[str, int], connected: Collection[str]) -> None:
-        """Afterwards the members of `quotas` are shown, and no others: who has a session, and what its mailbox may hold."""
-        for gone in self._standing.difference(quotas):
+    def present(self, fullness: Mapping[str, float], connected: Collection[str]) -> None:
+        """Afterwards the members of `fullness` are shown, and no others: who has a session, and how full its mailbox is."""
+        for gone in self._standing.difference(fullness):
             self.session_open.remove(gone)
-            self.quota.remove(gone)
-        for member, most_bytes in quotas.items():
+            self.fullness.remove(gone)
+        for member, share in fullness.items():
             self.session_open.labels(member).set(member in connected)
-            self.quota.labels(member).set(most_bytes)
-        self._standing = set(quotas)
+            self.fullness.labels(member).set(share)
+        self._standing = set(fullness)
 
     def render(self, queues: Iterable[Queue], now: float) -> bytes:
         """Everything, in the text format of Prometheus, the mailboxes standing as `queues` say at `now` (Unix seconds)."""

@@ -21,7 +21,7 @@ from hub.attesting import Attestor, Promise, fulfil, recall_attestation
 from hub.drafts import Draft, DraftNotice, Drafts, Tally
 from hub.intake import Sender, Terms, examine, read_submission_key, refusal_of_recipient, submission_key
 from hub.prekeys import PrekeyBook
-from hub.shares import NOTHING
+from hub.shares import NOTHING, Share, fullness
 from hub.store import Acceptance, EnvelopeRecord, Freed, Queue, Rule, Transaction
 from protocol.errors import ConflictError, MailboxFullError, PeerError, ReplayError, StandingError
 from protocol.limits import MAX_ENVELOPES_PER_FRAME, MAX_FRAME_BYTES
@@ -66,13 +66,14 @@ class Result:
 class Mailbox:
     """How one mailbox stands: what its slots take of what it may hold, and until when senders find prekeys.
 
-    `prekeys_until` is in Unix seconds, None without a calendar.
+    `fullness` is as `hub.shares` says; `prekeys_until` is in Unix seconds, None without a calendar.
     """
 
     messages: int
     waiting_bytes: int
     max_messages: int
     max_bytes: int
+    fullness: float
     is_suspended: bool
     prekeys_until: int | None
 
@@ -361,7 +362,9 @@ class Group:
         account, (max_messages, max_bytes) = self.tx.account(member), self.quota(member)
         is_suspended = self._relay.rules.get(member, _NO_RULE).is_suspended
         until = self._relay.prekeys.until(member, self.tx)
-        return Mailbox(account.messages, account.waiting_bytes, max_messages, max_bytes, is_suspended, until)
+        used, most = Share(account.messages, account.waiting_bytes), Share(max_messages, max_bytes)
+        full = fullness(account.shares, used, most)
+        return Mailbox(account.messages, account.waiting_bytes, max_messages, max_bytes, full, is_suspended, until)
 
 
 def _attested(held: Draft | Acceptance) -> AttestationData:

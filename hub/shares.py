@@ -41,6 +41,15 @@ def with_slot(shares: Shares, sender: str, size_bytes: int) -> Shares:
     return {**shares, sender: Share(held.messages + 1, held.size_bytes + size_bytes)}
 
 
+def fullness(shares: Shares, used: Share, most: Share) -> float:
+    """How near a mailbox that holds `used` of `most` is to refusing the sender that has most in it; at 1 it does."""
+    messages = max((each.messages for each in shares.values()), default=0)
+    size_bytes = max((each.size_bytes for each in shares.values()), default=0)
+    return max(
+        (used.messages + messages) / max(1, most.messages), (used.size_bytes + size_bytes) / max(1, most.size_bytes)
+    )
+
+
 def without_slots(shares: Shares, removed: Iterable[tuple[str, int]]) -> Shares:
     """The shares after slots of these senders and sizes left; who has nothing left stands there no more."""
     left = dict(shares)

@@ -23,6 +23,7 @@ from protocol.trust.registry import Registry
 Status = Mapping[str, Any]
 _MS: Final = 1_000
 _FULL: Final = 0.8
+NEARLY_FULL: Final = "mailbox nearly full for who sends most"
 _OLD_SECONDS: Final = 3_600
 _SILENT: Final = Rate()
 
@@ -70,7 +71,7 @@ async def measure(core: Core, hall: Hall) -> None:
         members = [each.name for each in registry.members() if _in_standing(registry, each.name, now)]
     figures.sessions.set(len(hall.sessions))
     mailboxes = await core.mailboxes(members)
-    figures.present({member: each.max_bytes for member, each in mailboxes.items()}, hall.sessions.keys())
+    figures.present({member: each.fullness for member, each in mailboxes.items()}, hall.sessions.keys())
     figures.draining.set(hall.is_draining)
     figures.charter_end.set(charter.expires_at)
     figures.certificate_end.set(core.certificate.not_after)
@@ -95,6 +96,7 @@ def _allowed(mailbox: Mailbox) -> dict[str, Any]:
         "messages": mailbox.messages,
         "quota_messages": mailbox.max_messages,
         "quota_bytes": mailbox.max_bytes,
+        "fullness": round(mailbox.fullness, 3),
         "suspended": mailbox.is_suspended,
         "prekeys_until": mailbox.prekeys_until,
     }
@@ -173,13 +175,18 @@ def _seen(member: Mapping[str, Any]) -> str:
     return show_time(member["last_seen"]) if member["last_seen"] else "-"
 
 
+def is_nearly_full(member: Mapping[str, Any]) -> bool:
+    """Whether a sender will soon be refused: one alone is at half of the mailbox, two at a third each."""
+    return bool(member["fullness"] >= _FULL)
+
+
 def _note(member: Mapping[str, Any]) -> str:
     if not member["in_standing"]:
         return "not in standing"
     if member["suspended"]:
         return "delivery suspended"
-    if member["queued_bytes"] >= _FULL * member["quota_bytes"]:
-        return "mailbox nearly full"
+    if is_nearly_full(member):
+        return NEARLY_FULL
     return "waits long" if member["oldest_seconds"] >= _OLD_SECONDS and member["queued"] else ""
 
 

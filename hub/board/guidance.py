@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from hub.board.render import moment
-from hub.status import Status, age
+from hub.status import NEARLY_FULL, Status, age, is_nearly_full
 from protocol.limits import DAY_SECONDS, MIB
 
-_FULL: Final = 0.8
 _OLD_SECONDS: Final = 3_600
 _PREKEY_SECONDS: Final = 3 * DAY_SECONDS
 _CERTIFICATE_SECONDS: Final = 30 * DAY_SECONDS
@@ -25,19 +24,11 @@ def of_member(member: Status, now: int) -> Iterator[str]:
     if member["suspended"]:
         yield "delivery suspended"
     if is_nearly_full(member):
-        yield "mailbox nearly full"
+        yield NEARLY_FULL
     if member["queued"] and member["oldest_seconds"] >= _OLD_SECONDS:
         yield f"oldest waits for {age(member['oldest_seconds'])}"
     yield from _runway("prekeys", member["prekeys_until"], now, _PREKEY_SECONDS)
     yield from _runway("certificate", member["certificate_not_after"], now, _CERTIFICATE_SECONDS)
-
-
-def is_nearly_full(member: Status) -> bool:
-    """Whether either limit of the mailbox is nearly reached."""
-    return bool(
-        member["queued_bytes"] >= _FULL * member["quota_bytes"]
-        or member["messages"] >= _FULL * member["quota_messages"]
-    )
 
 
 def of_hub(told: Status, free_bytes: int, backup: str) -> Iterator[str]:

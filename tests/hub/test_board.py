@@ -28,7 +28,7 @@ from hub.board.render import delay, moment, number, runway, size
 from hub.board.settings import Console, mistakes
 from hub.operators import Operators
 from hub.rounds import Round
-from hub.steering import BY_COMMAND, LEAST_BYTES
+from hub.steering import BY_COMMAND
 from hub.store import Operator
 from hub.trend import Minute, Trend
 from keys import passwords
@@ -639,15 +639,13 @@ def test_what_needs_a_look() -> None:
         "queued": 0,
         "oldest_seconds": 0,
         "queued_bytes": 0,
-        "quota_bytes": LEAST_BYTES,
-        "messages": 0,
-        "quota_messages": 10,
+        "fullness": 0.79,
         "prekeys_until": 10**9,
         "certificate_not_after": 10**9,
     }
     assert list(guidance.of_member(well, 0)) == []
     assert list(guidance.of_member(well | {"in_standing": False}, 0)) == ["not in standing"]
-    late = well | {"suspended": True, "messages": 8, "queued": 1, "oldest_seconds": 7_200, "prekeys_until": 5}
+    late = well | {"suspended": True, "fullness": 0.8, "queued": 1, "oldest_seconds": 7_200, "prekeys_until": 5}
     found = list(guidance.of_member(late | {"certificate_not_after": 100}, 6))
     assert [each.split()[0] for each in found] == ["delivery", "mailbox", "oldest", "prekeys", "certificate"]
     hub = {"now": 0, "draining": True, "certificate_not_after": 1, "charter_expires_at": 1}

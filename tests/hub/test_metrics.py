@@ -81,14 +81,14 @@ def test_sessions_and_registry_are_set_by_whoever_knows() -> None:
 
 def test_members_come_and_go() -> None:
     metrics = Metrics()
-    metrics.present({"ar-mpf": 5, "br-mpf": 7}, {"br-mpf"})
+    metrics.present({"ar-mpf": 0.5, "br-mpf": 0.25}, {"br-mpf"})
     assert sorted(sample(metrics.render([], 0), "valija_hub_member_session{")) == [
         'valija_hub_member_session{member="ar-mpf"} 0.0',
         'valija_hub_member_session{member="br-mpf"} 1.0',
     ]
-    metrics.present({"ar-mpf": 6}, {"ar-mpf"})
-    assert sample(metrics.render([], 0), "valija_hub_mailbox_quota_bytes{") == [
-        'valija_hub_mailbox_quota_bytes{member="ar-mpf"} 6.0'
+    metrics.present({"ar-mpf": 0.75}, {"ar-mpf"})
+    assert sample(metrics.render([], 0), "valija_hub_mailbox_fullness{") == [
+        'valija_hub_mailbox_fullness{member="ar-mpf"} 0.75'
     ]
     assert sample(metrics.render([], 0), "valija_hub_member_session{") == [
         'valija_hub_member_session{member="ar-mpf"} 1.0'

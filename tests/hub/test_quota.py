@@ -36,6 +36,24 @@ def test_an_operators_limits_stand_in_place_of_the_charters() -> None:
     assert house.run(lambda group: group.mailbox(BERTA)).max_messages == 1
 
 
+def test_a_mailbox_is_full_for_one_sender_long_before_it_is_for_all() -> None:
+    house = House(MemoryStore(), world(Limits(14 * DAY_SECONDS, 1 << 30, 10, DAY_SECONDS, DAY_SECONDS)))
+
+    def fullness() -> float:
+        return house.run(lambda group: group.mailbox(BERTA)).fullness
+
+    assert fullness() == 0
+    for sent in range(1, 6):
+        house.send(ALBA, BERTA)
+        assert fullness() == sent / 5
+    # Half of it is taken: who did that is refused, and others are not.
+    assert codes(house, house.envelope(ALBA, [BERTA])) == ["mailbox_full"]
+    house.send(CARLA, BERTA)
+    measured = house.run(lambda group: group.mailbox(BERTA)).waiting_bytes // 6
+    house.relay.rules[BERTA] = Rule(max_messages=99, max_bytes=20 * measured)
+    assert 0.5 < fullness() < 0.6
+
+
 def test_a_suspended_mailbox_takes_in_and_hands_out_nothing() -> None:
     house = House(MemoryStore())
     room = Window(9, 1 << 30)

@@ -192,6 +192,7 @@ async def test_status(hub: Running, web: aiohttp.ClientSession, admin: aiohttp.C
             "in_standing": True,
             "certificate_not_after": 0,
             "messages": 0,
+            "fullness": 0.0,
             "prekeys_until": None,
             "quota_messages": world.registry.charter.limits.mailbox_messages,
             "sent_last_hour": 0,
