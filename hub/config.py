@@ -124,17 +124,13 @@ def load(home: Home, environment: Mapping[str, str]) -> HubConfig:
 
 def tls_context(home: Home, config: HubConfig) -> ssl.SSLContext | None:
     """TLS 1.3 with the configured certificate; None if there is none.  `ConfigError` if the files do not serve."""
-    if not config.tls.certificate:
+    files = tls_files(home, config)
+    if files is None:
         return None
-    context = _tls_files(home, config).context()
+    context = files.context()
     # Tickets would outlive the session they came from, and nodes reconnect too rarely to gain from one.
     context.num_tickets = 0
     return context
-
-
-def load_certificate(context: ssl.SSLContext, home: Home, config: HubConfig) -> None:
-    """Connections made from now on show what stands in the files; `ConfigError` if they do not serve."""
-    _tls_files(home, config).load_into(context)
 
 
 def console_tls(home: Home, config: HubConfig) -> TlsFiles | None:
@@ -146,7 +142,10 @@ def console_tls(home: Home, config: HubConfig) -> TlsFiles | None:
     return TlsFiles(certificate, key, "console.tls_certificate", "console.tls_key")
 
 
-def _tls_files(home: Home, config: HubConfig) -> TlsFiles:
+def tls_files(home: Home, config: HubConfig) -> TlsFiles | None:
+    """The certificate and key that nodes see; None if there is none."""
+    if not config.tls.certificate:
+        return None
     certificate, key = resolve(home, config.tls.certificate), resolve(home, config.tls.key)
     return TlsFiles(certificate, key, "tls.certificate", "tls.key")
 

@@ -23,7 +23,7 @@ from hub.allocator import map_large_buffers
 from hub.board.app import application, assemble
 from hub.board.settings import address, origin
 from hub.chores import Chores
-from hub.config import Home, HubConfig, console_tls, load, load_certificate, tls_context
+from hub.config import Home, HubConfig, console_tls, load, tls_context, tls_files
 from hub.core import NOT_INSTALLED, Core, load_log
 from hub.hall import Hall
 from hub.identity import HubKeys
@@ -130,6 +130,7 @@ class Daemon:
         self._home, self._config, self._tls = home, config, tls
         console = console_tls(home, config)
         self._console_tls = None if console is None else console.context()
+        self._tell_tls_end()
         self._chores = Chores(core)
         self._stopping = asyncio.Event()
         core.metrics.look_at(home.folder, home.database)
@@ -197,17 +198,23 @@ class Daemon:
 
     def reload(self) -> None:
         """Show renewed TLS certificates to connections made from now on; a bad one changes nothing."""
-        console = console_tls(self._home, self._config)
+        public, console = tls_files(self._home, self._config), console_tls(self._home, self._config)
         if self._tls is None and self._console_tls is None:
             return
         try:
-            if self._tls is not None:
-                load_certificate(self._tls, self._home, self._config)
+            if public is not None and self._tls is not None:
+                public.load_into(self._tls)
             if console is not None and self._console_tls is not None:
                 console.load_into(self._console_tls)
+            self._tell_tls_end()
             _log.info("certificate_reloaded")
         except ConfigError as error:
             _log.error("certificate_not_reloaded", code=error.code, reason=error.detail)
+
+    def _tell_tls_end(self) -> None:
+        """The figures say what is shown, not what stands in a file that was renewed since."""
+        files = (tls_files(self._home, self._config), console_tls(self._home, self._config))
+        self.core.metrics.tls_end.set(min((each.ends_at() for each in files if each is not None), default=0))
 
     # -- sockets
     def _sites(self, stack: AsyncExitStack) -> list[Site]:

@@ -12,16 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from cryptography import x509
-
 from hub import store_checks
 from hub.client import Hub
-from hub.config import Home, console_tls, load, tls_context
+from hub.config import Home, console_tls, load, tls_files
 from hub.core import NOT_INSTALLED
 from hub.diagnosis import RESTORE, Row, Visit, ok
 from hub.identity import HubKeys
 from hub.sqlite_check import looking
-from keys.home import resolve
 from keys.last_backup import overdue
 from keys.levels import Level
 from keys.times import show_time
@@ -114,24 +111,25 @@ def _keys(visit: Visit) -> Iterator[Row]:
 
 
 def _console(visit: Visit) -> Iterator[Row]:
-    """What the console shows to browsers serves; said only if it does not."""
+    """What the console shows to browsers serves, and for how long; nothing where it has no certificate."""
     console = console_tls(visit.home, visit.config)
-    if console is not None:
-        console.context()
-    yield from ()
+    if console is None:
+        return
+    console.context()
+    yield _runway(
+        "console", "the console's TLS certificate", console.ends_at(), visit.now, _TLS_DAYS,
+        ("browsers refuse the console", "renew it, then send SIGHUP to the hub"),
+    )  # fmt: skip
 
 
 def _tls(visit: Visit) -> Iterator[Row]:
-    if tls_context(visit.home, visit.config) is None:
+    files = tls_files(visit.home, visit.config)
+    if files is None:
         yield ok("tls", "plain, on loopback only")
         return
-    path = resolve(visit.home, visit.config.tls.certificate)
-    try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError):
-        raise ConfigError(f"{path} is no certificate") from None
+    files.context()
     yield _runway(
-        "tls", "TLS certificate", int(certificate.not_valid_after_utc.timestamp()), visit.now, _TLS_DAYS,
+        "tls", "TLS certificate", files.ends_at(), visit.now, _TLS_DAYS,
         ("nodes refuse the connection", "renew it, then send SIGHUP to the hub"),
     )  # fmt: skip
 

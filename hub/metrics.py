@@ -56,6 +56,11 @@ class Metrics:
         self.certificate_end = Gauge(
             "valija_hub_certificate_end_seconds", "When the hub's certificate ends, in Unix seconds", registry=registry
         )
+        self.tls_end = Gauge(
+            "valija_hub_tls_end_seconds",
+            "When the first TLS certificate that is shown ends, in Unix seconds; 0: none is",
+            registry=registry,
+        )
         self.charter_end = Gauge(
             "valija_hub_charter_end_seconds", "When the charter ends, in Unix seconds", registry=registry
         )

@@ -132,3 +132,14 @@ class TlsFiles:
             reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "unusable"
             named = f"{self.certificate_setting} {self.certificate}, {self.key_setting} {self.key}"
             raise ConfigError(f"{named}: {reason}") from None
+
+    def ends_at(self) -> int:
+        """When the certificate in the file ends, in Unix seconds; `ConfigError` if there is none in it."""
+        # Who shows none need not hold what reads one in memory.
+        from cryptography import x509  # noqa: PLC0415
+
+        try:
+            shown = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        except (OSError, ValueError):
+            raise ConfigError(f"{self.certificate_setting} {self.certificate} is no certificate") from None
+        return int(shown.not_valid_after_utc.timestamp())

@@ -22,23 +22,25 @@ _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FROM_ELSEWHERE: Final = ("Origin", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "Via")
 
 
-def routes(home: Home) -> list[web.RouteDef]:
-    """The route of this room, for the node of `home`."""
-    return [web.get(PATH, _metrics(home))]
+def routes(home: Home, tls_end: Callable[[], int]) -> list[web.RouteDef]:
+    """The route of this room, for the node of `home`; `tls_end` says when what it shows ends."""
+    return [web.get(PATH, _metrics(home, tls_end))]
 
 
-def _metrics(home: Home) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _metrics(home: Home, tls_end: Callable[[], int]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def metrics(request: web.Request) -> web.Response:
         """Every figure, as it stands."""
-        return web.Response(body=await page(request.app[SERVICE], home), headers={"Content-Type": _PROMETHEUS})
+        return web.Response(
+            body=await page(request.app[SERVICE], home, tls_end()), headers={"Content-Type": _PROMETHEUS}
+        )
 
     return metrics
 
 
-async def page(service: Service, home: Home) -> bytes:
+async def page(service: Service, home: Home, tls_end: int) -> bytes:
     """Every figure of this node; it waits its turn behind what is being written."""
     now = int(service.now())
-    return render(await service.write(lambda tx: measured(home, service.engine, service.uplink, tx, now)))
+    return render(await service.write(lambda tx: measured(home, service.engine, service.uplink, tx, now, tls_end)))
 
 
 def beside(door: Door) -> Door:

@@ -6,7 +6,6 @@ variables `VALIJA_NODE_<SECTION>_<NAME>` override them, and `VALIJA_SECRET_FILE`
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -147,12 +146,12 @@ def listen_address(listen: str, setting: str = "api.listen") -> tuple[str, int] 
     return parts.hostname, parts.port
 
 
-def tls_context(home: Home, api: Api | Web, section: str = "api") -> ssl.SSLContext | None:
-    """TLS 1.3 with the configured certificate; None if there is none.  `ConfigError` if the files do not serve."""
+def tls_files(home: Home, api: Api | Web, section: str = "api") -> TlsFiles | None:
+    """The configured certificate and key; None if there is none."""
     if not api.tls_certificate:
         return None
     certificate, key = resolve(home, api.tls_certificate), resolve(home, api.tls_key)
-    return TlsFiles(certificate, key, f"{section}.tls_certificate", f"{section}.tls_key").context()
+    return TlsFiles(certificate, key, f"{section}.tls_certificate", f"{section}.tls_key")
 
 
 def _split(url: str) -> SplitResult | None:

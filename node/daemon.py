@@ -25,7 +25,7 @@ import uvloop
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
-from keys.home import is_loopback, resolve
+from keys.home import TlsFiles, is_loopback, resolve
 from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated
@@ -81,12 +81,39 @@ class Daemon:
         self.pages: Parts | None = None
         self.nudger: Nudger | None = None
         self.now = now
+        self.tls_end = 0
+        """When the first TLS certificate that is shown ends (Unix seconds); 0: none is."""
+        self._shown: list[tuple[TlsFiles, ssl.SSLContext]] = []
 
     def stop(self) -> None:
         """Begin to drain; the second time changes nothing."""
         if not self.stopping.is_set():
             self.log.info("draining")
             self.stopping.set()
+
+    def show(self, files: TlsFiles | None) -> ssl.SSLContext | None:
+        """TLS 1.3 with this certificate, which `reload` renews; None for none.  `ConfigError` if the files do not serve."""
+        if files is None:
+            return None
+        context = files.context()
+        self._shown.append((files, context))
+        self._tell_tls_end()
+        return context
+
+    def reload(self) -> None:
+        """Show renewed TLS certificates to connections made from now on; a bad one changes nothing."""
+        if not self._shown:
+            return
+        try:
+            for files, context in self._shown:
+                files.load_into(context)
+            self._tell_tls_end()
+            self.log.info("certificate_reloaded")
+        except ConfigError as error:
+            self.log.error("certificate_not_reloaded", code=error.code, reason=error.detail)  # noqa: TRY400
+
+    def _tell_tls_end(self) -> None:
+        self.tls_end = min(files.ends_at() for files, _context in self._shown)
 
     def fail(self, error: Exception) -> None:
         """End because of `error`."""
@@ -139,6 +166,7 @@ async def _serve(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, daemon.stop)
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload)
         log.info("serving", member=config.member.name, pid=os.getpid(), api=config.api.listen or None)
         notify("READY=1")
         beating = asyncio.create_task(keep_alive(lambda: daemon.service.write(lambda _tx: None)), name="watchdog")
@@ -287,7 +315,7 @@ async def _open_webhooks(config: NodeConfig, daemon: Daemon, parts: AsyncExitSta
 
 async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: Daemon, parts: AsyncExitStack) -> None:
     service, log = daemon.service, daemon.log
-    figures = api_metrics.routes(home)
+    figures = api_metrics.routes(home, lambda: daemon.tls_end)
     rooms = (
         api_backup.routes(home, custody.archive_key),
         api_people.routes(lambda: daemon.pages),
@@ -313,7 +341,7 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     app = api.application(service, door, log, routes, buckets)
     app[api_webhooks.BOOK] = book
     runner = await _runner(app, parts)
-    context = settings.tls_context(home, config.api)
+    context = daemon.show(settings.tls_files(home, config.api))
     listening = _listen(address)
     await web.SockSite(runner, listening, ssl_context=context).start()
     daemon.address = listening.getsockname()[:2]
@@ -329,7 +357,7 @@ async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: Asy
 
     listening = _listen(address, "web.listen")
     daemon.web_address = listening.getsockname()[:2]
-    context = settings.tls_context(home, config.web, "web")
+    context = daemon.show(settings.tls_files(home, config.web, "web"))
     port = daemon.web_address[1]
     pages = await serving.assemble(home, daemon.service, book, config.web, port, daemon.now, daemon.log)
     runner = await _runner(serving.application(pages), parts)

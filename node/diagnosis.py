@@ -23,6 +23,7 @@ _NAMES: Final = {
     "hub": N_("hub"),
     "clock": N_("clock"),
     "certificate": N_("certificate"),
+    "tls": N_("TLS"),
     "registry": N_("registry"),
     "charter": N_("charter"),
     "witnesses": N_("witnesses"),

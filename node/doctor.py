@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from keys.last_backup import last, overdue
@@ -28,6 +28,7 @@ from node.speaking import Told, told
 from node.sql import SqlTransaction
 from node.vital_signs import Vitals, judge
 from protocol.errors import (
+    ConfigError,
     DamagedError,
     KeyDamagedError,
     NewerHomeError,
@@ -41,6 +42,7 @@ from protocol.limits import DAY_SECONDS, MIB
 _FEW_BYTES: Final = 2048 * MIB
 _NO_BYTES: Final = 256 * MIB
 _SECONDS: Final = 5.0
+_TLS_SECONDS: Final = 14 * DAY_SECONDS
 
 
 def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -> list[Row]:
@@ -53,7 +55,7 @@ def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False) -
         ok("home", told("%(home)s, the node of %(member)s", home=home.folder, member=config.member.name)),
         _disk(home),
     ]
-    rows += [*_keys(home, config, environment, deep=deep), *_charter(home), _backup(home)]
+    rows += [*_keys(home, config, environment, deep=deep), *_charter(home), *_tls(home, config), _backup(home)]
     try:
         vitals = NodeClient(home.socket, _SECONDS).get("status")
     except NotRunningError as error:
@@ -114,6 +116,25 @@ def _charter(home: Home) -> list[Row]:
         )
         return [problem("charter", error, told("the daemon cannot start"), remedy)]
     return []
+
+
+def _tls(home: Home, config: NodeConfig) -> Iterator[Row]:
+    """What case systems and browsers are shown serves, and for how long; nothing where it is plain."""
+    effect, remedy = told("then case systems and browsers refuse it"), told("renew it, then send SIGHUP to the node")
+    for name, section in (("api", config.api), ("web", config.web)):
+        files = settings.tls_files(home, section, name) if section.listen else None
+        if files is None:
+            continue
+        try:
+            files.context()
+            ends_at = files.ends_at()
+        except ConfigError as error:
+            yield problem("tls", error, told("the daemon cannot start"), told("correct what these settings name"))
+            continue
+        found = told("the certificate of [%(section)s] is valid until %(when)s", section=name, when=show_time(ends_at))
+        left = ends_at - int(time.time())
+        level = Level.PROBLEM if left <= 0 else Level.WARNING if left <= _TLS_SECONDS else Level.OK
+        yield ok("tls", found) if level is Level.OK else Row("tls", level, found, "", effect, remedy)
 
 
 def _damaged_prekeys(home: Home) -> list[Row]:

@@ -40,11 +40,14 @@ class Figure:
     only_grows: bool = field(default=False)
 
 
-def measured(home: Home, engine: Engine, uplink: Uplink, tx: Transaction, now: int) -> list[Figure]:
-    """The figures of a running node at `now`, in Unix seconds; to be read on the store's thread."""
+def measured(home: Home, engine: Engine, uplink: Uplink, tx: Transaction, now: int, tls_end: int) -> list[Figure]:
+    """The figures of a running node at `now`, in Unix seconds; to be read on the store's thread.
+
+    `tls_end` is when the first TLS certificate that it shows ends.
+    """
     rooms: tuple[Iterator[Figure], ...] = (
         _line(engine, uplink),
-        _papers(engine, now),
+        _papers(engine, now, tls_end),
         _prekeys(engine),
         _messages(tx, now),
         _webhooks(tx),
@@ -92,7 +95,7 @@ def _line(engine: Engine, uplink: Uplink) -> Iterator[Figure]:
     yield Figure("hub_clock_ahead_seconds", about, math.nan if ahead is None else ahead)
 
 
-def _papers(engine: Engine, now: int) -> Iterator[Figure]:
+def _papers(engine: Engine, now: int, tls_end: int) -> Iterator[Figure]:
     mirror, registry, mine = engine.mirror, engine.mirror.registry, engine.certificate
     charter_end = registry.charter.expires_at if registry.size else 0
     stop = registry.charter.limits.freshness_stop_seconds if registry.size else 0
@@ -102,6 +105,8 @@ def _papers(engine: Engine, now: int) -> Iterator[Figure]:
     yield Figure("charter_end_seconds", "When the charter ends, in Unix seconds; 0: none is known", charter_end)
     end = mine.not_after if mine else 0
     yield Figure("certificate_end_seconds", "When the certificate ends, in Unix seconds; 0: none", end)
+    about = "When the first TLS certificate that is shown ends, in Unix seconds; 0: none is"
+    yield Figure("tls_end_seconds", about, tls_end)
     yield Figure("certificate_in_standing", "1 while the certificate is in standing", _stands(engine, mine, now))
 
 

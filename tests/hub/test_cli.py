@@ -368,6 +368,10 @@ def test_the_doctor_looks_at_the_certificate_of_the_console(tmp_path: Path, worl
     home = make_home(tmp_path / "hub", world, extra='[console]\ntls_certificate = "none"\ntls_key = "none"\n')
     assert look(home)["console"] == "problem"
     assert "hub.toml" in remedy_of(home, "console")
+    issued = trustme.CA().issue_cert("127.0.0.1", not_after=datetime.now(UTC) + timedelta(days=7))
+    issued.private_key_pem.write_to_path(home.folder / "none")
+    issued.cert_chain_pems[0].write_to_path(home.folder / "none", append=True)
+    assert look(home)["console"] == "warning"
 
 
 def remedy_of(home: Home, name: str) -> str:

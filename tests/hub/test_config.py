@@ -14,9 +14,9 @@ from hub.config import (
     HubConfig,
     Tls,
     load,
-    load_certificate,
     template,
     tls_context,
+    tls_files,
 )
 from keys.home import Level, is_loopback, secret_file
 from protocol.errors import ConfigError, HomeMissingError
@@ -109,11 +109,16 @@ def test_tls_files(home: Home) -> None:
     context = tls_context(home, config)
     assert context is not None
     assert context.minimum_version.name == "TLSv1_3"
-    load_certificate(context, home, config)
+    files = tls_files(home, config)
+    assert files
+    files.load_into(context)
     (home.folder / "key.pem").write_text("nothing")
     with pytest.raises(ConfigError) as caught:
-        load_certificate(context, home, config)
+        files.load_into(context)
     assert "key.pem" in caught.value.detail
+    (home.folder / "certificate.pem").write_text("nothing")
+    with pytest.raises(ConfigError, match=r"tls\.certificate"):
+        files.ends_at()
 
 
 def test_a_tls_key_under_a_passphrase_is_no_prompt(home: Home) -> None:

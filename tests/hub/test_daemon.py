@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,20 +113,29 @@ async def test_sigterm_drains(tmp_path: Path, world: World) -> None:
 async def test_sighup_shows_a_renewed_certificate(tmp_path: Path, world: World) -> None:
     tls = Tls(str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem"))
 
-    def issue() -> bytes:
-        issued = trustme.CA().issue_cert("127.0.0.1")
+    def issue(days: int) -> bytes:
+        issued = trustme.CA().issue_cert("127.0.0.1", not_after=datetime(2040, 1, 1, tzinfo=UTC) + timedelta(days))
         issued.private_key_pem.write_to_path(tls.key)
         issued.cert_chain_pems[0].write_to_path(tls.certificate)
         return issued.cert_chain_pems[0].bytes()
 
-    issue()
+    def told(hub: Running) -> float:
+        (line,) = re.findall(rb"^valija_hub_tls_end_seconds (.*)$", hub.core.metrics.render([], 0), re.MULTILINE)
+        return float(line)
+
+    issue(0)
     async with running(make_home(tmp_path / "hub", world, tls=tls)) as hub:
-        renewed = issue()
+        first = told(hub)
+        renewed = issue(30)
+        # It stands in the file, and is not shown yet.
+        assert told(hub) == first
         os.kill(os.getpid(), signal.SIGHUP)
         await shown(hub, renewed)
+        assert told(hub) == first + 30 * 86_400
         spoil(tls)
         hub.daemon.reload()
         await shown(hub, renewed)
+        assert told(hub) == first + 30 * 86_400
 
 
 def spoil(tls: Tls) -> None:

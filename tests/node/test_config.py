@@ -8,7 +8,7 @@ import pytest
 
 from keys.home import is_loopback, resolve, secret_file
 from node import config
-from node.config import Api, Home, hub_url, listen_address, load, template, tls_context
+from node.config import Api, Home, hub_url, listen_address, load, template, tls_files
 from protocol.errors import ConfigError, HomeMissingError
 
 
@@ -128,9 +128,11 @@ def test_the_api_is_open_to_other_machines_by_tls_alone(home: Home) -> None:
 
 
 def test_tls_files_that_do_not_serve_are_named(home: Home) -> None:
-    assert tls_context(home, Api()) is None
+    assert tls_files(home, Api()) is None
+    files = tls_files(home, Api(tls_certificate="c.pem", tls_key="k.pem"))
+    assert files
     with pytest.raises(ConfigError, match=r"c\.pem"):
-        tls_context(home, Api(tls_certificate="c.pem", tls_key="k.pem"))
+        files.context()
 
 
 # -- the secret ----------------------------------------------------------------------------------------

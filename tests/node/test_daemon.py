@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +13,7 @@ import aiohttp
 import pytest
 import trustme
 
+from keys.levels import Level
 from keys.lock import is_locked, locked
 from keys.vault import Secret
 from node import config, doctor, events
@@ -211,11 +215,18 @@ async def test_the_socket_is_the_owners_alone_and_gone_afterwards(association: A
     assert not home.socket.exists()
 
 
-async def test_the_api_is_served_over_tls(association: Association, tmp_path: Path) -> None:
+async def test_the_api_is_served_over_tls_and_a_renewed_certificate_is_shown(
+    association: Association, tmp_path: Path
+) -> None:
     authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    (tmp_path / "c.pem").write_bytes(issued.cert_chain_pems[0].bytes())
-    (tmp_path / "k.pem").write_bytes(issued.private_key_pem.bytes())
+
+    def issue(days: int) -> str:
+        issued = authority.issue_cert("127.0.0.1", not_after=datetime.now(UTC) + timedelta(days))
+        (tmp_path / "c.pem").write_bytes(issued.cert_chain_pems[0].bytes())
+        (tmp_path / "k.pem").write_bytes(issued.private_key_pem.bytes())
+        return issued.cert_chain_pems[0].bytes().decode()
+
+    issue(7)
     environment = {
         "VALIJA_NODE_API_TLS_CERTIFICATE": str(tmp_path / "c.pem"),
         "VALIJA_NODE_API_TLS_KEY": str(tmp_path / "k.pem"),
@@ -226,6 +237,41 @@ async def test_the_api_is_served_over_tls(association: Association, tmp_path: Pa
         assert running.address
         async with client.get(f"https://127.0.0.1:{running.address[1]}/api/v1/status", ssl=context) as answer:
             assert answer.status == 401
+
+        async def figure() -> float:
+            async with operator(association.homes[AR]) as own, own.get("/metrics") as page:
+                (line,) = [each for each in (await page.text()).splitlines() if each.startswith("valija_node_tls_end")]
+                return float(line.split()[1])
+
+        ends_at = await figure()
+        assert 6 * 86_400 < ends_at - time.time() < 8 * 86_400
+        renewed = issue(60)
+        assert await figure() == ends_at
+        running.reload()
+        assert await figure() > ends_at + 50 * 86_400
+        assert await asyncio.to_thread(ssl.get_server_certificate, running.address) == renewed
+        (tmp_path / "k.pem").write_text("nothing")
+        running.reload()
+        assert await asyncio.to_thread(ssl.get_server_certificate, running.address) == renewed
+
+
+@pytest.mark.parametrize(("days", "level"), [(60, Level.OK), (7, Level.WARNING), (-1, Level.PROBLEM)])
+def test_the_doctor_says_how_long_what_is_shown_holds(
+    association: Association, tmp_path: Path, days: int, level: Level
+) -> None:
+    ends = datetime.now(UTC) + timedelta(days)
+    issued = trustme.CA().issue_cert("127.0.0.1", not_before=ends - timedelta(90), not_after=ends)
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    both = str(tmp_path / "both.pem")
+    listening = {"VALIJA_NODE_WEB_LISTEN": "127.0.0.1:0", "VALIJA_NODE_WEB_TLS_CERTIFICATE": both}
+    given = listening | {"VALIJA_NODE_WEB_TLS_KEY": both}
+    (row,) = [each for each in doctor.examine(association.homes[AR], given) if each.name == "tls"]
+    assert (row.level, "[web]" in row.found) == (level, True)
+    (tmp_path / "both.pem").write_text("nothing")
+    (row,) = [each for each in doctor.examine(association.homes[AR], given) if each.name == "tls"]
+    assert row.level is Level.PROBLEM
+    # What is plain has no row.
+    assert "tls" not in {each.name for each in doctor.examine(association.homes[AR], {})}
 
 
 async def test_an_address_that_is_taken_is_told(association: Association, unused_tcp_port: int) -> None:
