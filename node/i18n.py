@@ -32,6 +32,10 @@ _ALIASES: Final = {"pt": "pt-BR"}
 _MAX_HEADER_CHARS: Final = 256
 _MINUTE: Final = 60
 _MAX_DETAIL_CHARS: Final = 400
+_SENTENCES: Final = frozenset({"step", "outcome", "why"})
+"""Places in which a sentence of ours may stand in turn."""
+_FIRST: Final = int(datetime(1, 1, 3, tzinfo=UTC).timestamp())
+_LAST: Final = int(datetime(9999, 12, 29, tzinfo=UTC).timestamp())
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -62,13 +66,16 @@ class Speech:
         if said == text and len(text) <= _MAX_DETAIL_CHARS:
             for pattern, translated in _filled(self.language):
                 if found := pattern.fullmatch(text):
-                    return _PLACE.sub(lambda place: found[place[1]], translated)
+                    return _PLACE.sub(lambda place: self._filled_in(place[1], found[place[1]]), translated)
         return said
+
+    def _filled_in(self, name: str, value: str) -> str:
+        return self.detail(value) if name in _SENTENCES else value
 
     # -- times -----------------------------------------------------------------------------------------
     def local(self, at: int) -> datetime:
-        """The time `at` (Unix seconds) where the reader is."""
-        return datetime.fromtimestamp(at, self.zone)
+        """The time `at` (Unix seconds) where the reader is; of the years 1 and 9999 the outermost days stand in no zone."""
+        return datetime.fromtimestamp(min(max(at, _FIRST), _LAST), self.zone)
 
     def date(self, at: int) -> str:
         """The day of `at`."""
@@ -76,7 +83,11 @@ class Speech:
 
     def moment(self, at: int) -> str:
         """The day and time of `at`, with its zone."""
-        return format_datetime(self.local(at), format="medium", locale=self.locale) + f" {self.local(at):%Z}"
+        here = self.local(at)
+        zone = f"{here:%Z}"
+        # Most of America has no letters for its zones.
+        named = f"UTC{zone}" if zone.startswith(("+", "-")) else zone
+        return f"{format_datetime(here, format='medium', locale=self.locale)} {named}"
 
     def ago(self, at: int, now: int) -> str:
         """How long ago `at` is, or in how long it will be: `hace 3 horas`, `em 2 dias`; a moment counts as past."""

@@ -113,7 +113,7 @@ async def _beginning(request: web.Request, visitor: Visitor) -> Typed:
             readers, desks = status.readers(tx, named_id), (line.content.origin.desk,)
         source = Source(line, line.content, readers, desks or look.own[:1])
         if "forward" in request.query:
-            return writing.forward(source, speech_of(request).zone)
+            return writing.forward(source, speech_of(request))
         root = show_message_id(thread_of(line.content, named_id))
         return writing.reply(source, member, root, to_all=request.query.get("all") == "1")
 

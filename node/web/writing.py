@@ -13,6 +13,7 @@ import msgspec
 from node import faults
 from node.api_requests import MAX_SINGLE_BYTES, MessageRequest
 from node.faults import FieldError
+from node.i18n import Speech
 from node.lines import as_line
 from node.web.folders import Line
 from node.web.forms import Form
@@ -197,9 +198,9 @@ def _due(written: str, zone: tzinfo) -> str | None:
         return None
     try:
         at = datetime.strptime(written[: len("2026-01-01T00:00")], _LOCAL).replace(tzinfo=zone)
-    except ValueError:
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):
         raise faults.field("due", "the date is none: choose a day and a time") from None
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def faulty(error: ValijaError | None) -> tuple[str, ...]:
@@ -257,10 +258,10 @@ def reply(source: Source, me: str, root: str, *, to_all: bool) -> Typed:
     return Typed(fields | {"others": " ".join(to)}, _codes(content))
 
 
-def forward(source: Source, zone: tzinfo) -> Typed:
+def forward(source: Source, told: Speech) -> Typed:
     """The beginning of a message that passes this one on: the same act, under the same handling code.
 
-    When it is due is told in `zone`.
+    When it is due is told where the reader is.
     """
     content = source.content
     quoted = "\n".join(f"> {line}" for line in content.body.text.splitlines())
@@ -269,7 +270,7 @@ def forward(source: Source, zone: tzinfo) -> Typed:
         "forward_of": source.line.shown_id,
         "type": content.type.value,
         "urgency": content.urgency.value,
-        "due": _local(content.due_at, zone),
+        "due": _local(content.due_at, told),
         "use_limits": content.use_limits or "",
         "format": content.body.format.value,
         "body": f"\n\n{content.origin.member}/{content.origin.desk}:\n{quoted}\n",
@@ -283,8 +284,8 @@ def _carried(content: Content) -> dict[str, str]:
     return {"case_reference": as_line(content.case_reference or ""), "tlp": tlp}
 
 
-def _local(due_at: str | None, zone: tzinfo) -> str:
-    return "" if due_at is None else datetime.fromisoformat(due_at).astimezone(zone).strftime(_LOCAL)
+def _local(due_at: str | None, told: Speech) -> str:
+    return "" if due_at is None else told.local(int(datetime.fromisoformat(due_at).timestamp())).strftime(_LOCAL)
 
 
 def _codes(content: Content) -> dict[str, list[str]]:
