@@ -136,9 +136,12 @@ class Register:
         return found[0] if found else None
 
     def is_open(self, visitor: Visitor) -> bool:
-        """Whether the visitor's session is still good; asking is no use of it."""
-        session = self._sessions.get(visitor.session.hash)
-        return session is not None and self.with_id(session.person) is not None and self.lasts(session)
+        """Whether the visitor's session is still good and opens the same; asking is no use of it."""
+        session, was = self._sessions.get(visitor.session.hash), visitor.person
+        person = self.with_id(session.person) if session else None
+        if session is None or person is None or not self.lasts(session):
+            return False
+        return (person.role, person.desks) == (was.role, was.desks)
 
     async def visitor(self, cookie: str | None, *, counts: bool = True) -> Visitor | None:
         """Whose session this cookie opens, if it is still good; a use of it that counts is noted once a minute."""

@@ -47,7 +47,7 @@ async def live(request: web.Request) -> web.StreamResponse:
                 await _tell(
                     response, after, await read(request, lambda tx: reading.unopened(tx, look.person, look.seen))
                 )
-            # Whoever asks again is judged again: a session that ended meanwhile is told nothing more.
+            # Whoever asks again is judged again: a session that ended meanwhile, or sees other desks, is told nothing more.
             async with (
                 asyncio.timeout(LONGEST_SECONDS) as lasting,
                 _among(parts.streams[look.person], lasting),
