@@ -236,4 +236,7 @@ async def enrol_passkey(request: web.Request) -> web.Response:
 
 
 async def _welcomed(request: web.Request, opened: LoggedIn, codes: list[str]) -> web.Response:
-    return await _let_in(request, page(request, "codes.html", {"codes": codes}), opened)
+    response = await _let_in(request, page(request, "codes.html", {"codes": codes}), opened)
+    # The key was offered, or is of no use: no browser keeps half of a way in.
+    response.del_cookie(_KEY_COOKIE, path=f"/invitation/{request.match_info['text']}")
+    return response

@@ -13,6 +13,7 @@ from node.people.site import Site
 
 _MAX_MINUTES: Final = 24 * 60
 _MAX_UNDO_SECONDS: Final = 60
+_PORTS: Final = {"https": 443, "http": 80}
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +41,10 @@ def site(web: Web, port: int) -> Site:
     """
     scheme = "https" if web.tls_certificate else "http"
     origin = web.public_origin.rstrip("/").lower() or f"{scheme}://localhost:{port}"
-    return Site(origin, urlsplit(origin).hostname or "")
+    parts = urlsplit(origin)
+    # Browsers leave out the port that the scheme has anyway.
+    origin = origin.removesuffix(f":{_PORTS.get(parts.scheme)}")
+    return Site(origin, parts.hostname or "")
 
 
 def mistakes(web: Web, *, is_loopback: bool) -> list[str]:

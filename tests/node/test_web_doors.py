@@ -22,7 +22,7 @@ from node.people import register
 from node.people.acts import NODE, Act
 from node.people.roles import DENIED, Power, Role
 from node.tables import people as table
-from node.web import pages_live, words
+from node.web import pages_live, settings, words
 from node.web.app import MAX_FORM_BYTES
 from node.web.parts import Parts
 from protocol.errors import UsageError
@@ -171,7 +171,11 @@ async def test_a_key_that_was_scanned_stays_good_in_another_language(pages: Page
             shown = await (await other.get(where, headers={"Cookie": f"valija_key={quote(forged)}"})).text()
             assert key_of(shown) not in {secret, "A" * 32}
         form = {"totp": secret, "password": PASSWORD, "again": PASSWORD, "code": pyotp.TOTP(secret).now()}
-        assert (await session.post(where, data=form)).status == 200
+        welcomed = await session.post(where, data=form)
+        assert welcomed.status == 200
+        # No browser keeps it once it is in use.
+        forgotten = welcomed.cookies["valija_key"]
+        assert (forgotten["max-age"], forgotten["path"]) == ("0", where)
         # The language chosen before the door is spoken behind it, and after the next login.
         assert '<html lang="es"' in await (await session.get("/account")).text()
         assert pages.parts.register.named("lengua").language == "es"
@@ -589,3 +593,15 @@ async def test_the_operator_makes_the_first_administrator(pages: Pages) -> None:
 async def test_what_is_no_person_is_refused(pages: Pages, asked: object) -> None:
     async with operator(pages.home) as socket, socket.post("/api/v1/people", json=asked) as answer:
         assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    ("written", "origin"),
+    [
+        ("https://Valija.example.org:443/", "https://valija.example.org"),
+        ("https://valija.example.org:8443", "https://valija.example.org:8443"),
+        ("", "http://localhost:8451"),
+    ],
+)
+async def test_the_origin_is_as_browsers_write_it(written: str, origin: str) -> None:
+    assert settings.site(settings.Web(public_origin=written), 8451).origin == origin
