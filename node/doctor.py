@@ -203,7 +203,7 @@ def _backup(home: Home) -> Row:
     if known is not None:
         days = max(0, now - known.at) // DAY_SECONDS
         facts = {"when": show_time(known.at), "days": days, "file": known.file}
-        found = told("made at %(when)s, %(days)d days ago: %(file)s", **facts)
+        found = told("made at %(when)s (days ago: %(days)d): %(file)s", **facts)
     if not overdue(home.folder, now)[1]:
         return ok("backup", found)
     effect = told("if this disk dies, what was received is sent again, and what was sent since then is lost")

@@ -124,7 +124,7 @@ def _messages(vitals: Vitals) -> Iterator[Row]:
     waiting = counts["waiting"] + counts["held"]
     if waiting:
         effect, remedy = told("they go by themselves as soon as they can"), told("valija-node outbox says why")
-        found = told("%(num)d deliveries wait", num=waiting)
+        found = told("deliveries that wait: %(num)d", num=waiting)
         yield Row("held", Level.WARNING, found, "held", effect, remedy)
     for code, count in counts["held_for"].items():
         level = Level.PROBLEM if code == "forked_view" else Level.WARNING
@@ -155,7 +155,7 @@ def _nudges(vitals: Vitals) -> Iterator[Row]:
 
 def _unopened(desk: Vitals) -> Row:
     facts = {"count": desk["count"], "desk": desk["desk"], "since": desk["since"]}
-    found = told("%(count)d urgent unopened at %(desk)s since %(since)s", **facts)
+    found = told("urgent and unopened at %(desk)s since %(since)s: %(count)d", **facts)
     if not desk["calls"]:
         remedy = told("set [nudges] duty in node.toml")
         return Row("nudges", Level.WARNING, found, "", told("nobody is called"), remedy)
@@ -166,12 +166,12 @@ def _unopened(desk: Vitals) -> Row:
         return Row("nudges", Level.PROBLEM, found, "", told("whoever is on duty does not hear of it"), remedy)
     called = {"found": found, "called": desk["called"]}
     if desk["escalated"]:
-        found = told("%(found)s; duty was called %(called)d times, then escalation", **called)
+        found = told("%(found)s; calls to duty: %(called)d, then escalation", **called)
         remedy = told("tell the desk by telephone")
         return Row("nudges", Level.PROBLEM, found, "", told("another service waits"), remedy)
     if not desk["called"]:
         return Row("nudges", Level.OK, told("%(found)s; duty is called in time", found=found))
-    return Row("nudges", Level.OK, told("%(found)s; duty was called %(called)d times", **called))
+    return Row("nudges", Level.OK, told("%(found)s; calls to duty: %(called)d", **called))
 
 
 def _webhooks(vitals: Vitals) -> Iterator[Row]:
@@ -181,7 +181,7 @@ def _webhooks(vitals: Vitals) -> Iterator[Row]:
     for hook in told_of["troubled"]:
         facts = {"name": hook["name"], "desk": hook["desk"]}
         if hook["disabled_at"] is not None:
-            why = {"when": hook["disabled_at"], "why": hook["disabled_why"]}
+            why = {"when": hook["disabled_at"], "why": told(hook["disabled_why"])}
             found = told("%(name)s of the desk %(desk)s was given up at %(when)s: %(why)s", **facts, **why)
             remedy = told("repair where it leads, then valija-node webhook enable: nothing is lost; or remove it")
             yield Row("webhooks", Level.PROBLEM, found, "", effect, remedy)

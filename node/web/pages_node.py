@@ -1,4 +1,4 @@
-"""How this node is, for administrators: what `doctor` finds while it runs, webhooks that fail, the newest alarms."""
+"""How this node is, for administrators: what `doctor` finds while it runs, and the newest alarms."""
 
 from __future__ import annotations
 
@@ -40,9 +40,6 @@ async def node(request: web.Request) -> web.Response:
     values = {
         "vitals": vitals,
         "rows": sorted(rows, key=lambda row: _WORST_FIRST.index(row.level)),
-        "webhooks": [
-            hook for hook in await parts.book.listed(Operator()) if hook["disabled_at"] or hook["failing_since"]
-        ],
         "alarms": vitals["alarms"][::-1],
         "tell": partial(tell, speech_of(request)),
         "alarm_name": lambda code: words.ALARMS.get(code) or reason(code),

@@ -571,5 +571,5 @@ def test_what_waits_while_somebody_is_called_is_well() -> None:
     rows = vital_signs.judge(VITALS | {"nudges": VITALS["nudges"] | {"desks": [WAITING]}})
     assert {row.level for row in rows} == {Level.OK}
     assert [row.found for row in rows if row.name == "nudges"] == [
-        "1 urgent unopened at central since t; duty was called 1 times"
+        "urgent and unopened at central since t: 1; calls to duty: 1"
     ]

@@ -16,7 +16,7 @@ from node.desks import Operator
 from node.people.acts import NODE
 from node.people.roles import Role
 from node.tables import people as table
-from node.tables import state
+from node.tables import state, webhooks
 from node.web.parts import Parts
 from tests.node.test_webhooks import Endpoint, endpoint, listing
 from tests.support.association import found
@@ -134,23 +134,30 @@ async def test_an_administrator_sees_how_the_node_is_and_what_to_do(desk: Desk) 
         shown = await text_of(ana, "/node")
         # The worst stands first: nothing has been heard of any hub.
         assert shown.index("level-problem") < shown.index("level-warning") < shown.index("level-ok")
-        for each in ("none was made yet", "What to do:", "None is disabled, and none fails.", "There was none."):
+        for each in ("none was made yet", "What to do:", "1, and none fails", "There was none."):
             assert each in shown
-        await post(ana, f"/webhooks/{desk.name}/disable")
         service, at = desk.parts.service, int(desk.parts.now())
         about = "the hub refuses what goes to <b>co-fgn</b>"
         for code, detail in (
             ("silent_peer", "co-fgn"),
             ("recipient_suspended", about),
             ("new_incarnation", "restored"),
+            ("nudge_failed", "desk central, duty: no answer in time"),
         ):
             await service.write(partial(state.alarm, at=at, code=code, detail=detail))
+        (hook,) = await service.read(webhooks.all_of)
+        await service.write(lambda tx: webhooks.disable(tx, hook.id, at, "gone"))
         shown = await text_of(ana, "/node")
-        assert re.search(rf'href="/webhooks/{desk.name}".*disabled since', shown)
+        # Once, among what needs somebody, with the way to it.
+        assert shown.count(desk.name) == 1
+        assert (
+            shown.index("was given up at") < shown.index('href="/webhooks">All webhooks') < shown.index("level-warning")
+        )
         assert shown.index("restored from a backup") < shown.index("&lt;b&gt;co-fgn") < shown.index("has not answered")
         await ana.post("/language", data={"language": "es", "here": "/node"})
         shown = await text_of(ana, "/node")
-    for each in ("Estado del nodo", "todavía no se hizo ninguna", "el relevo rechaza lo que va a", "se restauró desde"):
+    for each in ("Estado del nodo", "todavía no se hizo ninguna", "el relevo rechaza lo que va a", "se restauró desde",
+                 "dijo que ya no existe", "oficina central, guardia: sin respuesta a tiempo"):  # fmt: skip
         assert each in shown
     # Neither sentences nor times are those of programs.
     assert not re.search(r">[^<]*(none was made|the hub refuses|restored from|\dT\d\d:)", shown)
