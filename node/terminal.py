@@ -59,7 +59,7 @@ ACTIONS: Final = {
     "accepted": N_("accepted"),
     "declined": N_("declined"),
     "needs-information": N_("needs more information"),
-    "refused": N_("refused"),
+    "refused": N_("refused by the desk"),
 }
 
 
@@ -198,7 +198,9 @@ def delivery(told: View) -> list[str]:
     who = plain(told["recipient"]["member"]) if told["recipient"] else say("everybody")
     state = _said(_STATES, told["state"]) or plain(told["state"])
     reason = f" [{plain(told['reason'])}]" if told.get("reason") else ""
-    closing = f"; {say('being taken back (%(why)s)', why=told['closing'])}" if told.get("closing") else ""
+    closing = (
+        f"; {say('being taken back (%(why)s)', why=_said(_SHORT, told['closing']))}" if told.get("closing") else ""
+    )
     lines = [f"  {who:<16} {state}{reason}{closing}"]
     if told.get("receipt"):
         receipt = told["receipt"]

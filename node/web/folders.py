@@ -38,6 +38,7 @@ _UNANSWERABLE: Final = frozenset({
     MessageType.GOOD_PRACTICE,
 })  # fmt: skip
 _STUCK: Final = frozenset({State.HELD, State.LATE, State.REFUSED, State.EXPIRED})
+_OPEN: Final = frozenset({State.QUEUED, State.SEALED, State.RELAYED, State.HELD, State.LATE})
 _NEVER: Final = frozenset({State.WITHDRAWN, State.REFUSED, State.EXPIRED})
 _NO: Final = frozenset({"declined", "refused"})
 _CLOSING: Final = frozenset({Matter.DECLINED, Matter.EXECUTED, Matter.WITHDRAWN})
@@ -79,14 +80,14 @@ class Line:
         return f"/messages/{self.sender}/{self.shown_id}"
 
     @property
-    def states(self) -> list[State]:
-        """The states of its deliveries, each once."""
-        return sorted({each.state for each in self.deliveries}, key=list(State).index)
+    def is_under_way(self) -> bool:
+        """Whether there is somebody from whom it can still be taken back, and was not."""
+        return any(each.state in _OPEN and each.closing is None for each in self.deliveries)
 
     @property
     def marks(self) -> list[tuple[str, str]]:
         """How it stands with its recipients, or what our desks answered, each once: look and words."""
-        told = [(each.state, actions_of(each)) for each in sorted(self.deliveries, key=_by_state)]
+        told = [(each.state, actions_of(each), closing_of(each)) for each in sorted(self.deliveries, key=_by_state)]
         own = [action_name(each.action) for each in self.answers]
         answered = [words.ANSWERED[words.answer_of(own) or own[-1]]] if own else []
         return list(dict.fromkeys([*(words.mark(*each) for each in told), *answered]))
@@ -114,6 +115,11 @@ class Listed:
 def actions_of(delivery: Delivery) -> list[str]:
     """What desks of the recipient answered, by its names, oldest first."""
     return [action_name(Action(each.action)) for each in delivery.handovers]
+
+
+def closing_of(delivery: Delivery) -> str | None:
+    """Why the delivery is being ended; None where it is not."""
+    return None if delivery.closing is None else delivery.closing.name.lower()
 
 
 def _by_state(delivery: Delivery) -> int:
@@ -270,8 +276,8 @@ def is_held(_tx: Transaction, line: Line) -> bool:
 
 
 def _is_over(delivery: Delivery) -> bool:
-    """Whether this recipient will not answer any more: they never had it, or said no."""
-    return delivery.state in _NEVER or words.answer_of(actions_of(delivery)) in _NO
+    """Whether this recipient will not answer any more: they never had it, it is taken from them, or they said no."""
+    return delivery.state in _NEVER or delivery.closing is not None or words.answer_of(actions_of(delivery)) in _NO
 
 
 def is_waiting(tx: Transaction, line: Line) -> bool:

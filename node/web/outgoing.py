@@ -100,8 +100,9 @@ class Outgoing:
         sent_by, shown = person, show_message_id(handed.message_id)
 
         def job(tx: Transaction) -> None:
-            if drafts.drop(tx, draft.key, sent_by.id):
-                self._register.note(tx, sent_by.login, Act.SENT, shown)
+            # Even where its author threw it away in this very moment: it went.
+            drafts.drop(tx, draft.key, sent_by.id)
+            self._register.note(tx, sent_by.login, Act.SENT, shown)
 
         await self._service.write(job)
 

@@ -77,6 +77,26 @@ STATES_EXPLAINED: Final = {
     State.EXPIRED: N_("It was not delivered in its time. The recipient never had it."),
     State.WITHDRAWN: N_("You took it back. The recipient never had it, and signed so."),
 }
+CLOSING: Final = {
+    "withdrawn": N_("being taken back"),
+    "expired": N_("its time is over"),
+    "refused": N_("being given up"),
+}
+"""Why a delivery is being ended, until the recipient has signed whether it has the message."""
+
+CLOSING_EXPLAINED: Final = {
+    "withdrawn": N_(
+        "You took it back. Once the recipient's node is there, it signs that it never had the message, or that it had "
+        "it before."
+    ),
+    "expired": N_(
+        "Its time ended before it was delivered. Once the recipient's node is there, it signs that it never had it, or "
+        "that it had it before."
+    ),
+    "refused": N_(
+        "It was refused and goes no more. Once the recipient's node is there, it signs that it never had it."
+    ),
+}
 _WITHDRAWN_HERE: Final = N_("You took it back before it left this node. No recipient ever had it.")
 
 ANSWERED: Final = {
@@ -110,14 +130,18 @@ def answer_of(actions: Iterable[str]) -> str:
     return next((each for each in reversed(list(actions)) if each in ANSWERED_EXPLAINED), "")
 
 
-def mark(state: State, actions: Iterable[str]) -> tuple[str, str]:
-    """How a delivery in this state, thus answered, is marked: look and words."""
+def mark(state: State, actions: Iterable[str], closing: str | None = None) -> tuple[str, str]:
+    """How a delivery in this state, thus answered, is marked: look and words; `closing` is why it is being ended."""
+    if closing:
+        return "closing", CLOSING[closing]
     answer = answer_of(actions) if state is State.ACKNOWLEDGED else ""
     return ANSWERED[answer] if answer else (state.value, STATES[state])
 
 
-def explained(state: State, actions: Iterable[str], *, is_signed: bool) -> str:
+def explained(state: State, actions: Iterable[str], closing: str | None = None, *, is_signed: bool) -> str:
     """What that mark means; `is_signed` says that there is a receipt behind it."""
+    if closing:
+        return CLOSING_EXPLAINED[closing]
     if state is State.WITHDRAWN and not is_signed:
         return _WITHDRAWN_HERE
     answer = answer_of(actions) if state is State.ACKNOWLEDGED else ""
@@ -161,7 +185,7 @@ ACTIONS: Final = {
     "accepted": N_("accepted"),
     "declined": N_("declined"),
     "needs-information": N_("needs more information"),
-    "refused": N_("refused"),
+    "refused": N_("refused by the desk"),
 }
 
 FOLDERS: Final = {
@@ -179,6 +203,9 @@ EMPTY: Final = {
     "held": N_("Nothing is held: everything that you sent is on its way or has arrived."),
     "drafts": N_("You are writing nothing just now."),
 }
+
+NOTHING_SENT: Final = N_("Nothing was sent from these desks yet.")
+"""For whoever writes nothing."""
 
 NO_DESK: Final = N_("You see no desk yet, so nothing comes to you and you cannot send. Ask your administrator for one.")
 
@@ -276,6 +303,8 @@ ALARMS: Final = {
 ALARM_DETAILS: Final = (
     N_("desk {desk}"),
     N_("desk {desk}, {step}: {outcome}"),
+    N_("gone"),
+    N_("failing for 30 days"),
     N_("quarantined: {sender}"),
     N_("the hub forgets what it answered"),
     N_("{member} knows other numbers of ours"),

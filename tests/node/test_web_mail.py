@@ -6,20 +6,25 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from node import desks
+from node import desks, status
+from node.config import Home
+from node.i18n import speech
 from node.people.acts import NODE
 from node.people.roles import Role
 from node.status import State
 from node.tables import people as table
-from node.web import folders, words
+from node.web import folders, words, writing
 from node.web.parts import Parts
+from node.web.render import rfc3339
+from protocol.errors import UsageError
+from protocol.messages.receipts import VoidReason
 from tests.support.association import found
 from tests.support.authenticator import Authenticator
 from tests.support.hub_home import running as hub
@@ -39,6 +44,7 @@ class Town:
     pages: dict[str, Parts]
     ports: dict[str, int]
     stack: AsyncExitStack
+    homes: dict[str, Home]
     people: dict[tuple[str, str], aiohttp.ClientSession] = field(default_factory=dict)
 
     async def person(self, member: str, login: str, role: Role = Role.PROSECUTOR, *desks: str) -> aiohttp.ClientSession:
@@ -67,7 +73,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(hub(association.hub_home))
-        made = Town({}, {}, stack)
+        made = Town({}, {}, stack, association.homes)
         for member in (AR, CO):
             given = {"VALIJA_NODE_WEB_LISTEN": "127.0.0.1:0"}
             daemon = await stack.enter_async_context(node(association.homes[member], given))
@@ -784,3 +790,77 @@ async def test_what_never_left_is_not_said_to_be_signed_for() -> None:
     shown = words.explained(State.WITHDRAWN, [], is_signed=False)
     assert "signed" not in shown
     assert "signed" in words.explained(State.WITHDRAWN, [], is_signed=True)
+
+
+async def test_what_is_being_taken_back_says_so_and_is_not_offered_to_be(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, subject="De vuelta", type="consultation")
+    address = await arrived(luis, "De vuelta")
+    known = status.deliveries_of
+
+    def closing(*given: Any) -> dict[int, list[status.Delivery]]:
+        return {
+            row: [replace(each, state=State.RELAYED, closing=VoidReason.WITHDRAWN, receipt=None) for each in told]
+            for row, told in known(*given).items()
+        }
+
+    monkeypatch.setattr(status, "deliveries_of", closing)
+    shown = await text_of(ana, f"{address}?in=sent")
+    assert shown.count(">being taken back</span>") >= 2
+    assert "it signs that it never had the message" in shown
+    assert "keeps it for the recipient" not in shown
+    assert f'{address}/withdraw"' not in shown
+    # Nobody is asked for an answer any more.
+    assert "De vuelta" not in await text_of(ana, "/waiting")
+
+
+async def test_whose_desks_change_hears_no_more_of_the_old_ones(town: Town) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    moved, register = await town.person(CO, "mudada"), town.pages[CO].register
+    async with moved.get("/live") as news, asyncio.timeout(30):
+        await news.content.readuntil(b"}")
+        await register.assign(NODE, "mudada", "Persona mudada", Role.PROSECUTOR, ["antidrogas"])
+        await send(ana, subject="Ya no es suya", urgency="urgent")
+        await arrived(luis, "Ya no es suya")
+        assert b"event: news" not in await news.content.read()
+
+
+@pytest.mark.parametrize("due_at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_a_day_that_stands_in_no_calendar_here_is_told_all_the_same(due_at: str) -> None:
+    for zone in ("America/Bogota", "Europe/Madrid", "UTC"):
+        told = speech("es", zone)
+        assert told.moment(rfc3339(due_at))
+        assert writing._local(due_at, told)
+
+
+async def test_a_date_past_the_calendar_is_named_on_the_form(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    where = await draft(ana)
+    zone = speech("en", "America/Bogota").zone
+    with pytest.raises(UsageError, match="choose a day"):
+        writing._due("9999-12-31T23:59", zone)
+    async with ana.post(sends(where), data=form(due="0000-01-01T00:00")) as answer:
+        assert answer.status == 400
+        assert "the date is none" in await answer.text()
+
+
+async def test_codes_and_grades_are_told_in_words(town: Town) -> None:
+    luis = await town.person(CO, "luis")
+    handling = {"europol": ["H2"], "source": "B", "information": 4}
+    asked = {"to": [CO], "subject": "Con códigos", "body": "x", "handling": handling}
+    async with operator(town.homes[AR]) as socket:
+        answer = await socket.post("/api/v1/messages", json=asked, headers={"Idempotency-Key": "codigos"})
+        assert answer.status == 202, await answer.text()
+    shown = await text_of(luis, await arrived(luis, "Con códigos"))
+    assert "H2: Not to be passed on without permission" in shown
+    assert "<dd>B4 " in shown
+
+
+async def test_an_auditor_is_offered_nothing_that_is_refused(town: Town) -> None:
+    auditor = await town.person(CO, "oto", Role.AUDITOR, "antidrogas")
+    shown = await text_of(auditor, "/sent")
+    assert 'href="/drafts"' not in shown
+    assert "Nothing was sent from these desks yet." in shown
+    assert 'href="/drafts"' in await text_of(await town.person(CO, "luis"), "/sent")
