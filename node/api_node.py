@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -23,6 +23,7 @@ from node.event_views import Place
 from node.paging import DEFAULT_PAGE, page_of
 from node.routes import AFTER, FROM, HANDLE, ID, LIMIT, OPERATORS, Media, Parameter, Route, registered
 from node.scopes import Scope
+from node.service import Service
 from node.tables.desks import Token
 from node.vitals import session
 from protocol.errors import TooManyError, UsageError
@@ -32,6 +33,7 @@ T = TypeVar("T")
 MAX_FORM_BYTES: Final = 4_096
 SLOW_SECONDS: Final = 60
 MAX_STREAMS: Final = 256
+LOOK_SECONDS: Final = 5
 NAME: Final = "^[a-z0-9]+(-[a-z0-9]+)*$"
 LAST_EVENT: Final = "Last-Event-ID"
 _OK: Final = 200
@@ -87,9 +89,35 @@ def _counted(streams: Counter[str], caller: Caller) -> Iterator[None]:
         streams[token] -= 1
 
 
+@asynccontextmanager
+async def _while_it_holds(service: Service, caller: Caller) -> AsyncIterator[None]:
+    """What is done meanwhile ends within seconds of the caller's token, though nothing happens."""
+    lasting = asyncio.timeout(None)
+
+    async def watch() -> None:
+        while service.desks.still_holds(caller, service.now()):  # noqa: ASYNC110 - time alone ends a token
+            await asyncio.sleep(LOOK_SECONDS)
+        lasting.reschedule(0)
+
+    try:
+        async with lasting:
+            watching = asyncio.create_task(watch())
+            try:
+                yield
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if not lasting.expired():
+            raise
+
+
 async def _stream(request: web.Request, caller: Caller, after: Place, *, is_new: bool) -> web.StreamResponse:
     service = request.app[SERVICE]
-    async with sse_response(request) as response, aclosing(service.feed.follow(after)) as batches:
+    async with (
+        sse_response(request) as response,
+        _while_it_holds(service, caller),
+        aclosing(service.feed.follow(after)) as batches,
+    ):
         if is_new:
             # Who loses this stream before its first event can still ask for what came behind its beginning.
             await response.write(f"id: {after}\n\n".encode())

@@ -644,6 +644,24 @@ async def test_a_stream_ends_with_its_token(scene: Scene, ending: str) -> None:
         assert b"after" not in await asyncio.wait_for(stream.content.read(), 10)
 
 
+@pytest.mark.parametrize("ending", ["revoked", "expired"])
+async def test_a_stream_ends_with_its_token_though_nothing_happens(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(api_node, "LOOK_SECONDS", 0.01)
+    token = await desk_token(scene, BR, f"quieta-{ending}")
+    desks = scene.nodes[BR].service.desks
+    async with case_system(scene.nodes[BR], token) as other, other.get("/api/v1/events") as stream:
+        (known,) = [each for each in desks._tokens.values() if each[0].desk == f"quieta-{ending}"]
+        if ending == "revoked":
+            async with scene.operators[BR].delete(f"/api/v1/tokens/{known[1].token}") as answer:
+                assert answer.status == 200
+        else:
+            desks._until[known[1]] = int(scene.nodes[BR].service.now())
+        await asyncio.wait_for(stream.content.read(), 10)
+    await eventually("no stream", lambda: not scene.nodes[BR].service.streams.total())
+
+
 async def test_a_token_has_so_many_streams_and_no_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_node, "MAX_STREAMS", 2)
     token = await desk_token(scene, BR, "muchas")
