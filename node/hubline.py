@@ -19,6 +19,7 @@ import msgspec
 from node import problems, tls
 from node.config import NO_PROXY
 from protocol.errors import (
+    ConfigError,
     HubGoneError,
     LimitError,
     ProxyError,
@@ -39,7 +40,10 @@ _NOT_FOUND: Final = 404
 
 
 def choose_proxy(configured: str, url: str, environment: Mapping[str, str]) -> str | None:
-    """The proxy to go through: the configured one, else that of the environment for this address; None for none."""
+    """The proxy to go through: the configured one, else that of the environment for this address; None for none.
+
+    `ConfigError` where that of the environment is none that this node can speak to.
+    """
     if configured == NO_PROXY:
         return None
     if configured:
@@ -51,7 +55,20 @@ def choose_proxy(configured: str, url: str, environment: Mapping[str, str]) -> s
     chosen = named.get("https_proxy")
     if chosen is None or _is_exempt(parts.hostname or "", named.get("no_proxy", "")):
         return None
-    return chosen if "://" in chosen else f"http://{chosen}"
+    chosen = chosen if "://" in chosen else f"http://{chosen}"
+    if not _is_proxy(chosen):
+        # The value may hold a password, so it is not repeated.
+        raise ConfigError("HTTPS_PROXY of the environment is no address such as http://proxy.example.org:3128")
+    return chosen
+
+
+def _is_proxy(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        _port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _is_exempt(host: str, no_proxy: str) -> bool:

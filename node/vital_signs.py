@@ -59,6 +59,9 @@ def _hub(vitals: Vitals) -> Iterator[Row]:
 
 def _standing(vitals: Vitals) -> Iterator[Row]:
     certificate = vitals["certificate"]
+    if vitals["association"] is None:
+        # Who never read the registry cannot know whether its key was certified.
+        return
     if certificate is None:
         found, effect = told("this node has none"), told("it cannot send")
         remedy = told("valija-keys certify node with the file node-key.txt, then publish the certificate")

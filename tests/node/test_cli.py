@@ -555,6 +555,11 @@ def test_the_doctor_names_what_is_wrong(where: str, change: dict | None, code: s
     assert diagnosis.is_healthy(vital_signs.judge(ill)) is (level is Level.WARNING)
 
 
+def test_who_never_reached_the_hub_is_not_told_to_have_its_key_certified() -> None:
+    rows = vital_signs.judge(VITALS | {"association": None, "certificate": None})
+    assert [row.name for row in rows if row.level is not Level.OK] == ["registry"]
+
+
 def test_the_doctor_tells_of_the_alarms_of_a_week_each_kind_once() -> None:
     fresh = [{"at": f"2026-08-1{day}T00:00:00Z", "code": "gap", "detail": f"peer {day}"} for day in (2, 4, 6)]
     (row,) = [row for row in vital_signs.judge(VITALS | {"alarms": fresh}) if row.name == "alarms"]

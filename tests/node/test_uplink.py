@@ -196,6 +196,14 @@ def test_which_proxy_is_taken(configured: str, url: str, environment: dict, chos
     assert choose_proxy(configured, url, environment) == chosen
 
 
+@pytest.mark.parametrize("named", ["socks5://p:1", "http://", "http://p:x", "http://[::1", "//p", "ftp://a:b@p"])
+def test_a_proxy_of_the_environment_that_is_none_is_told_and_not_the_hub_blamed(named: str) -> None:
+    with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
+        choose_proxy("", "https://hub", {"HTTPS_PROXY": named})
+    assert "a:b" not in caught.value.detail
+    assert choose_proxy("none", "https://hub", {"HTTPS_PROXY": named}) is None
+
+
 # -- the log -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("tile", "width", "path"), [(0, 256, "000"), (7, 3, "007.p/3"), (999, 256, "999"),
                                                      (1000, 256, "x001/000"), (1234067, 1, "x001/x234/067.p/1")])  # fmt: skip
