@@ -93,7 +93,10 @@ def _remedy(error: ValijaError, home: Home) -> str:
                 "and certified anew, and a log key only by another charter"
             )
         case KeyAccessError():
-            return f"put back what is missing of {home.folder}, owned by the hub's user, the keys and the secret closed to all others"
+            return (
+                f"put back what is missing of {home.folder}, owned by the hub's user, the keys and the secret closed to all "
+                "others; a secret that is kept elsewhere is named by VALIJA_SECRET_FILE"
+            )
         case ConfigError(detail=detail) if detail == NOT_INSTALLED:
             return f"valija-hub install --home {home.folder} CHARTER CERTIFICATE"
         case ConfigError():

@@ -100,7 +100,7 @@ def _keys(home: Home, config: NodeConfig, environment: Mapping[str, str], *, dee
 def _remedy_of_keys(error: ValijaError) -> Told:
     match error:
         case PassphraseError():
-            return told("put back the secret file, or name it in [keys]")
+            return told("put back the secret file, or name it in [keys] or by VALIJA_SECRET_FILE")
         case KeyDamagedError():
             return told("valija-node restore the newest backup")
     return told("put back the file that is named, closed to all other users; the keys are in each backup")
