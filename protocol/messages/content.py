@@ -264,7 +264,8 @@ def _read(data: bytes) -> Content:
 
 def _check_shape(data: bytes) -> None:
     try:
-        _check_depth(json.loads(data, object_pairs_hook=_fields_once, parse_int=str, parse_float=str))
+        # As text: of bytes this library lets the encodings of lone surrogates pass.
+        _check_depth(json.loads(data.decode(), object_pairs_hook=_fields_once, parse_int=str, parse_float=str))
     except ValueError:
         raise MalformedError("not UTF-8 and JSON") from None
 

@@ -176,6 +176,8 @@ VALID = to_json(content("Hola"))
         VALID[:-1] + b',"later":{"a":1,"a":1}}',
         VALID[:-1] + b',"later":"\xff"}',
         VALID[:-1] + b',"later":"\\ud800"}',
+        VALID[:-1] + b',"later":"\xed\xa0\x80"}',
+        VALID[:-1] + b',"\xed\xb0\x80":1}',
         VALID[:-1] + b',"later":NaN}',
         VALID.replace(b"Hola", b"\\ud800"),
         VALID.replace(b"Hola", b"\xed\xa0\x80"),
