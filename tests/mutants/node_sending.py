@@ -38,6 +38,14 @@ SENDING_RULES: Final = (
         (T + "test_exchange.py::test_answer_of_session",),
     ),
     Mutant(
+        "put-back-meets-a-new-hub",
+        RECOVERY,
+        "        if known is not None and not is_put_back:\n",
+        "        if known is not None:\n",
+        "a node put back from a backup begins one life for that, whatever hub it meets first",
+        (T + "test_answered.py::test_a_restored_node_that_meets_a_restored_hub_begins_one_life_and_not_two",),
+    ),
+    Mutant(
         "acceptance-for-somebody-else",
         ANSWERS,
         "    if envelope is None or peers.find(ctx.tx, link.peer).party != data.recipient:\n",

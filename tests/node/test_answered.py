@@ -113,6 +113,22 @@ def test_a_restored_node_asks_before_it_takes_back_what_waits() -> None:
     assert reader.texts == ["cero", "uno"]
 
 
+def test_a_restored_node_that_meets_a_restored_hub_begins_one_life_and_not_two() -> None:
+    lab = Lab(AR, CO)
+    sender = lab[AR]
+    lab.settle()
+    backup, image = sender.snapshot(), lab.hub.memory_copy()
+    sender.cut()
+    lab.hub.restart_from(image)
+    sender.restore(backup)
+    lab.settle()
+    assert len(lab.world.registry.incarnations(Role.NODE, AR)) == 2
+    sender.cut()
+    lab.hub.restart_from(lab.hub.memory_copy())  # of what comes later it is one more
+    lab.settle()
+    assert len(lab.world.registry.incarnations(Role.NODE, AR)) == 3
+
+
 def test_no_two_envelopes_have_one_number_nor_after_a_crash() -> None:
     lab = Lab(AR, CO)
     sender = lab[AR]
