@@ -49,7 +49,6 @@ REFUSED_WHOLE_SECONDS: Final = 900
 MAX_HELD: Final = 1_024
 """So many answers wait for the certificate that they name; more count for nothing."""
 
-_NOTHING: Final = "an attestation of the hub does not prove itself; it counts for nothing"
 _PAUSE_SHARE: Final = 8
 """What has waited for long may wait a share of that longer: the same bytes every few seconds help nobody."""
 
@@ -95,7 +94,7 @@ def _said_of_ours(ctx: Context, attestation: Attestation) -> _Said | None:
         return None
     envelope = links.envelope_row(ctx.tx, data.envelope_id)
     if envelope is None or peers.find(ctx.tx, link.peer).party != data.recipient:
-        state.alarm(ctx.tx, ctx.second, VerificationError.code, _NOTHING)
+        _alarm(ctx, VerificationError.code)
         return None
     return _Said(attestation, data, link, envelope)
 
@@ -107,8 +106,12 @@ def _proven(ctx: Context, attestation: Attestation) -> AttestationData | None:
         if names_unseen_certificate(ctx, attestation) and inbox.held_answers(ctx.tx) < MAX_HELD:
             _hold(ctx, attestation)
             return None
-        state.alarm(ctx.tx, ctx.second, error.code, _NOTHING)
+        _alarm(ctx, error.code)
         return None
+
+
+def _alarm(ctx: Context, code: str) -> None:
+    state.alarm(ctx.tx, ctx.second, code, "an attestation of the hub does not prove itself; it counts for nothing")
 
 
 def names_unseen_certificate(ctx: Context, attestation: Attestation) -> bool:
