@@ -50,8 +50,10 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-def address(after: str) -> str:
-    """Where to log in, and go on to `after`."""
+def address(after: str, *, again: bool = False) -> str:
+    """Where to log in, `again` although one is, and go on to `after`."""
+    if again:
+        return f"{LOGIN}?again=1&next={quote(after, safe='')}"
     return LOGIN if after == "/" else f"{LOGIN}?next={quote(after, safe='')}"
 
 
@@ -62,7 +64,7 @@ def prove_again(request: web.Request, after: str) -> Visitor:
     """
     visitor = require(request)
     if not _parts(request).register.is_fresh(visitor):
-        raise web.HTTPSeeOther(f"{LOGIN}?again=1&next={quote(after, safe='')}")
+        raise web.HTTPSeeOther(address(after, again=True))
     return visitor
 
 
@@ -95,7 +97,7 @@ async def login_password(request: web.Request) -> web.Response:
     form = await form_of(request)
     doors, name = _parts(request).doors, form.text("login").lower()
     attempt = doors.login_password(name, form.raw("password"), form.text("code"), _where(request))
-    return await _tried(request, attempt, within(form.text("next", "/")))
+    return await _tried(request, attempt, within(form.text("next", "/")), again=form.text("again") == "1")
 
 
 @public
@@ -106,12 +108,14 @@ async def login_recovery(request: web.Request) -> web.Response:
     return await _tried(request, attempt, "/account")
 
 
-async def _tried(request: web.Request, attempt: Awaitable[LoggedIn], after: str) -> web.Response:
+async def _tried(
+    request: web.Request, attempt: Awaitable[LoggedIn], after: str, *, again: bool = False
+) -> web.Response:
     try:
         opened = await attempt
     except ValijaError as error:
         problem = problems.problem(error)
-        values = {"after": after, "again": False, "problem": problem, "here": address(after)}
+        values = {"after": after, "again": again, "problem": problem, "here": address(after, again=again)}
         return paced(page(request, "login.html", values, problem.status), error)
     return await _let_in(request, go(after), opened)
 

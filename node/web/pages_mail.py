@@ -252,18 +252,19 @@ async def answer(request: web.Request) -> web.Response:
 
 async def withdraw(request: web.Request) -> web.Response:
     """Take a message back wherever it is not delivered yet."""
-    visitor, parts = require(request), parts_of(request)
+    visitor, parts, look = require(request), parts_of(request), look_of(request)
     message_id, sender = named(request)
-    desk = await read(request, lambda tx: _desk_of(tx, message_id, sender, parts.member))
+    desk = await read(request, lambda tx: _desk_of(tx, look, message_id, sender))
     visitor.require(Power.WRITE, desk)
     await parts.service.withdraw(message_id, colleague(visitor))
     await parts.register.record(visitor, Act.WITHDREW, request.match_info["id"])
     return go(_own_address(request))
 
 
-def _desk_of(tx: Transaction, message_id: MessageId, sender: str, member: str) -> str:
+def _desk_of(tx: Transaction, look: Look, message_id: MessageId, sender: str) -> str:
+    # Of a message behind a wall nobody learns that it is there.
     own: Sent | None = finding.sent_of(tx, message_id)
-    if own is None or sender != member:
+    if own is None or hit_of(tx, look, message_id, sender).box is not Box.OUTBOX:
         raise UnknownMessageError
     return own.desk
 

@@ -266,8 +266,10 @@ REASONS: Final = (
     N_("asked by a page of another site"),
     N_("this site has another name"),
     N_("the form did not arrive in time"),
+    N_("no webhook of this name"),
+    N_("no notice of this number in the log of this webhook"),
 )
-"""Why a page is refused before anything is looked at, as the server and `keys.guard` say it."""
+"""Why a page is refused, as the server, `keys.guard` and the book of webhooks say it."""
 
 HOOK_EVENTS: Final = {
     "message": N_("a message came"),
@@ -291,6 +293,7 @@ HOOK_ENDS: Final = {
 
 ALARMS: Final = {
     "silent_peer": N_("A member has not answered for long."),
+    "clock_skew": N_("The clocks of this node and of its hub differ."),
     "gap": N_("Messages of a member are missing before one that came."),
     "new_incarnation": N_("This node began a new numbering of what it sends."),
     "urgent_unopened": N_("Something urgent waits unopened, and whoever answers for the desk was called."),
@@ -298,7 +301,7 @@ ALARMS: Final = {
     "webhook_disabled": N_("A webhook is told nothing more."),
     "webhook_notice_given_up": N_("A webhook did not take a notice for thirty days."),
 }
-"""Alarms whose code is no error's."""
+"""Alarms whose code is no error's, or whose error says more than happened."""
 
 ALARM_DETAILS: Final = (
     N_("desk {desk}"),

@@ -253,6 +253,10 @@ async def test_an_open_browser_alone_changes_nothing_of_who_gets_in(
         shown = await (await session.get("/login?again=1&next=%2Faccount")).text()
         assert "You logged in over ten minutes ago" in shown
         assert 'data-next="/account"' in shown
+        tried = {"login": "sentada", "password": PASSWORD, "code": "000000", "next": "/account", "again": "1"}
+        async with session.post("/login", data=tried) as answer:
+            assert answer.status == 401
+            assert "You logged in over ten minutes ago" in await answer.text()
         monkeypatch.undo()
         options = await (await session.post("/login/passkey/ask")).text()
         assert (await session.post("/login/passkey", json=key.prove(options))).status == 204

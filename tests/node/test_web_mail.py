@@ -323,6 +323,10 @@ async def test_a_clerk_does_not_read_another_desk(town: Town) -> None:
     ):
         async with nora.post(f"{address}/{act}", data=data) as answer:
             assert answer.status in {403, 404}, act
+    # Nor is it taken back, or said to be there, by another desk of its author's.
+    apart = await town.person(AR, "aparte", Role.PROSECUTOR, "antidrogas")
+    async with apart.post(f"{address}/withdraw", data={}) as answer:
+        assert answer.status == 404
     assert "Solo para la central" not in await text_of(nora, "/inbox")
     assert "Solo para la central" not in await text_of(nora, "/search", q="palabraoculta")
     async with nora.get(f"/compose?reply={address.removeprefix('/messages/')}") as answer:
