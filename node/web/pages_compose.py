@@ -18,7 +18,7 @@ from node.problems import Problem
 from node.reach import addressed_bytes, resolve
 from node.search import Box, thread_of
 from node.store import Transaction
-from node.tables import drafts, evidence, finding, inbox, reading
+from node.tables import drafts, evidence, finding, inbox
 from node.tables.drafts import Draft
 from node.web import folders, writing
 from node.web.folders import Folder, Line
@@ -123,10 +123,9 @@ async def _beginning(request: web.Request, visitor: Visitor) -> Typed:
 # -- the page --------------------------------------------------------------------------------------------
 async def listed(request: web.Request) -> web.Response:
     """What the visitor is writing."""
-    visitor, look = _writer(request), look_of(request)
+    visitor = _writer(request)
     found = await read(request, lambda tx: drafts.of_person(tx, visitor.person.id))
-    new = await read(request, lambda tx: reading.unopened(tx, look.person, look.seen))
-    return page(request, "drafts.html", {"drafts": [(each, read_typed(each.form)) for each in found], "new": new})
+    return page(request, "drafts.html", {"drafts": [(each, read_typed(each.form)) for each in found]})
 
 
 async def edit(request: web.Request) -> web.Response:

@@ -20,10 +20,11 @@ from node.people.acts import NODE
 from node.people.roles import Role
 from node.status import State
 from node.tables import people as table
-from node.web import folders, words, writing
+from node.web import folders, texts, words, writing
 from node.web.parts import Parts
 from node.web.render import rfc3339
 from protocol.errors import UsageError
+from protocol.messages.content import BodyFormat, Text
 from protocol.messages.receipts import VoidReason
 from tests.support.association import found
 from tests.support.authenticator import Authenticator
@@ -868,3 +869,26 @@ async def test_an_auditor_is_offered_nothing_that_is_refused(town: Town) -> None
     assert 'href="/drafts"' not in shown
     assert "Nothing was sent from these desks yet." in shown
     assert 'href="/drafts"' in await text_of(await town.person(CO, "luis"), "/sent")
+
+
+async def test_who_is_still_to_be_placed_is_named_as_people_know_them(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    await send(ana, subject="Aún aquí")
+    address = await arrived(luis, "Aún aquí")
+    known = status.deliveries_of
+
+    def unplaced(*given: Any) -> dict[int, list[status.Delivery]]:
+        return {row: [status.Delivery(None, State.QUEUED)] for row in known(*given)}
+
+    monkeypatch.setattr(status, "deliveries_of", unplaced)
+    shown = (await text_of(ana, address)).split("Where it stands")[1]
+    assert "Fiscalía co-fgn" in shown
+    assert "@aiamp" not in shown
+
+
+async def test_a_text_that_would_keep_the_node_from_its_work_is_shown_as_it_was_written() -> None:
+    long = "[" * (texts.MAX_READ_CHARS + 1)
+    assert texts.body(Text(format=BodyFormat.COMMONMARK, text=long)) == f'<p class="plain">{long}</p>'
+    assert "<em>" in texts.body(Text(format=BodyFormat.COMMONMARK, text="*a*" + " b" * 100))
