@@ -20,6 +20,7 @@ from node.people.acts import NODE
 from node.people.roles import Role
 from node.status import State
 from node.tables import people as table
+from node.tables.drafts import Draft
 from node.web import folders, texts, words, writing
 from node.web.parts import Parts
 from node.web.render import rfc3339
@@ -892,3 +893,14 @@ async def test_a_text_that_would_keep_the_node_from_its_work_is_shown_as_it_was_
     long = "[" * (texts.MAX_READ_CHARS + 1)
     assert texts.body(Text(format=BodyFormat.COMMONMARK, text=long)) == f'<p class="plain">{long}</p>'
     assert "<em>" in texts.body(Text(format=BodyFormat.COMMONMARK, text="*a*" + " b" * 100))
+
+
+async def test_what_went_stands_in_the_journal_even_if_it_was_thrown_away_meanwhile(town: Town) -> None:
+    await town.person(AR, "ana")
+    parts, before = town.pages[AR], town.acts(AR, "ana")
+    fields = {"desk": "central", "type": "message", "subject": "Ya iba", "body": "x"}
+    form_sent = writing.Typed(fields, {"to": [CO]}, "passkey").encode()
+    person = parts.register.named("ana").id
+    await parts.outgoing._send(Draft(0, person, f"web-{'0' * 32}", form_sent, 0, 0, None))
+    (act,) = town.acts(AR, "ana")[len(before) :]
+    assert act[0] == "sent"
