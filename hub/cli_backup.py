@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hub.config import Home
 from hub.console import home_option
-from keys.backup_options import identity_options, readers_options
+from keys.backup_options import identity_options, opens_with, readers_options
 from keys.console import FILE, answer, json_option, now, strong
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def backup(
     ]
     if not any(each.name == home.secret.name for each in manifest.files):
         lines.append("  The secret that opens the keys is kept elsewhere and not in it: keep a copy of that too.")
-    answer(told, [*lines, f"  Try it: valija-hub restore {out} --home NEW --dry-run"])
+    answer(told, [*lines, f"  Try it: valija-hub restore {out} --home NEW {opens_with(key_file)} --dry-run"])
 
 
 @click.command()

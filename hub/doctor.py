@@ -6,6 +6,7 @@ now, a *warning* soon.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import time
@@ -53,12 +54,20 @@ def examine(home: Home, environment: Mapping[str, str], *, deep: bool = False, j
     except ConfigError as error:
         return [Row("settings", Level.PROBLEM, str(error), "the hub does not start", f"correct {home.config}")]
     visit = Visit(home, config, environment, now, deep, _status(home), journal_head)
-    rows = [ok("settings", str(home.config)), *_guarded(store_checks.written, visit)]
-    # Whoever opens a damaged log loses a trace of what it held.
+    rows = [ok("settings", str(home.config)), *_closed(home), *_guarded(store_checks.written, visit)]
+    # Whoever opens a damaged log loses a trace of what it held; where nothing can be written, any looks damaged.
     checks = _CHECKS if is_healthy(rows) else [check for check in _CHECKS if check not in _INSIDE]
     for check in checks:
         rows += _guarded(check, visit)
     return rows
+
+
+def _closed(home: Home) -> list[Row]:
+    """Said where nothing can be written in the home."""
+    if os.access(home.folder, os.W_OK | os.X_OK):
+        return []
+    remedy = "let the user who runs it own this folder, on a disk that is mounted for writing"
+    return [Row("home", Level.PROBLEM, f"nothing can be written in {home.folder}", "the hub does not start", remedy)]
 
 
 def is_healthy(rows: list[Row]) -> bool:

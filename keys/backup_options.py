@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from keys.console import FILE, F
@@ -24,3 +26,8 @@ def identity_options(command: F) -> F:
     identity = click.option("--identity", type=FILE, help="Identity file of age; by default FILE.key.")
     passphrase = click.option("--passphrase-file", type=FILE, help="File with the passphrase of the identity file.")
     return identity(passphrase(command))
+
+
+def opens_with(key_file: Path | None) -> str:
+    """The option of `restore` without which a backup is not opened: `key_file` beside it is under a passphrase."""
+    return "--identity FILE" if key_file is None else "--passphrase-file FILE"

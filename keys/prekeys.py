@@ -236,6 +236,16 @@ def damaged_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}{DAMAGED}"))
 
 
+def check_files(folder: Path) -> None:
+    """Raise the `KeyAccessError` of a file for which `PrekeyStore` does not open: open to others, or none of ours.
+
+    What is damaged keeps nothing from opening.  Nothing is changed.
+    """
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        _day_of(path)
+        read_private(path)
+
+
 def _day_of(path: Path) -> int:
     day = path.name.partition(".")[0].partition("-")[0]
     if not day.isdecimal():

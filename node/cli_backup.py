@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from keys.backup_options import identity_options, readers_options
+from keys.backup_options import identity_options, opens_with, readers_options
 from keys.console import FILE, now
 from node.config import Home
 from node.console import answer, home_option, json_option, strong
@@ -62,7 +62,12 @@ def _made(home: Home, out: Path, manifest: Manifest, key_file: Path | None) -> l
         lines.append(
             _indented(say("The secret that opens the keys is kept elsewhere and not in it: keep a copy of that too."))
         )
-    return [*lines, _indented(say("Try it: %(command)s", command=f"valija-node restore {out} --home NEW --dry-run"))]
+    return [
+        *lines,
+        _indented(
+            say("Try it: %(command)s", command=f"valija-node restore {out} --home NEW {opens_with(key_file)} --dry-run")
+        ),
+    ]
 
 
 def _indented(line: str) -> str:

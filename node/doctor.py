@@ -6,6 +6,7 @@ needs somebody now, a *warning* soon.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Final
 from keys.last_backup import last, overdue
 from keys.levels import Level
 from keys.migrating import taken
-from keys.prekeys import damaged_files
+from keys.prekeys import check_files, damaged_files
 from keys.times import show_time
 from node import archive, archive_check
 from node import config as settings
@@ -30,6 +31,7 @@ from node.vital_signs import Vitals, judge
 from protocol.errors import (
     ConfigError,
     DamagedError,
+    KeyAccessError,
     KeyDamagedError,
     NewerHomeError,
     NotRunningError,
@@ -78,6 +80,10 @@ def glance(home: Home, vitals: Vitals) -> list[Row]:
 
 # -- the home ------------------------------------------------------------------------------------------
 def _disk(home: Home) -> Row:
+    if not os.access(home.folder, os.W_OK | os.X_OK):
+        nothing = StoreError(told("nothing can be written in %(home)s", home=home.folder))
+        remedy = told("let the user who runs it own this folder, on a disk that is mounted for writing")
+        return problem("disk", nothing, told("the daemon cannot start"), remedy)
     free = shutil.disk_usage(home.folder).free
     found = told("%(free)d MiB free", free=free // MIB)
     if free >= _FEW_BYTES:
@@ -138,7 +144,12 @@ def _tls(home: Home, config: NodeConfig) -> Iterator[Row]:
 
 
 def _damaged_prekeys(home: Home) -> list[Row]:
-    """What the daemon set aside when it started; nothing where everything opens."""
+    """What keeps the daemon from starting, or what it set aside when it did; nothing where everything opens."""
+    try:
+        check_files(home.prekeys)
+    except KeyAccessError as error:
+        remedy = told("do what is said of this file, then start the daemon")
+        return [problem("prekeys", error, told("the daemon cannot start"), remedy)]
     damaged = [path.name for path in damaged_files(home.prekeys)]
     if not damaged:
         return []

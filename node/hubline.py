@@ -42,7 +42,7 @@ _NOT_FOUND: Final = 404
 def choose_proxy(configured: str, url: str, environment: Mapping[str, str]) -> str | None:
     """The proxy to go through: the configured one, else that of the environment for this address; None for none.
 
-    `ConfigError` where that of the environment is none that this node can speak to.
+    `ConfigError` for one of the environment that cannot be.
     """
     if configured == NO_PROXY:
         return None
@@ -55,16 +55,18 @@ def choose_proxy(configured: str, url: str, environment: Mapping[str, str]) -> s
     chosen = named.get("https_proxy")
     if chosen is None or _is_exempt(parts.hostname or "", named.get("no_proxy", "")):
         return None
-    chosen = chosen if "://" in chosen else f"http://{chosen}"
-    if not _is_proxy(chosen):
+    proxy = chosen if "://" in chosen else f"http://{chosen}"
+    if not _is_proxy(proxy):
         # The value may hold a password, so it is not repeated.
-        raise ConfigError("HTTPS_PROXY of the environment is no address such as http://proxy.example.org:3128")
-    return chosen
+        raise ConfigError(
+            f"HTTPS_PROXY is no address such as http://proxy.example.org:3128; [hub] proxy = {NO_PROXY!r} does without it"
+        )
+    return proxy
 
 
-def _is_proxy(address: str) -> bool:
+def _is_proxy(proxy: str) -> bool:
     try:
-        parts = urlsplit(address)
+        parts = urlsplit(proxy)
         _port = parts.port
     except ValueError:
         return False

@@ -55,7 +55,7 @@ def test_everything_is_kept_and_put_back(home: Home, identity: Path, tmp_path: P
         made = told(run("backup", out, "--home", home.folder, *READERS, "--json"))
     assert {"hub.toml", "hub.db", "secret", "tls/hub.pem", "console.pem"} <= set(made["files"])
     assert made["schema"] == len(SCHEMA.names)
-    assert "Try it" in run("backup", tmp_path / "2.age", "--home", home.folder, *READERS).output
+    assert "--identity FILE --dry-run" in run("backup", tmp_path / "2.age", "--home", home.folder, *READERS).output
     whole = run("restore", out, "--home", new.folder, "--identity", identity, "--dry-run")
     assert "is whole" in whole.output
     assert not new.folder.exists()

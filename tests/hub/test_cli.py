@@ -364,6 +364,16 @@ def test_the_doctor_opens_every_key_that_serve_needs(tmp_path: Path, world: Worl
     assert path.name in done.output
 
 
+def test_the_doctor_calls_nothing_damaged_where_nothing_can_be_written(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_home(tmp_path / "hub", world)
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
+    found = {each.name: each for each in doctor.examine(home, {})}
+    assert "mounted for writing" in found["home"].remedy
+    assert not {"store", "log", "items", "version"} & found.keys()
+
+
 def test_the_doctor_looks_at_the_certificate_of_the_console(tmp_path: Path, world: World) -> None:
     home = make_home(tmp_path / "hub", world, extra='[console]\ntls_certificate = "none"\ntls_key = "none"\n')
     assert look(home)["console"] == "problem"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -471,6 +472,17 @@ def _commands() -> None:
 def written(*, word: str, encoding: str) -> None:
     """Write a word, as to another program."""
     answer({"written": len(word.encode(encoding)), "word": word}, [word])
+
+
+@_commands.command()
+def unread() -> None:
+    """Speak to somebody who has enough of it."""
+    raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_whoever_has_enough_of_what_is_said_is_told_nothing_more() -> None:
+    done = CliRunner().invoke(_commands, ["unread"])
+    assert (done.exit_code, done.output) == (1, "")
 
 
 def test_bytes_that_are_no_text_are_blamed_on_the_command_line() -> None:

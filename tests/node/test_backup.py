@@ -129,6 +129,7 @@ def test_a_passphrase_will_do(home: Home, tmp_path: Path) -> None:
     out = tmp_path / "out.age"
     done = valija("backup", out, "--home", home.folder, "--passphrase-file", words)
     assert f"{out}.key opens it, with your passphrase" in done.out
+    assert "--passphrase-file FILE --dry-run" in done.out
     done = valija("restore", out, "--home", tmp_path / "new", "--passphrase-file", words)
     assert "Have every caller hand in again" in done.out
     assert (tmp_path / "new" / "node.toml").exists()
@@ -286,3 +287,18 @@ def test_doctor_says_of_each_key_what_helps(
     damage(home.folder / name)
     row = {each.name: each for each in doctor.examine(home, {})}["keys"]
     assert (row.level, row.code, remedy in row.remedy) == (Level.PROBLEM, code, True), row
+
+
+def test_doctor_says_which_file_among_the_prekeys_keeps_the_node_from_starting(home: Home) -> None:
+    for path, mode, said in (("20780.prekey", 0o644, "chmod 600"), ("x.prekey", 0o600, "move it elsewhere")):
+        (home.prekeys / path).touch(mode)
+        (home.prekeys / path).chmod(mode)
+        row = {each.name: each for each in doctor.examine(home, {})}["prekeys"]
+        assert (row.level, row.code, said in row.found) == (Level.PROBLEM, "key_access", True), row
+        (home.prekeys / path).unlink()
+
+
+def test_doctor_says_that_nothing_can_be_written(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
+    row = {each.name: each for each in doctor.examine(home, {})}["disk"]
+    assert (row.level, row.code, "mounted for writing" in row.remedy) == (Level.PROBLEM, "store", True)
