@@ -22,7 +22,7 @@ from typing import Final
 from keys import age
 from keys.age import Identity, Recipient
 from keys.files import PART, PRIVATE, sync, sync_folder, writing_new
-from keys.manifest import FORMAT, NAME, VERSION, Listed, Manifest
+from keys.manifest import FORMAT, NAME, VERSION, Listed, Manifest, can_be_listed
 from keys.times import read_time, show_time
 from keys.untar import BLOCK_BYTES, Progress, Target, Untar
 from protocol.errors import BackupError, ExistsError, StoreError, UsageError
@@ -66,6 +66,12 @@ def write(
         raise UsageError("a backup needs somebody who can open it: --recipient or --passphrase-file")
     if out.exists():
         raise ExistsError(str(out))
+    for each in sources:
+        if not can_be_listed(each.name):
+            raise UsageError(
+                f"{each.path}: of a home a backup keeps files in it and in its folders, under names of ASCII letters, "
+                "digits, dot, hyphen and _; move this one, and name its new place in the settings"
+            )
     total = 2 * sum(_size(each.path) for each in sources)
     count = _Count(progress, total)
     files = tuple(_listed(each, count) for each in sources)

@@ -18,6 +18,11 @@ MAX_TOTAL_BYTES: Final = 1 << 44
 _NAME: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+def can_be_listed(name: str) -> bool:
+    """Whether a file of this name below the home can stand in a backup."""
+    return _NAME.fullmatch(name) is not None
+
+
 class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of a backup: its name below the home, its size in bytes and its SHA-256 in hexadecimal digits."""
 
@@ -71,5 +76,5 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BackupError("no manifest of a backup")
         if min(sizes) < 0 or sum(sizes) > MAX_TOTAL_BYTES:
             raise BackupError("a backup of no possible size")
-        if not all(_NAME.fullmatch(name) for name in names):
+        if not all(map(can_be_listed, names)):
             raise BackupError("a backup of a file that no home has")

@@ -115,6 +115,16 @@ def test_a_backup_without_readers_is_none(tmp_path: Path, sources: list[Source])
         write(tmp_path / "out.age", SUBJECT, sources, [])
 
 
+@pytest.mark.parametrize("name", ["tls/live/node.pem", "año.pem", ".hidden"])
+def test_a_file_that_no_backup_can_hold_is_named_with_what_to_do(
+    tmp_path: Path, sources: list[Source], name: str
+) -> None:
+    away = tmp_path / "away.age"
+    with pytest.raises(UsageError, match="move this one"):
+        write(away, SUBJECT, [*sources, Source(name, sources[0].path)], [OWNER.to_public()])
+    assert not away.exists()
+
+
 def test_nothing_is_overwritten(out: Path, tmp_path: Path, sources: list[Source]) -> None:
     before = out.read_bytes()
     with pytest.raises(ExistsError):
