@@ -198,7 +198,16 @@ def test_which_proxy_is_taken(configured: str, url: str, environment: dict, chos
 
 @pytest.mark.parametrize(
     "named",
-    ["socks5h://127.0.0.1:1080", "http://[bad", ":::", "http://:80", "u:s3cret@p:nope", "http://", "//p", "ftp://a:b@p"],
+    [
+        "socks5h://127.0.0.1:1080",
+        "http://[bad",
+        ":::",
+        "http://:80",
+        "u:s3cret@p:nope",
+        "http://",
+        "//p",
+        "ftp://a:b@p",
+    ],
 )
 def test_a_proxy_of_the_environment_that_cannot_be_is_named_and_not_repeated(named: str) -> None:
     with pytest.raises(ConfigError, match="HTTPS_PROXY is no address") as refused:
