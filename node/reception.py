@@ -254,9 +254,14 @@ def _to(body: OpenedBody) -> tuple[str, ...]:
 
 def _desks(ctx: Context, to: Sequence[str], known: Container[str]) -> set[str]:
     """The desks of ours that the author named; the empty name for this member, a network it is in, or a desk that is none."""
-    me = ctx.identity.me.member
+    me = ctx.identity.me
     named = [address.partition("@")[0].partition("/") for address in to]
-    return {desk if desk in known else "" for member, _slash, desk in named if member == me} or {""}
+    desks = {desk if desk in known else "" for member, _slash, desk in named if member == me.member}
+    networks = [member[1:] for member, _slash, _desk in named if member.startswith("#")]
+    if any(me in (ctx.registry.roster(network) or ()) for network in networks):
+        # Whoever keeps watch for the network is not whoever the author named besides.
+        desks.add("")
+    return desks or {""}
 
 
 def _voids(ctx: Context, taken: _Taken) -> None:

@@ -169,9 +169,17 @@ RECEIVING: Final = (
     Mutant(
         "held-desk",
         RECEPTION,
-        '    return {desk if desk in known else "" for member, _slash, desk in named if member == me} or {""}\n',
-        '    return {desk if desk in known else "" for _member, _slash, desk in named} or {""}\n',
+        '    desks = {desk if desk in known else "" for member, _slash, desk in named if member == me.member}\n',
+        '    desks = {desk if desk in known else "" for _member, _slash, desk in named}\n',
         "another member's desk is none of ours",
+        (T + "test_addressed.py",),
+    ),
+    Mutant(
+        "network-and-desk",
+        RECEPTION,
+        "    if any(me in (ctx.registry.roster(network) or ()) for network in networks):\n",
+        "    if False:\n",
+        "what goes to a network is for its member's central, whichever desk is named besides",
         (T + "test_addressed.py",),
     ),
     # -- numbers

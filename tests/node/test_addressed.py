@@ -18,6 +18,8 @@ ADDRESSED = {
     "both": ([f"br-mpf/{DESK}@aiamp", f"co-fgn/{DESK}@aiamp"], [DESK]),
     "a desk that is none": (["co-fgn/mesa@aiamp"], [""]),
     "a network": (["#rfai@aiamp"], [""]),
+    "a network and our desk": (["#rfai@aiamp", f"co-fgn/{DESK}@aiamp"], ["", DESK]),
+    "another network and our desk": (["#recopol@aiamp", f"co-fgn/{DESK}@aiamp"], [DESK]),
     "us and our desk": (["co-fgn@aiamp", f"co-fgn/{DESK}@aiamp"], ["", DESK]),
 }
 
@@ -25,6 +27,8 @@ ADDRESSED = {
 @pytest.mark.parametrize(("to", "expected"), ADDRESSED.values(), ids=ADDRESSED)
 def test_a_message_is_shown_where_its_author_addressed_it(to: list[str], expected: list[str]) -> None:
     lab = Lab("ar-mpf", "br-mpf", "co-fgn")
+    lab.log(lab.world.roster("rfai", ["ar-mpf", "co-fgn"]))
+    lab.log(lab.world.roster("recopol", ["ar-mpf", "br-mpf"]))
     sender, reader = lab["ar-mpf"], lab["co-fgn"]
     reader.store.run(lambda tx: desks.add(tx, DESK, lab.second))
     sender.write("k", "uno", "br-mpf", "co-fgn", document=to_json(content("uno", "ar-mpf", to=tuple(to))))
