@@ -204,8 +204,6 @@ def test_which_proxy_is_taken(configured: str, url: str, environment: dict, chos
         ":::",
         "http://:80",
         "u:s3cret@p:nope",
-        "http://",
-        "//p",
         "ftp://a:b@p",
     ],
 )
