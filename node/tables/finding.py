@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 from node.model import Record
 from node.store import Row, Transaction
@@ -23,6 +24,7 @@ from protocol.messages.content import (
     Urgency,
     to_json,
 )
+from protocol.messages.message import Kind
 from protocol.names import MessageId
 
 FOREVER = (1 << 63) - 1
@@ -212,14 +214,21 @@ def fare_alone(tx: Transaction, manifest: int, messages: Sequence[int]) -> Apart
 
 
 # -- counts ------------------------------------------------------------------------------------------
+# A void that closes no number of before has its own, and is all that is under way of its messages: so asks a node in a
+# new life.
+_UNDER_WAY: Final = (
+    f"FROM link WHERE wake_at IS NOT NULL AND (kind = {int(Kind.MESSAGE)} OR kind = {int(Kind.VOID)} "  # noqa: S608
+    "AND NOT EXISTS (SELECT 1 FROM number_out n WHERE n.void_link = link.id))"
+)
+
+
 def counts(tx: Transaction) -> dict[str, int]:
     """How many messages ever came and went, and how many wait for what; no query reads a table that only grows."""
-    under_way = "FROM link WHERE wake_at IS NOT NULL AND kind = 1"
     queries = {
         "received": "SELECT seq FROM sqlite_sequence WHERE name = 'inbox'",
         "sent": "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'",
-        "under_way": f"SELECT coalesce(sum(count), 0) {under_way}",
-        "held": f"SELECT coalesce(sum(count), 0) {under_way} AND hold IS NOT NULL",
+        "under_way": f"SELECT coalesce(sum(count), 0) {_UNDER_WAY}",
+        "held": f"SELECT coalesce(sum(count), 0) {_UNDER_WAY} AND hold IS NOT NULL",
         "waiting": "SELECT count(*) FROM waiting",
         "held_here": "SELECT count(*) FROM held WHERE core <> x''",
         "quarantined": "SELECT count(*) FROM quarantine",
@@ -232,7 +241,7 @@ def counts(tx: Transaction) -> dict[str, int]:
 def oldest_sent(tx: Transaction) -> int | None:
     """When the oldest of ours that a recipient has not signed for was accepted, or signed; None if there is none."""
     found = tx.one(
-        "SELECT min(at) FROM (SELECT min(signed_at) AS at FROM link WHERE wake_at IS NOT NULL AND kind = 1 "
+        f"SELECT min(at) FROM (SELECT min(signed_at) AS at {_UNDER_WAY} "  # noqa: S608
         "UNION ALL SELECT accepted_at FROM outbox WHERE id = (SELECT min(message) FROM waiting))"
     )
     return None if found is None or found[0] is None else int(found[0])

@@ -751,6 +751,28 @@ def test_restored_void(lab: Lab, sender: Node, reader: Node) -> None:
     assert reader.texts == ["cero", "uno"]
 
 
+def test_what_a_restored_node_asks_of_a_message_taken_back_is_counted_until_it_is_answered(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    sender.write("k0", "cero", "co-fgn")
+    lab.settle()
+    sender.restore(sender.snapshot())
+    sender.connect()
+    lab.settle()
+    message = sender.write("k1", "uno", "co-fgn")
+    sender.withdraw(message)
+    seen = []
+    for _step in range(3):
+        lab.flow()
+        seen.append(sender.store.run(finding.counts)["under_way"])
+        open_ = sender.told(message) != {"co-fgn": State.WITHDRAWN}
+        assert (seen[-1] + sender.store.run(finding.counts)["waiting"] > 0) == open_, seen
+        lab.now += 2.5
+    lab.settle()
+    assert 1 in seen
+    assert sender.store.run(finding.counts)["under_way"] == 0
+
+
 def test_compared_void(lab: Lab, sender: Node, reader: Node) -> None:
     message = sender.write("k1", "uno", "co-fgn")
     image = sender.snapshot()
