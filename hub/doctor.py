@@ -20,6 +20,7 @@ from hub.core import NOT_INSTALLED
 from hub.diagnosis import RESTORE, Row, Visit, ok
 from hub.identity import HubKeys
 from hub.sqlite_check import looking
+from keys.home import TlsFiles
 from keys.last_backup import overdue
 from keys.levels import Level
 from keys.times import show_time
@@ -127,11 +128,7 @@ def _console(visit: Visit) -> Iterator[Row]:
     console = console_tls(visit.home, visit.config)
     if console is None:
         return
-    console.context()
-    yield _runway(
-        "console", "the console's TLS certificate", console.ends_at(), visit.now, _TLS_DAYS,
-        ("browsers refuse the console", "renew it, then send SIGHUP to the hub"),
-    )  # fmt: skip
+    yield _shown(visit, "console", "the console's TLS certificate", console, "browsers refuse the console")
 
 
 def _tls(visit: Visit) -> Iterator[Row]:
@@ -139,11 +136,14 @@ def _tls(visit: Visit) -> Iterator[Row]:
     if files is None:
         yield ok("tls", "plain, on loopback only")
         return
+    yield _shown(visit, "tls", "TLS certificate", files, "nodes refuse the connection")
+
+
+def _shown(visit: Visit, check: str, about: str, files: TlsFiles, effect: str) -> Row:
+    """How long what is shown to others still holds; `ConfigError` if it does not serve."""
     files.context()
-    yield _runway(
-        "tls", "TLS certificate", files.ends_at(), visit.now, _TLS_DAYS,
-        ("nodes refuse the connection", "renew it, then send SIGHUP to the hub"),
-    )  # fmt: skip
+    answer = (effect, "renew it, then send SIGHUP to the hub")
+    return _runway(check, about, files.ends_at(), visit.now, _TLS_DAYS, answer)
 
 
 def _runways(visit: Visit) -> Iterator[Row]:
