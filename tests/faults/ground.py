@@ -112,13 +112,16 @@ class Ground:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with ExitStack() as rest:
-            rest.push(self._stack)
-            if hasattr(self, "traffic"):
-                rest.callback(self.traffic.end)
-                # Readers end with the streams they read.
-                for daemon in self.daemons.all:
-                    daemon.kill()
+        try:
+            with ExitStack() as rest:
+                if hasattr(self, "traffic"):
+                    rest.callback(self.traffic.end)
+                    # Readers end with the streams they read.
+                    for daemon in self.daemons.all:
+                        daemon.kill()
+        finally:
+            # Told of what went wrong: disks keep what is to be looked at.
+            self._stack.__exit__(kind, error, trace)
 
     # -- processes -------------------------------------------------------------------------------------
     def start(self) -> None:
