@@ -116,7 +116,7 @@ async def _stream(request: web.Request, caller: Caller, after: Place, *, is_new:
     async with (
         sse_response(request) as response,
         _while_it_holds(service, caller),
-        aclosing(service.feed.follow(after)) as batches,
+        aclosing(service.feed.follow(after, caller)) as batches,
     ):
         if is_new:
             # Who loses this stream before its first event can still ask for what came behind its beginning.
@@ -124,11 +124,9 @@ async def _stream(request: web.Request, caller: Caller, after: Place, *, is_new:
         async for batch in batches:
             if not service.desks.still_holds(caller, service.now()):
                 break
-            data = batch.lines(caller, service.writer.desk)
-            if data:
-                # A reader that takes nothing for so long is gone, or will come back behind the last event it saw.
-                async with asyncio.timeout(SLOW_SECONDS):
-                    await response.write(data)
+            # A reader that takes nothing for so long is gone, or will come back behind the last event it saw.
+            async with asyncio.timeout(SLOW_SECONDS):
+                await response.write(batch.lines(caller))
     return response
 
 

@@ -409,7 +409,8 @@ def id_range(shown: str) -> tuple[bytes, bytes]:
         raise faults.parameter(
             "id", "a message id is msg_ and 26 letters and digits, or at least the first four of them"
         )
-    return _filled(start, "a"), _filled(start, "7")
+    low = _filled(start, "a")
+    return low, low if len(start) == _ID_CHARS else _filled(start, "7")
 
 
 def _filled(start: str, with_: str) -> bytes:

@@ -255,7 +255,7 @@ async def _assemble(
     def wake() -> None:
         rounds.wake()
 
-    feed = Feed(read, lambda: engine.mirror.registry, now, log, wake)
+    feed = Feed(read, lambda: engine.mirror.registry, now, log, wake, config.member.desk)
     indexer = Indexer(store)
     parts.push_async_callback(indexer.close)
 

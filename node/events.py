@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Final, NamedTuple, Protocol, TypeVar
 
@@ -50,17 +50,26 @@ class News(NamedTuple):
 class Batch(list[Rendered]):
     """Events that streams at one place are told together; what one of them is written, others like it are too."""
 
-    def __init__(self, events: Iterable[Rendered]) -> None:
-        """In order."""
+    def __init__(self, events: Iterable[Rendered], default_desk: str) -> None:
+        """In order; what is for no desk by name is the default desk's."""
         super().__init__(events)
+        self._default_desk = default_desk
         self._lines: dict[tuple[str, ...] | None, bytes] = {}
 
-    def lines(self, caller: Caller, default_desk: str) -> bytes:
-        """What is written to the stream of this caller; what is for no desk by name is the default desk's."""
+    def lines(self, caller: Caller) -> bytes:
+        """What is written to the stream of this caller."""
         own = desks_of(caller)
         if own not in self._lines:
-            self._lines[own] = b"".join([each.data for each in self if each.is_for(caller, default_desk)])
+            self._lines[own] = b"".join([each.data for each in self if each.is_for(caller, self._default_desk)])
         return self._lines[own]
+
+
+class _Waiting(NamedTuple):
+    """A stream that has seen everything up to `at`, and is told of the next events that its caller may see."""
+
+    at: Place
+    caller: Caller
+    told: asyncio.Future[Batch]
 
 
 class Feed:
@@ -73,8 +82,13 @@ class Feed:
         now: Callable[[], float],
         log: FilteringBoundLogger,
         wake: Callable[[], None],
+        default_desk: str,
     ) -> None:
-        """Nobody listens yet; `wake` asks for a round although nothing happens, and so for a look."""
+        """Nobody listens yet; `wake` asks for a round although nothing happens, and so for a look.
+
+        What is for no desk by name is the default desk's.
+        """
+        self._default_desk = default_desk
         self._log = log
         # Streams of an older generation end: something could not be told to them, and they can ask for it again.
         self._generation = 0
@@ -85,7 +99,7 @@ class Feed:
         self._followers = 0
         self._is_closed = False
         self._batches: dict[Place, Batch] = {}
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[_Waiting] = []
         self.watchers: list[Callable[[], None]] = []
 
     # -- a round ---------------------------------------------------------------------------------------
@@ -113,20 +127,23 @@ class Feed:
         self._generation += news.is_lost
         self._keep(news.told)
         self._upto_row = news.upto
-        self._pulse()
+        self._pulse(news.told)
 
     async def close(self) -> None:
         """Afterwards every stream has ended."""
         self._is_closed = True
-        self._pulse()
+        self._pulse([])
 
     # -- streams ---------------------------------------------------------------------------------------
     async def now(self) -> Place:
         """Where a stream begins that shall show what happens from now on."""
         return Place(await self._read(finding.last_event))
 
-    async def follow(self, after: Place) -> AsyncGenerator[Batch, None]:
-        """Everything behind `after`, in order and as it comes; ends when the feed is closed."""
+    async def follow(self, after: Place, caller: Caller) -> AsyncGenerator[Batch, None]:
+        """Everything behind `after` that this caller may see, in order and as it comes, among what others see.
+
+        Ends when the feed is closed.
+        """
         newest = (await self.now()).row
         if not self._followers:
             self._kept.clear()
@@ -137,8 +154,8 @@ class Feed:
         self._wake()
         try:
             while not self._is_closed and self._generation == generation:
-                at, batch = await self._next(at)
-                if batch:
+                at, batch = await self._next(at, caller)
+                if batch.lines(caller):
                     yield batch
         finally:
             self._followers -= 1
@@ -162,28 +179,27 @@ class Feed:
                 return found, after, False
         return found, after, True
 
-    async def _next(self, at: Place) -> tuple[Place, Batch]:
+    async def _next(self, at: Place, caller: Caller) -> tuple[Place, Batch]:
         if at < Place(self._behind_row):
             return await self._from_archive(at)
         # Streams that have caught up stand at one place, and are told the same.
         batch = self._batches.get(at)
         if batch is None:
             found = [*takewhile(lambda each: each.place > at, reversed(self._kept))]
-            batch = self._batches[at] = Batch(reversed(found))
+            batch = self._batches[at] = Batch(reversed(found), self._default_desk)
         if not batch:
-            waiting = asyncio.get_running_loop().create_future()
+            waiting = _Waiting(at, caller, asyncio.get_running_loop().create_future())
             self._waiting.append(waiting)
-            await waiting
-            return at, batch
-        return batch[-1].place, batch
+            batch = await waiting.told
+        return (batch[-1].place if batch else at), batch
 
     async def _from_archive(self, at: Place) -> tuple[Place, Batch]:
         # The rest of a row of which a part was seen comes again, and is left out below.
         after_row = at.row if at.part == LAST_PART else at.row - 1
         rows, found = await self._read(lambda tx: self._rendered(tx, after_row))
         if not rows:
-            return Place(self._behind_row), Batch([])
-        return Place(rows[-1].id), Batch(each for each in found if each.place > at)
+            return Place(self._behind_row), Batch([], self._default_desk)
+        return Place(rows[-1].id), Batch((each for each in found if each.place > at), self._default_desk)
 
     def _rendered(self, tx: Transaction, after_row: int) -> tuple[list[Event], list[Rendered]]:
         rows = state.events(tx, after_row, ROWS_A_READ)
@@ -196,9 +212,18 @@ class Feed:
                 self._behind_row = self._kept[0].place.row
             self._kept.append(each)
 
-    def _pulse(self) -> None:
+    def _pulse(self, told: Sequence[Rendered]) -> None:
+        """Wake who may see something of this, and everybody if it is nothing: then something else has changed."""
         self._batches.clear()
+        batch, nothing = Batch(told, self._default_desk), Batch([], self._default_desk)
         waiting, self._waiting = self._waiting, []
         for each in waiting:
-            if not each.done():
-                each.set_result(None)
+            if each.told.done():  # whoever waited went away
+                continue
+            if not batch or each.at >= batch[0].place:
+                each.told.set_result(nothing)
+            elif batch.lines(each.caller):
+                each.told.set_result(batch)
+            else:
+                # Of hundreds of streams most are another desk's: waking them all would cost more than telling the few.
+                self._waiting.append(each)

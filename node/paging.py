@@ -16,6 +16,7 @@ from protocol.errors import UsageError
 MAX_PAGE: Final = 500
 DEFAULT_PAGE: Final = 50
 _CURSOR_BYTES: Final = 8
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _PAGE_BYTES: Final = 4 * 1024 * 1024
 _ROWS_A_READ: Final = 32
 
@@ -50,7 +51,9 @@ def _cursor(query: Mapping[str, str], name: str) -> int:
 
 def show_cursor(row: int) -> str:
     """A cursor that stands behind this row; opaque to callers."""
-    return base64.urlsafe_b64encode(row.to_bytes(_CURSOR_BYTES, "big")).decode("ascii").rstrip("=")
+    # As `base64.urlsafe_b64encode` does, in half the time: there is one for every row of a list.
+    written = binascii.b2a_base64(row.to_bytes(_CURSOR_BYTES, "big"), newline=False)
+    return written.translate(_URL_SAFE).decode("ascii").rstrip("=")
 
 
 def read_cursor(shown: str) -> int:

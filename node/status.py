@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Protocol
 
 from node import recovery
-from node.model import DAY, LinkState
+from node.model import DAY, LinkState, Record
 from node.reach import read_audience
 from node.store import Transaction
 from node.tables import evidence, inbox, links, outbox, peers
-from node.tables.links import LinkRow, NumberRow
 from node.tables.outbox import CLOSING, EVERYBODY
+from node.tables.standings import Standing, standings
 from protocol.batch import BatchSignature, LeafProof
 from protocol.errors import UnknownMessageError
 from protocol.messages.envelope import Attestation
@@ -73,8 +74,7 @@ class SignedReceipt(Said):
     attestation: Attestation = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Record, frozen=True, gc=False):
     """One recipient of a message: None is everybody, of a message that was not placed.
 
     `reason` is an error code where one is known; `closing` says that a void is under way; `receipt` names the signed
@@ -120,11 +120,9 @@ def deliveries_of(tx: Transaction, messages: Sequence[_Own], now: int) -> dict[i
 
     for message, peer, reason in outbox.ends_of(tx, rows):
         found[message][peer] = Delivery(party(peer), _VOIDED[reason])
-    carried = links.of_messages(tx, rows)
-    numbers = links.numbers_of(tx, [*{link.id for _message, link, _place in carried}])
     # The newest link to a peer counts: an older one was superseded.
-    for message, link, place in carried:
-        found[message][link.peer] = _linked(tx, party(link.peer), link, place, numbers.get((link.id, place)), now)
+    for here in standings(tx, rows):
+        found[here.message][here.peer] = _linked(tx, party(here.peer), here, now)
     for message, peer, why in outbox.waits_of(tx, rows):
         found[message][peer] = _waiting(party(peer), why)
     handed: dict[tuple[int, int], list[outbox.Handover]] = {}
@@ -140,12 +138,12 @@ def _told(
     handed: Mapping[tuple[int, int], list[outbox.Handover]],
     now: int,
 ) -> list[Delivery]:
-    if found.keys() - {EVERYBODY}:
+    if len(found) > 1:
         found.pop(EVERYBODY, None)
     if not found:
         return [_unplaced(tx, message, now)]
-    told = [_acknowledged(delivery, handed.get((message.id, peer), [])) for peer, delivery in found.items()]
-    return sorted(told, key=lambda each: (each.party is not None, each.party))
+    told = [_acknowledged(delivery, handed.get((message.id, peer))) for peer, delivery in found.items()]
+    return told if len(told) == 1 else sorted(told, key=lambda each: (each.party is not None, each.party))
 
 
 def _party(tx: Transaction, peer: int) -> Party | None:
@@ -167,41 +165,38 @@ def _waiting(party: Party | None, reason: str) -> Delivery:
     return Delivery(party, State.HELD, reason)
 
 
-def _linked(
-    tx: Transaction, party: Party | None, link: LinkRow, place: int, number: NumberRow | None, now: int
-) -> Delivery:
-    state, receipt = (number.state, number.evidence) if number else (link.state, link.evidence)
-    if link.kind is Kind.VOID and state is not LinkState.DELIVERED:
-        number = NumberRow(link.id, place, state, _reason(tx, link, place), None, *(receipt or (None, None)))
+def _linked(tx: Transaction, party: Party | None, here: Standing, now: int) -> Delivery:
+    state, closed, receipt = here.state, here.reason, here.evidence
+    if here.kind is Kind.VOID and state is not LinkState.DELIVERED:
+        closed = _reason(tx, here)
         state = LinkState.VOIDING if state is LinkState.OPEN else state
-    closed = number.reason if number else None
     if state is LinkState.DELIVERED:
         return Delivery(party, State.DELIVERED, receipt=receipt)
     if state is LinkState.VOID:
-        return Delivery(party, _VOIDED[closed or VoidReason.WITHDRAWN], link.hold, receipt=receipt)
+        return Delivery(party, _VOIDED[closed or VoidReason.WITHDRAWN], here.hold, receipt=receipt)
     if state is LinkState.REFUSED:
         return Delivery(party, State.REFUSED, "conflict", receipt=receipt)
     if state is LinkState.SUPERSEDED:
         return Delivery(party, State.HELD, receipt=receipt)
-    return Delivery(party, _under_way(tx, link, now), link.hold, closed if state is LinkState.VOIDING else None)
+    return Delivery(party, _under_way(tx, here, now), here.hold, closed if state is LinkState.VOIDING else None)
 
 
-def _reason(tx: Transaction, link: LinkRow, place: int) -> VoidReason:
-    _manifest, parts = evidence.manifest_and_parts(tx, link.manifest)
-    return read_void(parts[place].signed_part).reason
+def _reason(tx: Transaction, here: Standing) -> VoidReason:
+    _manifest, parts = evidence.manifest_and_parts(tx, here.manifest)
+    return read_void(parts[here.place].signed_part).reason
 
 
-def _under_way(tx: Transaction, link: LinkRow, now: int) -> State:
-    if link.hold is not None:
+def _under_way(tx: Transaction, here: Standing, now: int) -> State:
+    if here.hold is not None:
         return State.HELD
-    if link.first_attestation is None:
+    if here.first_attestation is None:
         return State.SEALED
-    if now >= links.accepted_at(tx, link.first_attestation) + LATE_SECONDS:
+    if now >= links.accepted_at(tx, here.first_attestation) + LATE_SECONDS:
         return State.LATE
-    return State.RELAYED if link.relayed else State.SEALED
+    return State.RELAYED if here.relayed else State.SEALED
 
 
-def _acknowledged(delivery: Delivery, handovers: list[outbox.Handover]) -> Delivery:
+def _acknowledged(delivery: Delivery, handovers: list[outbox.Handover] | None) -> Delivery:
     if not handovers:
         return delivery
     newest = handovers[-1]
@@ -233,11 +228,14 @@ def signed_receipt(tx: Transaction, receipt: tuple[int, int]) -> SignedReceipt:
     )
 
 
+_read_link: Final = lru_cache(maxsize=256)(Link.from_bytes)
+
+
 def _said(tx: Transaction, link: inbox.InLink, place: int) -> Said:
     manifest, parts = evidence.manifest_and_parts(tx, link.manifest)
     part = parts[place]
     body = Body(part.salt, part.signed_part)
-    return Said(read_receipt(part.signed_part), body, place, manifest, Link.from_bytes(link.raw))
+    return Said(read_receipt(part.signed_part), body, place, manifest, _read_link(link.raw))
 
 
 def readers(tx: Transaction, message_id: MessageId) -> tuple[Party, ...]:

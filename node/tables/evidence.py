@@ -19,7 +19,7 @@ from protocol.messages.envelope import Attestation, AttestationData
 from protocol.messages.message import Body, Manifest, message_id_of
 from protocol.names import MessageId
 
-_read_manifest: Final = lru_cache(maxsize=64)(Manifest.from_bytes)
+_read_manifest: Final = lru_cache(maxsize=256)(Manifest.from_bytes)
 """What many messages share is read once for those of them that are shown together."""
 
 

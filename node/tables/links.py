@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from node.model import LinkState, Record, pack, unpack
-from node.store import Row, Transaction, holes
+from node.store import Row, Transaction
 from protocol.messages.envelope import Core
 from protocol.messages.message import Kind, Link
 from protocol.messages.receipts import VoidReason
@@ -140,24 +140,12 @@ def of_peer(tx: Transaction, peer: int, kinds: Sequence[Kind]) -> list[LinkRow]:
 
 def of_message(tx: Transaction, message: int) -> list[tuple[LinkRow, int]]:
     """(link, place) for each link that carried this message, oldest first."""
-    return [(link, place) for _message, link, place in of_messages(tx, (message,))]
-
-
-def of_messages(tx: Transaction, messages: Sequence[int]) -> list[tuple[int, LinkRow, int]]:
-    """(message, link, place) for each link that carried one of these messages, oldest first."""
     rows = tx.all(
-        f"SELECT p.message, p.place, {_OF_LINK} FROM placement p JOIN link l ON l.manifest = p.manifest "  # noqa: S608
-        f"WHERE p.message IN ({holes(messages)}) ORDER BY l.id",
-        messages,
+        f"SELECT p.place, {_OF_LINK} FROM placement p JOIN link l ON l.manifest = p.manifest "  # noqa: S608
+        "WHERE p.message = ? ORDER BY l.id",
+        (message,),
     )
-    # One link carries many messages.
-    read: dict[int, LinkRow] = {}
-    found = []
-    for row in rows:
-        if row[2] not in read:
-            read[row[2]] = _link(row[2:])
-        found.append((row[0], read[row[2]], row[1]))
-    return found
+    return [(_link(row[1:]), row[0]) for row in rows]
 
 
 def manifest_of(tx: Transaction, message: int) -> int | None:
@@ -321,14 +309,6 @@ class NumberRow(Record, frozen=True, gc=False):
 
 def _number(row: Row) -> NumberRow:
     return NumberRow(row[0], row[1], LinkState(row[2]), VoidReason(row[3]) if row[3] else None, *row[4:])
-
-
-def numbers_of(tx: Transaction, some: Sequence[int]) -> dict[tuple[int, int], NumberRow]:
-    """The numbers of these links that have gone another way, by link and place."""
-    if not some:
-        return {}
-    rows = tx.all(_NUMBER + f"WHERE link IN ({holes(some)})", some)
-    return {(row[0], row[1]): _number(row) for row in rows}
 
 
 _NUMBER: Final = "SELECT link, place, state, reason, void_link, receipt, receipt_place FROM number_out "

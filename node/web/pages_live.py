@@ -51,17 +51,16 @@ async def live(request: web.Request) -> web.StreamResponse:
             async with (
                 asyncio.timeout(LONGEST_SECONDS) as lasting,
                 _among(parts.streams[look.person], lasting),
-                aclosing(service.feed.follow(after)) as batches,
+                aclosing(service.feed.follow(after, caller)) as batches,
             ):
                 async for batch in batches:
-                    seen = [each for each in batch if each.is_for(caller, service.writer.desk)]
                     if not parts.register.is_open(visitor):
                         break
-                    if seen:
-                        new = await read(request, lambda tx: reading.unopened(tx, look.person, look.seen))
-                        await _tell(response, batch[-1].place, new, is_pressing=any(map(_is_pressing, seen)))
-                        # One look at the page costs more than many events: a burst is told once a second.
-                        await asyncio.sleep(AT_MOST_EVERY_SECONDS)
+                    seen = [each for each in batch if each.is_for(caller, service.writer.desk)]
+                    new = await read(request, lambda tx: reading.unopened(tx, look.person, look.seen))
+                    await _tell(response, batch[-1].place, new, is_pressing=any(map(_is_pressing, seen)))
+                    # One look at the page costs more than many events: a burst is told once a second.
+                    await asyncio.sleep(AT_MOST_EVERY_SECONDS)
         except (TimeoutError, ConnectionResetError):
             # Its time is over, or the browser left: either asks again when it wants to.
             parts.log.debug("stream_ended")

@@ -76,7 +76,9 @@ class NodeScene:
             now=lambda: self.lab.now,
             **made,
         )
-        feed = Feed(service.read, lambda: service.registry, service.now, cast("Any", faults), lambda: None)
+        feed = Feed(
+            service.read, lambda: service.registry, service.now, cast("Any", faults), lambda: None, service.writer.desk
+        )
         object.__setattr__(service, "feed", feed)
         return service
 

@@ -20,6 +20,7 @@ from node import config, doctor, events
 from node.config import Home
 from node.context import Context
 from node.daemon import _listen, serve
+from node.desks import AtDesk, Operator
 from node.event_views import Place, Rendered
 from node.founding import make_home, open_custody, read_anchor
 from node.rounds import Rounds, Turn
@@ -473,13 +474,48 @@ async def test_a_fault_in_telling_ends_the_streams_and_nothing_else(
 
 
 def test_what_a_look_found_from_elsewhere_is_not_told() -> None:
-    feed = events.Feed(cast("Any", None), cast("Any", None), lambda: 0.0, cast("Any", None), lambda: None)
+    feed = events.Feed(cast("Any", None), cast("Any", None), lambda: 0.0, cast("Any", None), lambda: None, "")
     # Somebody began to follow at row 0 while a round looked behind row 7, where whoever left had been.
     stale = events.News(7, 9, [Rendered(Place(8), frozenset(), b"")])
     feed.tell(stale)
     assert (feed._upto_row, len(feed._kept)) == (0, 0)
     feed.tell(stale._replace(after=0))
     assert (feed._upto_row, len(feed._kept)) == (9, 1)
+
+
+def _event(row: int, desk: str) -> Rendered:
+    return Rendered(Place(row, 0), frozenset({desk}), b"id: %d-0\n\n" % row)
+
+
+async def test_a_stream_is_woken_by_what_it_may_see_alone() -> None:
+    async def read(_job: object) -> Any:
+        return 0
+
+    feed = events.Feed(cast("Any", read), cast("Any", None), lambda: 0.0, cast("Any", None), lambda: None, "central")
+    desks = {"first": 0, "second": 0, "ahead": 7}
+    told: dict[str, list[bytes]] = {each: [] for each in desks}
+
+    async def follow(name: str, after: int) -> None:
+        caller = AtDesk("second" if name == "ahead" else name, frozenset(), "h")
+        async for batch in feed.follow(Place(after), caller):
+            told[name].append(batch.lines(caller))
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        for name, after in desks.items():
+            tasks.create_task(follow(name, after))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for row in range(1, 9):
+            feed.tell(events.News(row - 1, row, [_event(row, "first" if row in {2, 5} else "second")]))
+            still = {each.caller.desk for each in feed._waiting if isinstance(each.caller, AtDesk)}
+            assert ("first" in still) == (row not in {2, 5})
+            for _pass in range(3):
+                await asyncio.sleep(0)
+        await feed.close()
+    assert told["first"] == [b"id: 2-0\n\n", b"id: 5-0\n\n"]
+    assert b"".join(told["second"]) == b"".join(b"id: %d-0\n\n" % row for row in (1, 3, 4, 6, 7, 8))
+    # What it had seen already, by the place with which it came, is not told again.
+    assert told["ahead"] == [b"id: 8-0\n\n"]
 
 
 async def test_a_stream_far_behind_reads_on_from_the_archive(
@@ -492,7 +528,7 @@ async def test_a_stream_far_behind_reads_on_from_the_archive(
         await connected(running)
         feed = running.service.feed
         start = await feed.now()
-        first = feed.follow(start)
+        first = feed.follow(start, Operator())
         ids = []
         for number in range(12):
             headers = {"Idempotency-Key": f"far {number}"}

@@ -6,10 +6,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -809,7 +810,10 @@ async def test_what_is_being_taken_back_says_so_and_is_not_offered_to_be(
 
     def closing(*given: Any) -> dict[int, list[status.Delivery]]:
         return {
-            row: [replace(each, state=State.RELAYED, closing=VoidReason.WITHDRAWN, receipt=None) for each in told]
+            row: [
+                msgspec.structs.replace(each, state=State.RELAYED, closing=VoidReason.WITHDRAWN, receipt=None)
+                for each in told
+            ]
             for row, told in known(*given).items()
         }
 

@@ -140,7 +140,9 @@ def test_an_expiry_before_its_time_and_a_receipt_for_another_number_are_seen(mon
         assert told.state is State.EXPIRED
         assert told.receipt is not None
         with pytest.raises(BrokenError, match="receipt that says void"):
-            at.town.judge._check_receipt(asked, R, replace(told, state=State.DELIVERED), *_number(at, asked))
+            at.town.judge._check_receipt(
+                asked, R, msgspec.structs.replace(told, state=State.DELIVERED), *_number(at, asked)
+            )
         incarnation, seq, digest = _number(at, asked)
         with pytest.raises(BrokenError, match="another number"):
             at.town.judge._check_receipt(asked, R, told, incarnation, seq + 1, digest)
