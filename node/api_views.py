@@ -20,7 +20,7 @@ from node.tables.finding import Arrival, Sent
 from protocol.codec import encode
 from protocol.errors import StandingError, UnknownMemberError
 from protocol.messages.receipts import Action, HandedOver, VoidReason
-from protocol.names import MESSAGE_ID_BYTES, MessageId, Party, show_id
+from protocol.names import MESSAGE_ID_BYTES, Party, show_id
 from protocol.trust.registry import Registry
 from protocol.trust.standing import MemberRecord
 
@@ -133,8 +133,8 @@ def arrival_in_full(tx: Transaction, registry: Registry, found: Arrival) -> View
 # -- sent --------------------------------------------------------------------------------------------
 def all_sent(tx: Transaction, found: Sequence[Sent], now: int) -> list[View]:
     """Sent messages as lists show them, with where each stands with each recipient."""
-    told = status.deliveries_of(tx, found, now)
-    return [_sent(each) | {"deliveries": [_delivery(one) for one in told[each.id]]} for each in found]
+    told = deliveries_of(tx, found, now)
+    return [_sent(each) | {"deliveries": told[each.id]} for each in found]
 
 
 def _sent(found: Sent) -> View:
@@ -158,9 +158,10 @@ def sent_in_full(tx: Transaction, registry: Registry, found: Sent, now: int) -> 
     }
 
 
-def deliveries(tx: Transaction, message_id: MessageId, now: int) -> list[View]:
-    """Where a message of ours stands with each recipient."""
-    return [_delivery(each) for each in status.deliveries(tx, message_id, now)]
+def deliveries_of(tx: Transaction, messages: Sequence[status.Own], now: int) -> dict[int, list[View]]:
+    """Where each of these messages of ours stands with each recipient, by row id."""
+    told = status.deliveries_of(tx, messages, now)
+    return {row: [_delivery(each) for each in standing] for row, standing in told.items()}
 
 
 def _delivery(told: Delivery) -> View:

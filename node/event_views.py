@@ -1,19 +1,19 @@
 """What an event of the archive tells a caller: a new message in brief, a delivery as it stands now, an act of a desk.
 
-A link carries up to 256 messages that nearly always fare alike, so their deliveries are asked for once.  Of several
-events about one manifest the last alone is told: each would tell what is now.
+A link carries up to 256 messages that nearly always fare alike, so one of them answers for all, and what many links
+carry is asked for together.  Of several events about one manifest the last alone is told: each would tell what is now.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
 from node.api_requests import show_time
-from node.api_views import View, action_name, deliveries, reader, show_message_id
+from node.api_views import View, action_name, deliveries_of, reader, show_message_id
 from node.desks import Caller, desks_of
 from node.model import EventKind, Record
 from node.paging import show_cursor
@@ -23,12 +23,13 @@ from node.tables.finding import Arrival
 from node.tables.state import Event
 from protocol.errors import UsageError
 from protocol.messages.receipts import Action
-from protocol.names import MessageId, Party
+from protocol.names import Party
 from protocol.trust.registry import Registry
 
 LAST_PART: Final = (1 << 31) - 1
 _MAX_DIGITS: Final = 19
 _MANIFESTS: Final = 512
+_AT_ONCE: Final = 256
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -98,12 +99,12 @@ class _Told(Record, frozen=True, gc=False):
 
 
 class Letter(Record, frozen=True, gc=False):
-    """A message in a manifest of ours: its place there, its id (raw, and as people see it), row id and desk."""
+    """A message in a manifest of ours: its row id, when its author wants it no more, its place, id as shown, and desk."""
 
+    id: int
+    expires_at: int
     place: int
-    message_id: MessageId
     shown: bytes
-    row: int
     desk: frozenset[str]
 
 
@@ -129,26 +130,31 @@ class Manifests:
 def _letters(tx: Transaction, manifest: int) -> Iterator[Letter]:
     ids = evidence.message_ids(tx, manifest)
     known = finding.authors_of(tx, ids)
-    desks = {desk: frozenset({desk}) for _row, desk in known.values()}
+    desks = {each.desk: frozenset({each.desk}) for each in known.values()}
     for place, message_id in enumerate(ids):
         if message_id in known:
-            row, desk = known[message_id]
-            yield Letter(place, message_id, show_message_id(message_id).encode(), row, desks[desk])
+            own = known[message_id]
+            yield Letter(own.id, own.expires_at, place, show_message_id(message_id).encode(), desks[own.desk])
 
 
 def render(
     tx: Transaction, registry: Registry, events: Sequence[Event], now: int, manifests: Manifests
 ) -> list[Rendered]:
     """What these events tell, in order."""
-    carried = {each.id: finding.manifest_of_link(tx, each.subject) for each in events if each.kind is EventKind.LINK}
+    links = finding.manifests_of(tx, [each.subject for each in events if each.kind is EventKind.LINK])
+    carried = {each.id: links[each.subject] for each in events if each.kind is EventKind.LINK}
     last = {manifest: event_id for event_id, manifest in carried.items()}
+    letters = {manifest: manifests.letters(tx, manifest) for manifest in last}
+    standing = _standing(tx, letters, now)
     told: list[Rendered] = []
     for event in events:
         if event.kind is not EventKind.LINK:
             told += _parts(tx, registry, event, now)
         elif last[carried[event.id]] == event.id:
-            manifest = carried[event.id]
-            told += _manifest(tx, event.id, manifest, manifests.letters(tx, manifest), now)
+            told += [
+                _delivery(Place(event.id, letter.place), letter.desk, letter.shown, standing[letter.id])
+                for letter in letters[carried[event.id]]
+            ]
     return told
 
 
@@ -162,7 +168,7 @@ def _parts(tx: Transaction, registry: Registry, event: Event, now: int) -> Itera
             yield _rendered(Place(event.id, 0), "handover", frozenset(inbox.desks_of(tx, arrived.id)), view)
     else:
         for sent in finding.sent_by_row(tx, [event.subject]):
-            told = msgspec.json.encode(deliveries(tx, sent.message_id, now))
+            told = _ENCODER.encode(deliveries_of(tx, [sent], now)[sent.id])
             shown = show_message_id(sent.message_id).encode()
             yield _delivery(Place(event.id, 0), frozenset({sent.desk}), shown, told)
 
@@ -198,17 +204,27 @@ def _told(arrived: Arrival, sender: msgspec.Raw) -> _Told:
     )
 
 
-def _manifest(tx: Transaction, row: int, manifest: int, letters: Sequence[Letter], now: int) -> Iterator[Rendered]:
-    if not letters:
-        return
-    apart = finding.fare_alone(tx, manifest, [letter.row for letter in letters])
-    shared: bytes | None = None
-    for letter in letters:
-        if letter.row in apart.messages or letter.place in apart.places:
-            told = msgspec.json.encode(deliveries(tx, letter.message_id, now))
-        else:
-            told = shared = shared or msgspec.json.encode(deliveries(tx, letter.message_id, now))
-        yield _delivery(Place(row, letter.place), letter.desk, letter.shown, told)
+def _standing(tx: Transaction, letters: Mapping[int, Sequence[Letter]], now: int) -> dict[int, bytes]:
+    """Where each letter of these manifests stands, by row id, as JSON."""
+    answering: dict[int, Letter] = {}
+    for manifest, own in letters.items():
+        answering |= _answering(tx, manifest, own)
+    asked = [*{letter.id: letter for letter in answering.values()}.values()]
+    told: dict[int, bytes] = {}
+    for start in range(0, len(asked), _AT_ONCE):
+        found = deliveries_of(tx, asked[start : start + _AT_ONCE], now)
+        told |= {row: _ENCODER.encode(standing) for row, standing in found.items()}
+    return {row: told[letter.id] for row, letter in answering.items()}
+
+
+def _answering(tx: Transaction, manifest: int, letters: Sequence[Letter]) -> dict[int, Letter]:
+    """For each letter, by row id, one that stands where it does."""
+    if len(letters) == 1:
+        return {letters[0].id: letters[0]}
+    apart = finding.fare_alone(tx, manifest, [letter.id for letter in letters])
+    alone = {letter.id for letter in letters if letter.id in apart.messages or letter.place in apart.places}
+    shared = [letter for letter in letters if letter.id not in alone]
+    return {letter.id: letter if letter.id in alone else shared[0] for letter in letters}
 
 
 def _delivery(place: Place, desks: frozenset[str], shown: bytes, told: bytes) -> Rendered:

@@ -97,17 +97,19 @@ def deliveries(tx: Transaction, message_id: MessageId, now: int) -> list[Deliver
     return deliveries_of(tx, [message], now)[message.id]
 
 
-class _Own(Protocol):
+class Own(Protocol):
     """A message of ours: its row id, and when its author wants it no more."""
 
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """Its row id."""
 
     @property
-    def expires_at(self) -> int: ...
+    def expires_at(self) -> int:
+        """Unix seconds."""
 
 
-def deliveries_of(tx: Transaction, messages: Sequence[_Own], now: int) -> dict[int, list[Delivery]]:
+def deliveries_of(tx: Transaction, messages: Sequence[Own], now: int) -> dict[int, list[Delivery]]:
     """Where each of these messages of ours stands with each recipient, by party; the key is its row id."""
     rows = [message.id for message in messages]
     found: dict[int, dict[int, Delivery]] = {row: {} for row in rows}
@@ -133,7 +135,7 @@ def deliveries_of(tx: Transaction, messages: Sequence[_Own], now: int) -> dict[i
 
 def _told(
     tx: Transaction,
-    message: _Own,
+    message: Own,
     found: dict[int, Delivery],
     handed: Mapping[tuple[int, int], list[outbox.Handover]],
     now: int,
@@ -150,7 +152,7 @@ def _party(tx: Transaction, peer: int) -> Party | None:
     return None if peer == EVERYBODY else peers.find(tx, peer).party
 
 
-def _unplaced(tx: Transaction, message: _Own, now: int) -> Delivery:
+def _unplaced(tx: Transaction, message: Own, now: int) -> Delivery:
     if message.expires_at > now:
         return Delivery(None, State.QUEUED)
     # The same message may have gone before the backup that was put back: its recipients have to say.
@@ -246,7 +248,7 @@ def readers(tx: Transaction, message_id: MessageId) -> tuple[Party, ...]:
     return readers_of(tx, message)
 
 
-def readers_of(tx: Transaction, message: _Own) -> tuple[Party, ...]:
+def readers_of(tx: Transaction, message: Own) -> tuple[Party, ...]:
     """The same of a message of ours that was found."""
     carried = links.manifest_of(tx, message.id)
     if carried is not None:

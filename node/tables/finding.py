@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from node.model import Record
-from node.store import Row, Transaction
+from node.store import Row, Transaction, holes
 from node.tables.desks import RECEIVED, SENT, rows_of
 from node.tables.evidence import intact
 from node.tables.state import LEAP
@@ -161,10 +161,12 @@ def sent_of(tx: Transaction, message_id: MessageId) -> Sent | None:
     return _sent(row) if row else None
 
 
-def manifest_of_link(tx: Transaction, link: int) -> int:
-    """The row id of the manifest that this link of ours carries."""
-    row = tx.one("SELECT manifest FROM link WHERE id = ?", (link,))
-    return int(row[0]) if row else 0
+def manifests_of(tx: Transaction, links: Sequence[int]) -> dict[int, int]:
+    """The row id of the manifest that each of these links of ours carries, by link."""
+    if not links:
+        return {}
+    rows = tx.all(f"SELECT id, manifest FROM link WHERE id IN ({holes(links)})", links)  # noqa: S608
+    return {row[0]: row[1] for row in rows}
 
 
 def _sent(row: Sequence[object]) -> Sent:
@@ -185,11 +187,18 @@ def desks_between(tx: Transaction, first: int, last: int) -> dict[int, frozenset
     return {inbox: frozenset(desks) for inbox, desks in found.items()}
 
 
-def authors_of(tx: Transaction, message_ids: Sequence[MessageId]) -> dict[MessageId, tuple[int, str]]:
-    """(row id, desk) of each of these messages of ours."""
-    marks = ", ".join("?" * len(message_ids))
-    rows = tx.all(f"SELECT message_id, id, desk FROM outbox WHERE message_id IN ({marks})", tuple(message_ids))  # noqa: S608
-    return {MessageId(row[0]): (row[1], row[2]) for row in rows}
+class Own(Record, frozen=True, gc=False):
+    """A message of ours: its row id and desk, and when its author wants it no more."""
+
+    id: int
+    desk: str
+    expires_at: int
+
+
+def authors_of(tx: Transaction, message_ids: Sequence[MessageId]) -> dict[MessageId, Own]:
+    """Those of these messages that are ours."""
+    sql = f"SELECT message_id, id, desk, expires_at FROM outbox WHERE message_id IN ({holes(message_ids)})"  # noqa: S608
+    return {MessageId(row[0]): Own(*row[1:]) for row in tx.all(sql, message_ids)}
 
 
 @dataclass(frozen=True, slots=True)
