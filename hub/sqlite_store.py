@@ -28,7 +28,7 @@ _PRAGMAS: Final = (
     "PRAGMA secure_delete = FAST",
     "PRAGMA temp_store = MEMORY",
     # What waits is read once and erased: the system's own cache does for it, and the hub stays small.
-    "PRAGMA cache_size = -8192",
+    "PRAGMA cache_size = -4096",
     # Moving the log into the file costs an fsync of its own: once for 32 MiB.
     "PRAGMA wal_autocheckpoint = 8192",
     "PRAGMA busy_timeout = 5000",
