@@ -2,7 +2,8 @@
 
     delivered     beats everything: whatever the author was told before, this is the truth
     void          the number is closed; so it is for a void link by default
-    taken         the number holds other content: somebody spent it before us; linked again in a new incarnation
+    taken         the number holds other content: somebody spent it before us; linked again in a new incarnation,
+                  but for what is being taken back, whose void is answered by its message id
     refused       the recipient's node will not have it
     unopened, rejected      the same link is sealed again, three times a day at most
 
@@ -75,10 +76,12 @@ def _consigned(ctx: Context, source: Source, receipt: Consigned) -> None:
             # The same link goes again tomorrow, and then its numbers may be taken once more.
             links.wake(ctx.tx, link.id, (ctx.second // DAY + 1) * DAY, ResealLimitError.code)
         elif ref.kind is Kind.MESSAGE:
-            superseded = _settle_messages(ctx, source, link, receipt)
+            taken = _settle_messages(ctx, source, link, receipt)
             state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)
-            if superseded:
-                _link_again(ctx, source, link, superseded)
+            if taken and link.incarnation == state.incarnation(ctx.tx):
+                recovery.request(ctx, Cause.ROLLED_BACK)
+            if again := [place for place, before in taken.items() if _goes_again(before)]:
+                _link_again(ctx, source, link, again)
         elif ref.kind is Kind.VOID:
             _settle_voids(ctx, source, link, receipt)
 
@@ -91,15 +94,15 @@ def _is_doubtful(ctx: Context, peer: Peer, link: LinkRow, receipt: Consigned) ->
     return is_taken and not recovery.may_claim(ctx, peer)
 
 
-def _settle_messages(ctx: Context, source: Source, link: LinkRow, receipt: Consigned) -> list[int]:
-    """Settle each number; gives the places of those that must be linked again."""
+def _settle_messages(ctx: Context, source: Source, link: LinkRow, receipt: Consigned) -> dict[int, LinkState]:
+    """Settle each number; gives the places of those under way that are taken, with the state in which they were."""
     excepted = {each.seq - link.first_seq: each.outcome for each in receipt.exceptions}
     known = links.numbers(ctx.tx, link.id)
     if len(excepted) < link.count:
         links.settle(ctx.tx, link.id, LinkState.DELIVERED, source.evidence)
     else:
         links.wake(ctx.tx, link.id, None)
-    superseded = []
+    taken: dict[int, LinkState] = {}
     for place in sorted(excepted.keys() | known.keys()):
         number = known.get(place)
         before = number.state if number else link.state
@@ -109,14 +112,19 @@ def _settle_messages(ctx: Context, source: Source, link: LinkRow, receipt: Consi
             # A later void tells of another memory of the recipient's, and proves nothing of what was delivered.
             after, told = before, (number or link).evidence or told
         if after is LinkState.SUPERSEDED and before in {LinkState.OPEN, LinkState.VOIDING}:
-            superseded.append(place)
+            taken[place] = before
+            if not _goes_again(before):
+                continue
         links.settle_number(ctx.tx, link.id, place, after, told)
-    return superseded
+    return taken
+
+
+def _goes_again(before: LinkState) -> bool:
+    """Whether a message whose number is taken is linked again: what is being taken back waits for the answer to its void."""
+    return before is not LinkState.VOIDING
 
 
 def _link_again(ctx: Context, source: Source, link: LinkRow, places: Sequence[int]) -> None:
-    if link.incarnation == state.incarnation(ctx.tx):
-        recovery.request(ctx, Cause.ROLLED_BACK)
     manifest, parts = evidence.manifest_and_parts(ctx.tx, link.manifest)
     audience = Audience(manifest.audience, manifest.network).encode()
     for place in places:

@@ -62,6 +62,7 @@ RULES = {
     "refusal_by_envelope": "refusing what cannot be verified names the envelope and closes no number",
     "void_truth": "a delivered receipt beats a void, and the author is told",
     "reseal_once": "one re-seal per envelope id",
+    "taken_waits": "what is being taken back and whose number R holds for other content is not linked again: R answers its void",
 }
 
 
@@ -99,14 +100,16 @@ class St(NamedTuple):
     ever: frozenset           # ghost: contents ever durable at R
     names: frozenset          # ghost: (inc, seq, mid) that ever reached the hub
     s_ans: frozenset = frozenset()  # S: envelopes that this hub ever answered, where it may forget them unnoticed
+    back: frozenset = frozenset()   # S: messages that their authors took back once they had a number
+    voids: frozenset = frozenset()  # R: messages closed for ever
 
 
 B = ("crash", "dup", "lie", "saveS", "restS", "silentS", "saveH", "restH", "emptyH",
      "saveR", "restR", "prekey", "expire", "withdraw", "silentH")
 IX = {n: i for i, n in enumerate(B)}
-S_FIELDS = ("msgs", "s_inc", "links", "s_rinc", "s_got")
+S_FIELDS = ("msgs", "s_inc", "links", "s_rinc", "s_got", "back")
 H_FIELDS = ("queue", "dd", "hpos", "high", "shown", "notes")
-R_FIELDS = ("arch", "rmids", "hand", "r_links", "cur", "r_out", "r_ackd", "r_sinc")
+R_FIELDS = ("arch", "rmids", "hand", "r_links", "cur", "r_out", "r_ackd", "r_sinc", "voids")
 
 
 def contiguous(numbers) -> int:
@@ -126,7 +129,7 @@ class Model:
     def start(self) -> St:
         e = frozenset()
         msgs = frozenset(((c, 0), "h") for c in range(self.n)) if self.ready else e
-        old = (e, 1, (), 1, e) if self.saved else None
+        old = (e, 1, (), 1, e, e) if self.saved else None
         return St(frozenset(m[0] for m, _ in msgs), ("",) * self.n, msgs, 1, (), e, True, 1, e, (), e, 0, 1, (0, 0), (1, 0), e, e, e,
                   (0,) * self.n, e, (1, 0), 1, 1, (), 0, 1, e, (old, None, None), self.budget,
                   (0,) * self.n, e, e)
@@ -201,7 +204,7 @@ class Model:
             if st == "h" and has("withdraw") and s.s_inc > 1 and on["restored_void"]:
                 seq = 1 + max((l[1] for l in s.links if l[0] == s.s_inc), default=0)
                 yield f"author withdraws M{mid[0]}; restored S signs link ({s.s_inc},{seq}) as void", ENV, s._replace(
-                    msgs=s.msgs - {(mid, st)} | {(mid, "l")}, left=self.pay(s, "withdraw"),
+                    msgs=s.msgs - {(mid, st)} | {(mid, "l")}, left=self.pay(s, "withdraw"), back=s.back | {mid},
                     links=s.links + ((s.s_inc, seq, mid, "v", 0, 0, False),))
             elif st == "h" and has("withdraw") and (s.s_chk or not on["compared_void"]):
                 yield f"author withdraws M{mid[0]} before it was signed; told so", ENV, s._replace(
@@ -212,7 +215,7 @@ class Model:
             new = lambda l: s.links[:i] + (l,) + s.links[i + 1:]
             if st == "o" and has("withdraw"):
                 yield f"author withdraws M{mid[0]}; S stores a void for ({inc},{seq})", ENV, s._replace(
-                    links=new((inc, seq, mid, "v", k, ep, False)), left=self.pay(s, "withdraw"))
+                    links=new((inc, seq, mid, "v", k, ep, False)), left=self.pay(s, "withdraw"), back=s.back | {mid})
             if st not in "ov" or not s.s_chk:
                 continue
             e = self.env(ln)
@@ -395,7 +398,7 @@ class Model:
             yield f"R finds number ({inc},{seq}) taken by other content: refuses M{c}", OK, s._replace(
                 r_out=self.issue(s, ("r", (inc, seq, mid), "T")), cur=cur, net=self.put(s.net, ack))
             return
-        if known:
+        if known and (known[3] == mid or not on["void_by_message"]):
             out = s.r_out
             if on["duplicate_receipted"]:
                 out = self.issue(s, ("r", (inc, seq, known[3]), known[2]))
@@ -407,9 +410,13 @@ class Model:
         links = frozenset(l for l in s.r_links if l[:2] != (inc, seq)) | {(inc, seq, outcome, mid)}
         t = s._replace(r_out=self.issue(s, body), cur=cur, net=self.put(s.net, ack), r_links=links)
         if kind == "v":
-            yield f"R closes ({inc},{seq}) as {outcome}", OK, t
+            t = t._replace(voids=s.voids | {mid} if outcome == "V" else s.voids)
+            if known:
+                yield f"R answers {outcome} of M{c}; ({inc},{seq}) is that of other content", OK, t._replace(r_links=s.r_links)
+            else:
+                yield f"R closes ({inc},{seq}) as {outcome}", OK, t
             return
-        if on["void_by_message"] and any(l[2] == "V" and l[3] == mid for l in s.r_links):
+        if on["void_by_message"] and mid in s.voids:
             yield f"R closes ({inc},{seq}): M{c} was withdrawn under another number", OK, t._replace(
                 r_out=self.issue(s, body[:2] + ("V",)), r_links=links - {(inc, seq, "d", mid)} | {(inc, seq, "V", mid)})
             return
@@ -532,7 +539,8 @@ class Model:
             if closes:
                 state, told = "V", self.tell(told, c, "W")
         elif outcome == "T" and l[3] in "ov" and closes:
-            state, msgs = "x", msgs - {(mid, "l")} | {(mid, "h")}
+            if l[3] == "o" or not on["taken_waits"]:
+                state, msgs = "x", msgs - {(mid, "l")} | {(mid, "h")}
             s = s._replace(s_inc=max(s.s_inc, inc + 1))
         return s._replace(told=told, msgs=msgs, links=s.links[:i] + (l[:3] + (state,) + l[4:],) + s.links[i + 1:])
 
@@ -568,6 +576,8 @@ def bad_now(s):
         yield "P4"
     if not truth(s):
         yield "P6 at once"
+    if any((m, "h") in s.msgs for m in s.back):
+        yield "P7"
 
 
 def explore(model, limit=400_000):
@@ -661,6 +671,7 @@ PROPERTIES = {
     "P4": "a (sender, incarnation, number) never names two contents at the hub",
     "P5": "no cycle of protocol steps without a fault",
     "P6": "told `withdrawn` and handed over: the truth can still be told",
+    "P7": "what its author took back under one number is never linked again under another",
     "P6 at once": "never told `withdrawn` while R has it (stronger than asked)",
     "P1 prompt": "as P1 without waiting for the 14-day expiry (stronger than asked)",
 }
@@ -744,6 +755,8 @@ OFF = [  # rules turned off, where to look
     ("receipts_archived", ONE | dict(saveS=1, restS=1)),
     ("refusal_by_envelope", ONE | dict(lie=1)),
     ("reseal_once", dict(n=1, cap=2, prekey=1, dup=1)),
+    ("high_water", TWO | dict(saved=True, silentS=1, withdraw=1, seals=1)),
+    ("high_water taken_waits", TWO | dict(saved=True, silentS=1, withdraw=1, seals=1)),
 ]
 
 

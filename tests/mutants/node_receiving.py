@@ -279,6 +279,22 @@ RECEIVING: Final = (
         (T + "test_reception.py::test_a_void_answered_after_the_message_was_delivered_changes_nothing",),
     ),
     Mutant(
+        "taken-while-taken-back",
+        RECEIPTING,
+        "    return before is not LinkState.VOIDING\n",
+        "    return True\n",
+        "what is being taken back is not linked again because its number is taken",
+        (T + "test_exchange.py::test_taken_waits",),
+    ),
+    Mutant(
+        "taken-opens-a-life",
+        RECEIPTING,
+        "            taken[place] = before\n            if not _goes_again(before):\n                continue\n",
+        "            if not _goes_again(before):\n                continue\n            taken[place] = before\n",
+        "a number of this life that is taken shows that it was rolled back, whatever becomes of its message",
+        (T + "test_exchange.py::test_taken_waits",),
+    ),
+    Mutant(
         "handed-over-by-its-recipient",
         RECEIPTING,
         "    carried = [link for link, _place in links.of_message(ctx.tx, message.id) if link.peer == source.peer.id]\n",

@@ -17,6 +17,7 @@ from node.status import State
 from node.tables import finding, inbox, links, peers, state
 from protocol.errors import ConflictError, TooLateError
 from protocol.messages.message import Ack, Kind, Link
+from protocol.names import MessageId
 from protocol.trust.statements import Cause
 from tests.models.delivery import RULES
 from tests.node.lab import HubMemory, Lab, Node, tampered
@@ -484,6 +485,48 @@ def test_high_water(lab: Lab, sender: Node, reader: Node) -> None:
     assert reader.texts == ["uno", "dos"]
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
     assert sender.incarnation > lab.world.incarnations["ar-mpf"]
+
+
+def taken_back_under_a_spent_number(lab: Lab, sender: Node, reader: Node, *texts: str) -> MessageId:
+    """The sender forgot that it sent these texts, and spent their numbers again; the last one it then took back.
+
+    That the number of that one is taken, it hears before its void has left.
+    """
+    image = sender.snapshot()
+    for text in texts:
+        sender.write(text, text, "co-fgn")
+        submit(lab, sender)
+    deliver(lab, reader)
+    lab.hub.memory.highest.clear()
+    lab.hub.memory.cores.clear()
+    sender.restore(image, noticed=False)
+    message = sender.write("dos", "dos", "co-fgn")
+    sender.connect()
+    submit(lab, sender)
+    deliver(lab, reader)
+    lab.now += 3
+    submit(lab, reader)
+    sender.withdraw(message)
+    deliver(lab, sender)
+    return message
+
+
+def test_taken_waits(lab: Lab, sender: Node, reader: Node) -> None:
+    """What is being taken back is not linked again because its number was spent: the recipient answers the void."""
+    message = taken_back_under_a_spent_number(lab, sender, reader, "uno")
+    lab.settle()
+    assert reader.texts == ["uno"]
+    assert sender.told(message) == {"co-fgn": State.WITHDRAWN}
+    assert sender.incarnation > lab.world.incarnations["ar-mpf"]
+
+
+def test_taken_waits__and_the_recipient_says_what_it_has_under_another_number(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    message = taken_back_under_a_spent_number(lab, sender, reader, "uno", "dos")
+    lab.settle()
+    assert reader.texts == ["uno", "dos"]
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
 
 
 def test_cursor_shown(lab: Lab, sender: Node, reader: Node) -> None:

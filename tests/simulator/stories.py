@@ -776,3 +776,37 @@ def restored_void(at: Stage) -> None:
 @told("compared_void", without(recovery, "started"))
 def compared_void(at: Stage) -> None:
     _withdrawn_unseen(at, is_noticed=False)
+
+
+def _never_there(at: Stage, asked: Asked) -> None:
+    if at.r.tx.all("SELECT 1 FROM inbox WHERE message_id = ?", (asked.message,)):
+        raise BrokenError("sent again: R has what its author took back")
+
+
+unreachable = without(upkeep, "voids", lambda *_args: [])
+"""Just now nothing can be sealed to whoever would be asked to close a number."""
+
+
+@told("taken_waits", without(receipting, "_goes_again", lambda _before: True), never_rolled_back)
+def taken_waits(at: Stage) -> None:
+    at.off(at.r)
+    image = at.s.backup()
+    at.write()
+    at.run(5)
+    at.s.kill()
+    at.s.restore(image, is_noticed=False)
+    at.town.people.asked[S, "k"].asks_again = False  # nobody asks again for what is at the hub
+    at.on(at.s)
+    asked = at.write("k2")
+    at.run(1_000)  # its first envelope had a number of before
+    at.on(at.r)
+    at.until(lambda: len(at.r.tx.all("SELECT 1 FROM inlink")) == 2)
+    at.off(at.r)  # before it says that the number is taken
+    with unreachable():
+        at.town.people.withdraw(asked)
+        at.run(30)
+        at.on(at.r)
+        at.run(30)
+    at.write("k3")
+    at.ends_well()
+    _never_there(at, asked)
