@@ -3,7 +3,7 @@
     reason to start anew (cause 2, 3, 4)  ->  statement, stored, posted, mirrored  ->  begin
     begin     open links are sealed again under new envelope ids; receipts that no ack released are owed again;
               every member gets a notice as number 1
-    notice    of a peer: what it lacks is sent again, what is open is sealed again
+    notice    of a peer: what it lacks is sent again, what is open is sealed again; what it had signed for was delivered
 
 Between request and begin this node signs nothing; it goes on receiving.
 """
@@ -16,7 +16,7 @@ from typing import Final
 from node.context import Context
 from node.model import DAY, EventKind, LinkState
 from node.store import Transaction
-from node.tables import evidence, links, outbox, owed, peers, state
+from node.tables import evidence, links, outbox, owed, peers, signed, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
 from protocol.errors import ResealLimitError, StaleError, UsageError
@@ -264,6 +264,8 @@ def answer_notice(ctx: Context, peer: Peer, notice: Notice) -> None:
         if link.state is LinkState.SUPERSEDED or (own and link.incarnation != current):
             continue
         if link.state is LinkState.OPEN or link.last_seq > held.get(link.incarnation, 0):
+            if not own:
+                signed.keep(ctx.tx, link)
             links.reopen(ctx.tx, link.id, ctx.second)
             links.reopen_numbers(ctx.tx, link.id, held.get(link.incarnation, 0) + 1 - link.first_seq)
             if link.kind is Kind.MESSAGE:

@@ -1,7 +1,8 @@
 """The archive's tables, as steps (`keys.migrating`): once released, one is never edited, another is added.
 
 Outgoing.  A *message* (`outbox`) waits until it is *placed* in a manifest; each recipient of the manifest gets a
-*link*, which carries the state of all of its numbers; a number that differs from its link has a row in `number_out`.
+*link*, which carries the state of all of its numbers; a number that differs from its link has a row in `number_out`,
+one that goes again although its recipient had signed for it, one in `signed`.
 Who cannot be sealed to yet has a row in `waiting`; who never will be, one in `ended`.
 
 Incoming.  A link that was verified is an `inlink`; what each of its numbers became is in `number_in`, by series of
@@ -279,3 +280,12 @@ def handled(db: Database) -> None:
     """What people call a token; those made before are called by the start of their hash."""
     db.execute("ALTER TABLE token ADD COLUMN handle TEXT NOT NULL DEFAULT ''")
     db.execute("UPDATE token SET handle = lower(hex(substr(hash, 1, 4)))")
+
+
+@steps()
+def signed(db: Database) -> None:
+    """By which receipts recipients signed for what they have lost since: it goes again, and was delivered all the same."""
+    db.execute(
+        "CREATE TABLE signed (link INTEGER NOT NULL, place INTEGER NOT NULL, receipt INTEGER NOT NULL, "
+        "receipt_place INTEGER NOT NULL, PRIMARY KEY (link, place)) WITHOUT ROWID"
+    )

@@ -3,7 +3,8 @@
     queued -> sealed -> relayed -> delivered -> acknowledged        held, late, refused, expired, withdrawn
 
 `withdrawn`, `expired` and `refused` of a numbered message are said once the recipient has signed for the void; until
-then the delivery has its former state and says `closing`.
+then the delivery has its former state and says `closing`.  What a recipient signed for was delivered, and stays so
+with that receipt where it has lost the message since, whatever becomes of it then.
 """
 
 from __future__ import annotations
@@ -122,11 +123,15 @@ def deliveries_of(tx: Transaction, messages: Sequence[Own], now: int) -> dict[in
 
     for message, peer, reason in outbox.ends_of(tx, rows):
         found[message][peer] = Delivery(party(peer), _VOIDED[reason])
+    carried = standings(tx, rows)
     # The newest link to a peer counts: an older one was superseded.
-    for here in standings(tx, rows):
+    for here in carried:
         found[here.message][here.peer] = _linked(tx, party(here.peer), here, now)
     for message, peer, why in outbox.waits_of(tx, rows):
         found[message][peer] = _waiting(party(peer), why)
+    for here in carried:
+        if here.signed is not None and found[here.message][here.peer].state is not State.DELIVERED:
+            found[here.message][here.peer] = Delivery(party(here.peer), State.DELIVERED, receipt=here.signed)
     handed: dict[tuple[int, int], list[outbox.Handover]] = {}
     for message, each in outbox.handovers(tx, rows):
         handed.setdefault((message, each.peer), []).append(each)

@@ -4,7 +4,7 @@ not placed, or waiting for a peer      ended at once; in a restored node voided 
 because the same message may have gone before the backup was put back; before this process has compared numbers with
 the hub's it is ended, or voided, once it has
 numbered and open                      to be voided, and the hub is asked to recall the envelope
-delivered                              too late
+delivered                              too late, though the recipient lost it since and it goes again
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from node import recovery
 from node.context import Context
 from node.model import EventKind, LinkState
 from node.reach import resolve
-from node.tables import links, outbox, peers, state
+from node.tables import links, outbox, peers, signed, state
 from node.tables.links import LinkRow
 from node.tables.outbox import CLOSING, EVERYBODY, WITHDRAWN, Written
 from protocol.errors import TooLateError, UnknownMessageError
@@ -92,7 +92,11 @@ def _withdraw_waiting(ctx: Context, message: Written) -> bool:
 
 def _withdraw_numbered(ctx: Context, message: Written) -> tuple[list[Recalling], bool]:
     recalling, touched = [], False
-    for link, place in links.of_message(ctx.tx, message.id):
+    carried = links.of_message(ctx.tx, message.id)
+    delivered = signed.of_links(ctx.tx, [link.id for link, _place in carried])
+    for link, place in carried:
+        if (link.id, place) in delivered:
+            continue
         number = links.numbers(ctx.tx, link.id).get(place)
         now = number.state if number else link.state
         is_withdrawn = number is not None and number.reason is VoidReason.WITHDRAWN

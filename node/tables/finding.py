@@ -218,7 +218,11 @@ def fare_alone(tx: Transaction, manifest: int, messages: Sequence[int]) -> Apart
     )
     elsewhere = f"SELECT message FROM placement WHERE message IN ({marks}) AND manifest <> ?"  # noqa: S608
     rows = tx.all(f"{tables} UNION {elsewhere}", (*messages, *messages, *messages, *messages, manifest))
-    places = tx.all("SELECT n.place FROM link l JOIN number_out n ON n.link = l.id WHERE l.manifest = ?", (manifest,))
+    places = tx.all(
+        "SELECT n.place FROM link l JOIN number_out n ON n.link = l.id WHERE l.manifest = ? "
+        "UNION SELECT s.place FROM link l JOIN signed s ON s.link = l.id WHERE l.manifest = ?",
+        (manifest, manifest),
+    )
     return Apart(frozenset(row[0] for row in rows), frozenset(row[0] for row in places))
 
 

@@ -61,6 +61,7 @@ _COLUMNS: Final = (
 _OF_LINK: Final = ", ".join(f"l.{name.strip()}" for name in _COLUMNS.split(","))
 _SELECT: Final = f"SELECT {_COLUMNS} FROM link "  # noqa: S608 - fixed column names
 _OPEN: Final = int(LinkState.OPEN)
+_UNWANTED: Final = f"{int(VoidReason.WITHDRAWN)}, {int(VoidReason.EXPIRED)}"
 
 
 def _link(row: Row) -> LinkRow:
@@ -357,10 +358,12 @@ def settle_number(tx: Transaction, link: int, place: int, to: LinkState, receipt
 
 
 def reopen_numbers(tx: Transaction, link: int, place: int) -> None:
-    """Afterwards numbers from this place on that were delivered are as open as their link; voided ones are voiding."""
+    """Afterwards numbers from this place on that were delivered are as open as their link; void or unwanted ones are voiding."""
     delivered, void, voiding = (int(each) for each in (LinkState.DELIVERED, LinkState.VOID, LinkState.VOIDING))
-    tx.run("DELETE FROM number_out WHERE link = ? AND place >= ? AND state = ?", (link, place, delivered))
-    tx.run("UPDATE number_out SET state = ? WHERE link = ? AND place >= ? AND state = ?", (voiding, link, place, void))
+    unwanted = f"state = {void} OR state = {delivered} AND reason IN ({_UNWANTED})"
+    these = "WHERE link = ? AND place >= ? AND"
+    tx.run(f"UPDATE number_out SET state = {voiding} {these} ({unwanted})", (link, place))  # noqa: S608
+    tx.run(f"DELETE FROM number_out {these} state = {delivered}", (link, place))  # noqa: S608
 
 
 def voided(tx: Transaction, void_link: int) -> list[tuple[int, int]]:

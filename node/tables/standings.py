@@ -14,7 +14,8 @@ from protocol.messages.receipts import VoidReason
 class Standing(Record, frozen=True, gc=False):
     """A message in a link that carried it: how it stands there, as its number if that went another way, else as the link.
 
-    `evidence` is the (inlink, place) of the receipt that says so, if one does.
+    `evidence` is the (inlink, place) of the receipt that says so, if one does, and `signed` of the one by which the
+    recipient signed for what it has lost since.
     """
 
     message: int
@@ -28,6 +29,7 @@ class Standing(Record, frozen=True, gc=False):
     state: LinkState
     reason: VoidReason | None
     evidence: tuple[int, int] | None
+    signed: tuple[int, int] | None
 
 
 def standings(tx: Transaction, messages: Sequence[int]) -> list[Standing]:
@@ -35,9 +37,10 @@ def standings(tx: Transaction, messages: Sequence[int]) -> list[Standing]:
     rows = tx.all(
         "SELECT p.message, p.place, l.peer, l.kind, l.manifest, l.relayed, l.hold, l.first_attestation, "  # noqa: S608
         "coalesce(n.state, l.state), n.reason, iif(n.state IS NULL, l.receipt, n.receipt), "
-        "iif(n.state IS NULL, l.receipt_place, n.receipt_place) "
+        "iif(n.state IS NULL, l.receipt_place, n.receipt_place), s.receipt, s.receipt_place "
         "FROM placement p JOIN link l ON l.manifest = p.manifest "
         "LEFT JOIN number_out n ON n.link = l.id AND n.place = p.place "
+        "LEFT JOIN signed s ON s.link = l.id AND s.place = p.place "
         f"WHERE p.message IN ({holes(messages)}) ORDER BY l.id",
         messages,
     )
@@ -50,7 +53,7 @@ _STATES: Final = {int(each): each for each in LinkState}
 
 
 def _standing(row: Row) -> Standing:
-    message, place, peer, kind, manifest, relayed, hold, first, state, reason, receipt, receipt_place = row
+    message, place, peer, kind, manifest, relayed, hold, first, state, reason, receipt, receipt_place, *signed = row
     return Standing(
         message,
         place,
@@ -63,4 +66,5 @@ def _standing(row: Row) -> Standing:
         _STATES[state],
         None if reason is None else VoidReason(reason),
         None if receipt is None else (receipt, receipt_place),
+        None if signed[0] is None else (signed[0], signed[1]),
     )

@@ -63,6 +63,8 @@ RULES = {
     "void_truth": "a delivered receipt beats a void, and the author is told",
     "reseal_once": "one re-seal per envelope id",
     "taken_waits": "what is being taken back and whose number R holds for other content is not linked again: R answers its void",
+    "delivered_stays": "what R signed for stays told as delivered, though R has lost it since and its number was closed",
+    "notice_voids": "what its author took back and R had nevertheless is not sent again when R has lost it, but voided",
 }
 
 
@@ -101,13 +103,14 @@ class St(NamedTuple):
     names: frozenset          # ghost: (inc, seq, mid) that ever reached the hub
     s_ans: frozenset = frozenset()  # S: envelopes that this hub ever answered, where it may forget them unnoticed
     back: frozenset = frozenset()   # S: messages that their authors took back once they had a number
+    signed: frozenset = frozenset()  # S: messages that R signed for
     voids: frozenset = frozenset()  # R: messages closed for ever
 
 
 B = ("crash", "dup", "lie", "saveS", "restS", "silentS", "saveH", "restH", "emptyH",
      "saveR", "restR", "prekey", "expire", "withdraw", "silentH")
 IX = {n: i for i, n in enumerate(B)}
-S_FIELDS = ("msgs", "s_inc", "links", "s_rinc", "s_got", "back")
+S_FIELDS = ("msgs", "s_inc", "links", "s_rinc", "s_got", "back", "signed")
 H_FIELDS = ("queue", "dd", "hpos", "high", "shown", "notes")
 R_FIELDS = ("arch", "rmids", "hand", "r_links", "cur", "r_out", "r_ackd", "r_sinc", "voids")
 
@@ -129,7 +132,7 @@ class Model:
     def start(self) -> St:
         e = frozenset()
         msgs = frozenset(((c, 0), "h") for c in range(self.n)) if self.ready else e
-        old = (e, 1, (), 1, e, e) if self.saved else None
+        old = (e, 1, (), 1, e, e, e) if self.saved else None
         return St(frozenset(m[0] for m, _ in msgs), ("",) * self.n, msgs, 1, (), e, True, 1, e, (), e, 0, 1, (0, 0), (1, 0), e, e, e,
                   (0,) * self.n, e, (1, 0), 1, 1, (), 0, 1, e, (old, None, None), self.budget,
                   (0,) * self.n, e, e)
@@ -152,6 +155,10 @@ class Model:
     @staticmethod
     def tell(told, c, word):
         return told[:c] + (word,) + told[c + 1:]
+
+    def ended(self, s, mid):
+        """What the author is told of a message that was closed."""
+        return s.told if mid in s.signed and self.on["delivered_stays"] else self.tell(s.told, mid[0], "W")
 
     @staticmethod
     def env(ln):
@@ -208,13 +215,15 @@ class Model:
                     links=s.links + ((s.s_inc, seq, mid, "v", 0, 0, False),))
             elif st == "h" and has("withdraw") and (s.s_chk or not on["compared_void"]):
                 yield f"author withdraws M{mid[0]} before it was signed; told so", ENV, s._replace(
-                    msgs=s.msgs - {(mid, st)} | {(mid, "c")}, told=self.tell(s.told, mid[0], "W"),
+                    msgs=s.msgs - {(mid, st)} | {(mid, "c")}, told=self.ended(s, mid),
                     left=self.pay(s, "withdraw"))
         for i, ln in enumerate(s.links):
             inc, seq, mid, st, k, ep, fresh = ln
             new = lambda l: s.links[:i] + (l,) + s.links[i + 1:]
             if st == "o" and has("withdraw"):
-                yield f"author withdraws M{mid[0]}; S stores a void for ({inc},{seq})", ENV, s._replace(
+                # Once R signed for it, it is too late: only the author's time can be over.
+                what = "time is over for" if mid in s.signed else "author withdraws"
+                yield f"{what} M{mid[0]}; S stores a void for ({inc},{seq})", ENV, s._replace(
                     links=new((inc, seq, mid, "v", k, ep, False)), left=self.pay(s, "withdraw"), back=s.back | {mid})
             if st not in "ov" or not s.s_chk:
                 continue
@@ -512,9 +521,10 @@ class Model:
                 return s
             last = dict(what)
             fix = {"d": "o", "V": "v", "o": "o", "v": "v"}
+            again = lambda l: "v" if l[3] == "d" and l[2] in s.back and on["notice_voids"] else fix[l[3]]
             keep = "xdV" if on["notice_reseals_open"] else "xdVov"
             return s._replace(links=tuple(
-                l if l[3] == "x" or l[1] <= last.get(l[0], 0) and l[3] in keep else l[:3] + (fix[l[3]],) + l[4:6] + (False,)
+                l if l[3] == "x" or l[1] <= last.get(l[0], 0) and l[3] in keep else l[:3] + (again(l),) + l[4:6] + (False,)
                 for l in s.links))
         if tag == "c":
             match = (lambda l: self.env(l) == what) if on["reseal_once"] else (lambda l: l[:2] == what[:2])
@@ -533,11 +543,11 @@ class Model:
         if outcome == "d":
             if l[3] in "vV" and not on["void_truth"]:
                 return s
-            told = self.tell(told, c, "D")
-            state = "d" if closes else state
+            if closes:
+                state, told, s = "d", self.tell(told, c, "D"), s._replace(signed=s.signed | {mid})
         elif outcome == "V" and l[3] in "ovV":
             if closes:
-                state, told = "V", self.tell(told, c, "W")
+                state, told = "V", self.ended(s, mid)
         elif outcome == "T" and l[3] in "ov" and closes:
             if l[3] == "o" or not on["taken_waits"]:
                 state, msgs = "x", msgs - {(mid, "l")} | {(mid, "h")}
@@ -546,12 +556,17 @@ class Model:
 
 
 # -- exploration and verdicts --------------------------------------------------------------------
+def at_rest(s, c):
+    """Whether R has it, or closed it because its author wants it no more."""
+    return c in s.arch or any(m[0] == c for m in s.voids)
+
+
 def settled(s, may_withdraw):
     """P1: each acknowledged content is at R and S knows, or is closed with the author told."""
     for c in s.acked:
         mine = [l for l in s.links if l[2][0] == c and l[3] != "x"]
         closed = any(m[0] == c and st == "c" for m, st in s.msgs)
-        if s.told[c] == "D" and c in s.arch and (mine or closed) and all(l[3] in "dV" for l in mine):
+        if s.told[c] == "D" and at_rest(s, c) and (mine or closed) and all(l[3] in "dV" for l in mine):
             continue
         if may_withdraw and s.told[c] == "W" and (closed or mine and all(l[3] == "V" for l in mine)):
             continue
@@ -560,7 +575,7 @@ def settled(s, may_withdraw):
 
 
 def whole(s):
-    return all(s.told[c] != "D" or c in s.arch for c in s.acked)
+    return all(s.told[c] != "D" or at_rest(s, c) for c in s.acked)
 
 
 def truth(s):
@@ -576,8 +591,10 @@ def bad_now(s):
         yield "P4"
     if not truth(s):
         yield "P6 at once"
-    if any((m, "h") in s.msgs for m in s.back):
+    if any((m, "h") in s.msgs for m in s.back) or any(l[3] == "o" and l[2] in s.back for l in s.links):
         yield "P7"
+    if any(s.told[m[0]] != "D" for m in s.signed):
+        yield "P8"
 
 
 def explore(model, limit=400_000):
@@ -667,11 +684,12 @@ def explore(model, limit=400_000):
 PROPERTIES = {
     "P1": "every acknowledged message can still reach `R has it and S knows`, or is closed with a reason",
     "P2": "a surviving archive remembers at most one handover of a content",
-    "P3": "delivered only if R had it durably; a restored R can become whole again",
+    "P3": "delivered only if R had it durably; a restored R can become whole again, but for what its author wants no more",
     "P4": "a (sender, incarnation, number) never names two contents at the hub",
     "P5": "no cycle of protocol steps without a fault",
     "P6": "told `withdrawn` and handed over: the truth can still be told",
-    "P7": "what its author took back under one number is never linked again under another",
+    "P7": "what its author took back is never again a message to be sent",
+    "P8": "what R signed for is told as delivered, whatever becomes of it later",
     "P6 at once": "never told `withdrawn` while R has it (stronger than asked)",
     "P1 prompt": "as P1 without waiting for the 14-day expiry (stronger than asked)",
 }
@@ -755,6 +773,8 @@ OFF = [  # rules turned off, where to look
     ("receipts_archived", ONE | dict(saveS=1, restS=1)),
     ("refusal_by_envelope", ONE | dict(lie=1)),
     ("reseal_once", dict(n=1, cap=2, prekey=1, dup=1)),
+    ("delivered_stays", ONE | dict(withdraw=1, saveR=1, restR=1)),
+    ("notice_voids", ONE | dict(withdraw=1, saveR=1, restR=1)),
     ("high_water", TWO | dict(saved=True, silentS=1, withdraw=1, seals=1)),
     ("high_water taken_waits", TWO | dict(saved=True, silentS=1, withdraw=1, seals=1)),
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -756,6 +757,87 @@ def test_void_truth(lab: Lab, sender: Node, reader: Node) -> None:
     sender.withdraw(message)  # the author does not know yet that it arrived
     lab.settle()
     assert reader.texts == ["uno"]
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+
+
+def lost_since(lab: Lab, sender: Node, reader: Node, **how: Any) -> MessageId:
+    """A message was delivered, and its recipient is put back from a backup of before; nothing has moved since."""
+    reader.write("k0", "cero", "ar-mpf")
+    lab.settle()
+    backup = reader.snapshot()
+    message = sender.write("k1", "uno", "co-fgn", **how)
+    lab.settle()
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+    reader.restore(backup)
+    assert reader.texts == []
+    return message
+
+
+def test_delivered_stays(lab: Lab, sender: Node, reader: Node) -> None:
+    """Its author's expiry passed before it could go again: it goes no more, its number is closed, and it was delivered."""
+    message = lost_since(lab, sender, reader, expires_at=lab.second + 90)
+    (proof,) = sender.deliveries(message)
+    lab.now += 120
+    reader.connect()
+    submit(lab, reader)  # the notice of its new life
+    sender.mirror_now()
+    for _step in range(40):
+        lab.flow()
+        lab.now += 2.5
+        assert sender.deliveries(message) == [proof]
+    lab.settle()
+    assert reader.texts == []
+    assert [link.state for link in sender.links(Kind.VOID)] == [LinkState.VOID]
+    assert reader.run(lambda ctx: peers.all_series(ctx.tx, 1))[0].contiguous >= 1  # nothing is missing in its series
+    assert sender.deliveries(message) == [proof]
+
+
+def test_delivered_stays__while_it_goes_again(lab: Lab, sender: Node, reader: Node) -> None:
+    message = lost_since(lab, sender, reader)
+    (proof,) = sender.deliveries(message)
+    reader.connect()
+    submit(lab, reader)
+    sender.mirror_now()
+    deliver(lab, sender)
+    assert sender.links(Kind.MESSAGE)[0].state is LinkState.OPEN
+    assert sender.deliveries(message) == [proof]
+    with pytest.raises(TooLateError):
+        sender.withdraw(message)
+    lab.settle()
+    assert reader.texts == ["uno"]
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+
+
+def test_delivered_stays__though_only_a_void_was_answered(lab: Lab, sender: Node, reader: Node) -> None:
+    """A node in a new life asked for a message that it had forgotten, and heard that it was there; then it was lost."""
+    before, backup = sender.snapshot(), reader.snapshot()
+    sender.write("k1", "uno", "co-fgn")
+    lab.settle()
+    sender.restore(before)
+    sender.connect()
+    message = sender.write("k1", "uno", "co-fgn")
+    sender.withdraw(message)
+    lab.settle()
+    (proof,) = sender.deliveries(message)
+    assert proof.state is State.DELIVERED
+    reader.restore(backup)
+    lab.settle()
+    assert reader.texts == []
+    assert sender.deliveries(message) == [proof]
+
+
+def test_notice_voids(lab: Lab, sender: Node, reader: Node) -> None:
+    """It was delivered before its author could take it back; the recipient lost it, and does not get it again."""
+    backup = reader.snapshot()
+    message = sender.write("k1", "uno", "co-fgn")
+    submit(lab, sender)
+    deliver(lab, reader)
+    sender.withdraw(message)
+    lab.settle()
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+    reader.restore(backup)
+    lab.settle()
+    assert reader.texts == []
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
 
 

@@ -178,10 +178,12 @@ class Judge:
             self._check_time(asked, recipient, told)
 
     def _is_closed(self, asked: Asked, recipient: str) -> bool:
-        """Whether a recipient that forgot it was then asked to take it back: its author has the receipt all the same."""
-        tx = self.town.nodes[recipient].tx
+        """Whether a recipient that forgot it has closed it since, for an author who wants it no more and has the receipt."""
+        tx, sender = self.town.nodes[recipient].tx, self.town.nodes[asked.sender]
         closed = tx.all("SELECT 1 FROM received WHERE message_id = ? AND inbox IS NULL", (asked.message,))
-        return asked.is_withdrawn and bool(closed)
+        expires_at = asked.request.expires_at
+        is_over = expires_at is not None and expires_at <= sender.now() + sender.most_wrong
+        return (asked.is_withdrawn or is_over) and bool(closed)
 
     def _check_time(self, asked: Asked, recipient: str, told: Delivery) -> None:
         node, wrong = self.town.nodes[asked.sender], self.town.nodes[recipient].most_wrong

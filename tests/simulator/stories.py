@@ -26,11 +26,13 @@ from node import (
     reception,
     recovery,
     refusing,
+    status,
     upkeep,
 )
 from node.acceptance import Accepted, Request
 from node.model import LinkState, pack
-from node.tables import inbox, links, peers, state
+from node.status import State
+from node.tables import inbox, links, peers, signed, state
 from protocol.messages.content import Urgency
 from protocol.messages.message import Kind
 from protocol.messages.receipts import Notice, Outcome
@@ -781,6 +783,44 @@ def compared_void(at: Stage) -> None:
 def _never_there(at: Stage, asked: Asked) -> None:
     if at.r.tx.all("SELECT 1 FROM inbox WHERE message_id = ?", (asked.message,)):
         raise BrokenError("sent again: R has what its author took back")
+
+
+def _stays_delivered(at: Stage, asked: Asked) -> None:
+    told = [each.state for each in status.deliveries(at.s.tx, asked.message, int(at.s.now()))]
+    if told != [State.DELIVERED]:
+        raise BrokenError(f"untrue: told {told[0]} of what R has signed for")
+
+
+@told("delivered_stays", without(signed, "keep"))
+def delivered_stays(at: Stage) -> None:
+    before = at.r.backup()
+    asked = at.write(expires_at=int(at.s.now() + 120))
+    at.run(10)
+    _stays_delivered(at, asked)
+    at.off(at.r)
+    at.run(200)
+    at.restore(at.r, before)
+    at.ends_well()
+    _never_there(at, asked)
+    _stays_delivered(at, asked)
+
+
+def _all_open_again(tx: Any, link: int, place: int) -> None:
+    tx.run("DELETE FROM number_out WHERE link = ? AND place >= ?", (link, place))
+
+
+@told("notice_voids", without(links, "reopen_numbers", _all_open_again))
+def notice_voids(at: Stage) -> None:
+    before = at.r.backup()
+    asked = at.write()
+    at.until(lambda: at.r.tx.all("SELECT 1 FROM inbox"))
+    at.town.people.withdraw(asked)  # before its receipt is due
+    at.run(30)
+    _stays_delivered(at, asked)
+    at.restore(at.r, before)
+    at.ends_well()
+    _never_there(at, asked)
+    _stays_delivered(at, asked)
 
 
 unreachable = without(upkeep, "voids", lambda *_args: [])
