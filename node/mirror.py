@@ -66,8 +66,8 @@ class Mirror:
         """The mirror that is stored, replayed."""
         mirror = cls(association)
         mirror.replay(_stored(tx))
-        for row in tx.all("SELECT raw FROM registry_sight ORDER BY rowid"):
-            mirror.registry.apply_on_sight(SignedStatement.from_bytes(row[0]))
+        for raw, size in tx.all("SELECT raw, size FROM registry_sight ORDER BY rowid"):
+            mirror.registry.apply_on_sight(SignedStatement.from_bytes(raw), size)
         vouched = state.get(tx, "checkpoint")
         if vouched is not None:
             cosignature = Cosignature.parse(decode(vouched, MAX_NOTE_BYTES))
@@ -102,6 +102,7 @@ class Mirror:
         if checkpoint.size == self.registry.size + len(added.entries) and self._is_newer(signed, added, now):
             self._store(tx, signed, added)
             self.replay(added)
+            self._keep_sighted(tx)
             self.checkpoint = signed
         return Extension(len(added.entries))
 
@@ -147,8 +148,14 @@ class Mirror:
         """True if this negative statement has effect from now on, stored; raises what `apply_on_sight` does."""
         if not self.registry.apply_on_sight(statement):
             return False
-        tx.run("INSERT OR IGNORE INTO registry_sight (statement, raw) VALUES (?, ?)", (statement.id, statement.raw))
+        self._keep_sighted(tx)
         return True
+
+    def _keep_sighted(self, tx: Transaction) -> None:
+        # What the log holds by now, or an earlier revocation replaced, goes: a member can sign those without end.
+        rows = [(signed.id, signed.raw, size) for signed, size in self.registry.sighted()]
+        tx.run("DELETE FROM registry_sight")
+        tx.many("INSERT INTO registry_sight (statement, raw, size) VALUES (?, ?, ?)", rows)
 
     def view(self) -> View:
         """The registry as this node's manifests show it; `StaleViewError` while there is no checkpoint."""

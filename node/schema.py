@@ -289,3 +289,13 @@ def signed(db: Database) -> None:
         "CREATE TABLE signed (link INTEGER NOT NULL, place INTEGER NOT NULL, receipt INTEGER NOT NULL, "
         "receipt_place INTEGER NOT NULL, PRIMARY KEY (link, place)) WITHOUT ROWID"
     )
+
+
+@steps()
+def sized(db: Database) -> None:
+    """How many leaves were held when a negative was seen outside the log.
+
+    Of those seen before nobody knows: as many as are held now, so that no admission held now outlasts an expulsion.
+    """
+    db.execute("ALTER TABLE registry_sight ADD COLUMN size INTEGER")
+    db.execute("UPDATE registry_sight SET size = (SELECT count(*) FROM registry_leaf)")

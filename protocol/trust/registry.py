@@ -276,12 +276,13 @@ class Registry:
         return self._replay.last_opening(role, member)
 
     # -- negatives seen outside the log --------------------------------------------------------------------
-    def apply_on_sight(self, signed: SignedStatement) -> bool:
+    def apply_on_sight(self, signed: SignedStatement, size: int | None = None) -> bool:
         """True if this negative statement has effect from now on, False if it, or a stronger one, had it before.
 
-        Raises `WrongAssociationError`, `MalformedError` if it is not negative, or `ThresholdError` or `SignatureError`.
+        It counts as the next leaf after the first `size`, which were held when it was seen; by default all.  Raises `WrongAssociationError`, `MalformedError` if it is not negative, `ThresholdError` or `SignatureError`;
+        `UsageError` if there are not so many leaves.
         """
-        statement = signed.statement
+        statement, size = signed.statement, self._past(self.size if size is None else size)
         if signed.association != self.association:
             raise WrongAssociationError(statement.type.name.lower())
         if not isinstance(statement, NEGATIVES):
@@ -292,9 +293,13 @@ class Registry:
         if self._is_weaker(statement):
             return False
         self._sighted = {key: held for key, held in self._sighted.items() if not _supersedes(statement, held.statement)}
-        self._sighted[signed.id] = _Sighted(signed, statement, self.size)
+        self._sighted[signed.id] = _Sighted(signed, statement, size)
         self._count_sighted()
         return True
+
+    def sighted(self) -> tuple[tuple[SignedStatement, int], ...]:
+        """What has effect though the log does not hold it, oldest first, each with the leaves held when it was seen."""
+        return tuple((held.signed, held.size) for held in self._sighted.values())
 
     def unlogged_negatives(self) -> tuple[bytes, ...]:
         """The signed statements in effect that the log does not hold: at most 16, as a view carries.

@@ -61,6 +61,22 @@ NODE_TRUST: Final = (
         (T + "test_mirror.py::test_an_older_checkpoint_changes_nothing",),
     ),
     Mutant(
+        "sight-at-a-size",
+        MIRROR,
+        "            mirror.registry.apply_on_sight(SignedStatement.from_bytes(raw), size)\n",
+        "            mirror.registry.apply_on_sight(SignedStatement.from_bytes(raw))\n",
+        "an expulsion seen outside the log ends no admission that was logged after that",
+        (T + "test_mirror.py::test_an_expulsion_seen_outside_the_log_ends_no_later_admission_after_a_restart_either",),
+    ),
+    Mutant(
+        "sights-kept",
+        MIRROR,
+        '        tx.run("DELETE FROM registry_sight")\n',
+        '        rows = [row for row in rows if not tx.one("SELECT 1 FROM registry_sight WHERE statement = ?", row[:1])]\n',
+        "of what a peer may sign without end no more is kept than counts",
+        (T + "test_mirror.py::test_no_more_is_kept_of_what_was_seen_than_still_counts",),
+    ),
+    Mutant(
         "view-from-the-future",
         MIRROR,
         '        return age if age >= -CLOCK_REFUSE_SECONDS else float("inf")\n',

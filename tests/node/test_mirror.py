@@ -6,14 +6,19 @@ from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+from sqlcipher3 import dbapi2
+from sqlite_utils import Database
 
 from node.memory_store import MemoryStore
 from node.mirror import MAX_NEGATIVES_BYTES, Extension, Leaves, Mirror, forks
+from node.schema import steps
+from node.sql import SqlTransaction
 from node.store import Transaction
 from node.tables import state
 from protocol.errors import (
     LogError,
     ProofError,
+    RecipientSuspendedError,
     SignatureError,
     StaleViewError,
     ThresholdError,
@@ -189,6 +194,71 @@ def test_negatives_seen_outside_the_log_count_at_once_and_after_a_restart(world:
     assert mirror.view().negatives == again.view().negatives == (suspension.raw,)
     with pytest.raises(ThresholdError):
         store.run(lambda tx: mirror.see(tx, world.suspend("ar-mpf", world.now, world.stewards[:1])))
+
+
+def readmitted(world: World, store: MemoryStore, mirror: Mirror) -> None:
+    """The log grows by a new admission of `co-fgn`, and the mirror with it."""
+    size = mirror.registry.size
+    assert world.log(world.admit("co-fgn", admitted_at=world.now + 60), world.now + 60).applied
+    assert extend(store, mirror, note(world), leaves(world, size)) == Extension(1)
+
+
+def test_an_expulsion_seen_outside_the_log_ends_no_later_admission_after_a_restart_either(
+    world: World, store: MemoryStore
+) -> None:
+    mirror = mirrored(world, store)
+    assert store.run(lambda tx: mirror.see(tx, world.expel("co-fgn", world.now, expelled_at=world.now - 60)))
+    again = store.run(lambda tx: Mirror.load(tx, world.association))
+    for each in (mirror, again):
+        with pytest.raises(RecipientSuspendedError):
+            each.registry.member_standing("co-fgn", world.now + 1)
+    readmitted(world, store, mirror)
+    again = store.run(lambda tx: Mirror.load(tx, world.association))
+    for each in (mirror, again):
+        assert each.registry.member_standing("co-fgn", world.now + 1).index == mirror.registry.size - 1
+
+
+def test_what_was_seen_before_sizes_were_kept_counts_against_all_admissions_held_then(world: World) -> None:
+    """Nobody knows when it was seen: the latest moment that it can have been ends most."""
+    connection = dbapi2.connect(":memory:", isolation_level=None)
+    database = Database(connection)
+    steps.apply(database, stop_before="sized")
+    entries = [(leaf, world.entries[leaf], world.statements[leaf].raw) for leaf in range(len(world.entries))]
+    connection.executemany("INSERT INTO registry_leaf (leaf, entry, statement) VALUES (?, ?, ?)", entries)
+    seen = world.expel("co-fgn", world.now, expelled_at=world.now - 60)
+    connection.execute("INSERT INTO registry_sight (statement, raw) VALUES (?, ?)", (seen.id, seen.raw))
+    steps.apply(database)
+    tx = SqlTransaction(connection)
+    assert tx.all("SELECT statement, raw, size FROM registry_sight") == [(seen.id, seen.raw, len(entries))]
+    mirror = Mirror.load(tx, world.association)
+    with pytest.raises(RecipientSuspendedError):
+        mirror.registry.member_standing("co-fgn", world.now + 1)
+    world.log(world.admit("co-fgn", admitted_at=world.now + 60), world.now + 60)
+    mirror.extend(tx, START, note(world), leaves(world, len(entries)))
+    again = Mirror.load(tx, world.association)
+    assert again.registry.member_standing("co-fgn", world.now + 1).admitted_at == world.now
+
+
+def sights(store: MemoryStore) -> list[bytes]:
+    return [row[0] for row in store.run(lambda tx: tx.all("SELECT raw FROM registry_sight ORDER BY rowid"))]
+
+
+def test_no_more_is_kept_of_what_was_seen_than_still_counts(world: World, store: MemoryStore) -> None:
+    """A member may sign revocations of its own certificate for ever, each earlier than the one before."""
+    mirror, own = mirrored(world, store), world.certificates["co-fgn"]
+    suspension = world.suspend("ar-mpf", world.now)
+    store.run(partial(_see, mirror, suspension))
+    for earlier in range(5):
+        newest = world.revoke(own, world.now - earlier, [world.root("co-fgn")])
+        store.run(partial(_see, mirror, newest))
+    assert sights(store) == [suspension.raw, newest.raw]
+    again = store.run(lambda tx: Mirror.load(tx, world.association))
+    assert again.view().negatives == mirror.view().negatives == (suspension.raw, newest.raw)
+    size = mirror.registry.size
+    for logged in (suspension, newest):
+        assert world.log(logged).applied
+    extend(store, mirror, note(world), leaves(world, size))
+    assert sights(store) == []
 
 
 def _see(mirror: Mirror, statement: SignedStatement, tx: Transaction) -> None:

@@ -408,6 +408,15 @@ def test_on_sight_an_expulsion_counts_as_the_next_leaf(world: World) -> None:
     assert holds(world.registry.member_standing, "ar-mpf", START + 2)
 
 
+def test_on_sight_an_expulsion_counts_as_the_leaf_that_it_was_when_it_was_seen(world: World) -> None:
+    seen_at = world.registry.size
+    assert world.log(world.admit("ar-mpf", admitted_at=START + 2), START + 2).applied
+    expulsion = world.expel("ar-mpf", START, expelled_at=START - YEAR)
+    assert world.registry.apply_on_sight(expulsion, seen_at)
+    assert world.registry.sighted() == ((expulsion, seen_at),)
+    assert holds(world.registry.member_standing, "ar-mpf", START + 2)
+
+
 def test_on_sight_only_the_strongest_revocation_is_kept(world: World) -> None:
     own, root = world.certificates["ar-mpf"], [world.root("ar-mpf")]
     assert world.registry.apply_on_sight(world.revoke(own, START + 9, root))
