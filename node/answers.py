@@ -38,7 +38,6 @@ from protocol.messages.envelope import Attestation, AttestationData, Event, Subm
 from protocol.messages.message import Kind
 from protocol.messages.receipts import VoidReason
 from protocol.session.items import ResultItem
-from protocol.trust.statements import Cause
 
 PASSING_SECONDS: Final = {MailboxFullError.code: 60, PrekeyUnknownError.code: 5, PrekeyExpiredError.code: 5}
 """Refusals that pass, and after how long to try again at first."""
@@ -175,7 +174,7 @@ def _refused(ctx: Context, link: LinkRow, data: AttestationData) -> set[str]:
 def _refused_whole(ctx: Context, under_way: Sequence[LinkRow], code: str) -> None:
     if code == ConflictError.code:
         # Another core stands under this submission: somebody with our memory spent the number.
-        recovery.request(ctx, Cause.ROLLED_BACK)
+        recovery.request_by_hub(ctx)
     state.alarm(ctx.tx, ctx.second, code, "the hub refuses an envelope of this node as a whole")
     for link in under_way:
         if link.state is LinkState.OPEN:

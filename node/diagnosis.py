@@ -24,6 +24,7 @@ _NAMES: Final = {
     "clock": N_("clock"),
     "certificate": N_("certificate"),
     "tls": N_("TLS"),
+    "incarnation": N_("incarnation"),
     "registry": N_("registry"),
     "charter": N_("charter"),
     "witnesses": N_("witnesses"),

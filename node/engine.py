@@ -58,7 +58,7 @@ _DRAINED, _CERTIFICATE = "drained", "certificate"
 class Going:
     """What leaves after a round: envelopes and questions of this `session`, a calendar to publish, and what is needed.
 
-    `pending` says why a new incarnation is needed; `refresh` that the newest checkpoint should be fetched; `blocked`
+    `pending` says why a new incarnation is to be opened; `refresh` that the newest checkpoint should be fetched; `blocked`
     is the code for which nothing is sent.
     """
 
@@ -245,7 +245,7 @@ class Engine:
         """
         self._is_calendar_refused = code is not None
         if code == ConflictError.code:
-            recovery.request(ctx, Cause.ROLLED_BACK)
+            recovery.request_by_hub(ctx)
 
     def calendars(self, ctx: Context, answers: Sequence[tuple[str, bytes | None]]) -> None:
         """Take in calendars that were looked up; what waited for one is tried again."""
@@ -269,7 +269,7 @@ class Engine:
             prepared.items,
             prepared.wanted,
             calendar,
-            recovery.pending(ctx.tx),
+            recovery.due(ctx),
             refresh,
             prepared.reason,
         )

@@ -44,6 +44,7 @@ FIELDS: Final = frozenset(
         N_("days left"),
         N_("in standing"),
         N_("incarnation"),
+        N_("incarnation put off until"),
         N_("prekeys"),
         N_("held"),
         N_("days ahead"),

@@ -20,6 +20,7 @@ from node.tables import evidence, links, outbox, owed, peers, signed, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
 from protocol.errors import ResealLimitError, StaleError, UsageError
+from protocol.limits import MAX_HUB_INCARNATIONS_A_DAY
 from protocol.messages.envelope import Submission
 from protocol.messages.message import Ack, Kind
 from protocol.messages.receipts import Notice
@@ -27,8 +28,9 @@ from protocol.names import Incarnation, Party
 from protocol.trust.statements import Cause, Opening, Role, SignedStatement, sign_statement
 
 CLAIMS_A_DAY: Final = 3
-_CLAIM_BASE: Final = 16
+_CLAIM_BASE: Final = 64
 _PENDING: Final = "opening"
+_PUT_OFF: Final = "opening put off"
 _STATEMENT: Final = "opening statement"
 _PUT_BACK: Final = "put back"
 _LATER: Final = "later life"
@@ -43,6 +45,32 @@ def request(ctx: Context, cause: Cause) -> None:
         state.put(ctx.tx, _STATEMENT, None)
         if cause is not Cause.FIRST:
             state.alarm(ctx.tx, ctx.second, "new_incarnation", cause.name.lower())
+
+
+def request_by_hub(ctx: Context) -> None:
+    """The hub says that this node was rolled back: afterwards it needs a new incarnation, and signs nothing until then.
+
+    If it is right, going on would use numbers twice.  One that lies has every member do the work of a new incarnation:
+    after so many in a day the next is put off until tomorrow.
+    """
+    if pending(ctx.tx) not in {None, Cause.FIRST}:
+        return
+    is_within = _count(ctx, "claims hub of us", MAX_HUB_INCARNATIONS_A_DAY)
+    request(ctx, Cause.ROLLED_BACK)
+    if not is_within:
+        state.put(ctx.tx, _PUT_OFF, (ctx.second // DAY + 1) * DAY)
+        state.alarm(ctx.tx, ctx.second, "incarnation_limit", "the hub says again and again that this node was put back")
+
+
+def put_off_until(tx: Transaction, now: int) -> int | None:
+    """When the incarnation that is needed may be opened (Unix seconds), if that is not at `now` already."""
+    until = state.get(tx, _PUT_OFF)
+    return int(until) if until is not None and now < until and pending(tx) is not None else None
+
+
+def due(ctx: Context) -> Cause | None:
+    """Why this node needs a new incarnation that it may open now; None if it needs none, or has to wait."""
+    return None if put_off_until(ctx.tx, ctx.second) is not None else pending(ctx.tx)
 
 
 def pending(tx: Transaction) -> Cause | None:
@@ -70,11 +98,11 @@ def seems_restored(tx: Transaction) -> bool:
 
 
 def statement(ctx: Context, nonce: bytes) -> SignedStatement | None:
-    """The statement to post at the hub: the same bytes at each call until it is logged; None if none is needed.
+    """The statement to post at the hub: the same bytes at each call until it is logged; None if none is due.
 
     `nonce` is 16 random bytes, used where the statement is not written yet.
     """
-    cause = pending(ctx.tx)
+    cause = due(ctx)
     if cause is None:
         return None
     stored = state.get(ctx.tx, _STATEMENT)
@@ -172,7 +200,7 @@ def meet_hub(ctx: Context, hub: Incarnation, cursor: int, highest: Submission | 
     ahead = highest is not None and highest.incarnation in lives and (own is None or highest > own)
     if ahead or (cursor > state.reached(ctx.tx) and not is_put_back):
         # What was acknowledged is gone from the hub: peers send it again on our notice.
-        request(ctx, Cause.ROLLED_BACK)
+        request_by_hub(ctx)
     state.go_on_from(ctx.tx, cursor)
     _compared(ctx)
     return Start(state.cursor(ctx.tx), pending(ctx.tx))
@@ -233,11 +261,18 @@ def may_claim(ctx: Context, peer: Peer) -> bool:
 def _is_believed(ctx: Context, name: str, what: str) -> bool:
     if pending(ctx.tx) not in {None, Cause.FIRST}:
         return True
+    is_within = _count(ctx, name, CLAIMS_A_DAY)
+    if not is_within:
+        state.alarm(ctx.tx, ctx.second, ResealLimitError.code, what)
+    return is_within
+
+
+def _count(ctx: Context, name: str, most: int) -> bool:
+    """Count one more today, if there were not `most` already; whether it was counted."""
     today = ctx.second // DAY
     day, count = divmod(int(state.get(ctx.tx, name) or 0), _CLAIM_BASE)
     count = count if day == today else 0
-    if count >= CLAIMS_A_DAY:
-        state.alarm(ctx.tx, ctx.second, ResealLimitError.code, what)
+    if count >= most:
         return False
     state.put(ctx.tx, name, today * _CLAIM_BASE + count + 1)
     return True
@@ -296,6 +331,7 @@ def mark_restored(tx: Transaction, now: int) -> None:
     state.put(tx, _PENDING, int(Cause.RESTORED))
     # A statement that was written before the backup may have been logged, and its incarnation lived, after it.
     state.put(tx, _STATEMENT, None)
+    state.put(tx, _PUT_OFF, None)
     state.put(tx, _PUT_BACK, 1)
     state.leap(tx)
     state.alarm(tx, now, "new_incarnation", Cause.RESTORED.name.lower())

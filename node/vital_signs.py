@@ -78,6 +78,17 @@ def _standing(vitals: Vitals) -> Iterator[Row]:
         yield ok("certificate", told("valid until %(when)s", when=certificate["valid_until"]))
 
 
+def _incarnation(vitals: Vitals) -> Iterator[Row]:
+    until = vitals.get("incarnation_put_off_until")
+    if until is not None:
+        found = told("the hub says again and again that this node was put back")
+        effect = told("nothing is sent until %(when)s; what comes in is read and kept", when=until)
+        remedy = told(
+            "look for a second node of this member, and whether this machine's disk is put back; if neither, tell the stewards"
+        )
+        yield Row("incarnation", Level.PROBLEM, found, "incarnation_limit", effect, remedy)
+
+
 def _registry(vitals: Vitals) -> Iterator[Row]:
     association, registry = vitals["association"], vitals["registry"]
     if association is None:
@@ -211,6 +222,7 @@ def _alarms(vitals: Vitals) -> Iterator[Row]:
 _LOOKS: Final[tuple[Callable[[Vitals], Iterator[Row]], ...]] = (
     _hub,
     _standing,
+    _incarnation,
     _registry,
     _prekeys,
     _messages,

@@ -10,6 +10,7 @@ from keys.program import program_version
 from node.api_requests import show_time
 from node.api_views import View
 from node.engine import Engine
+from node.recovery import put_off_until
 from node.schema import steps
 from node.store import Transaction
 from node.tables import finding, inbox, state
@@ -35,6 +36,7 @@ def vitals(engine: Engine, uplink: Uplink, url: str, started_at: int, tx: Transa
         "registry": _registry(engine, now),
         "certificate": _certificate(engine, now),
         "incarnation": _incarnation(tx),
+        "incarnation_put_off_until": None if (until := put_off_until(tx, now)) is None else show_time(until),
         "prekeys": _prekeys(engine),
         "messages": finding.counts(tx) | {"held_for": inbox.held_codes(tx)},
         "alarms": [_alarm(each) for each in state.alarms(tx)[-_ALARMS:]],

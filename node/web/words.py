@@ -296,6 +296,9 @@ ALARMS: Final = {
     "clock_skew": N_("The clocks of this node and of its hub differ."),
     "gap": N_("Messages of a member are missing before one that came."),
     "new_incarnation": N_("This node began a new numbering of what it sends."),
+    "incarnation_limit": N_(
+        "The hub says again and again that this node was put back; nothing is sent until tomorrow."
+    ),
     "urgent_unopened": N_("Something urgent waits unopened, and whoever answers for the desk was called."),
     "nudge_failed": N_("Whoever is on duty could not be called."),
     "webhook_disabled": N_("A webhook is told nothing more."),

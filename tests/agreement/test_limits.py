@@ -45,6 +45,7 @@ NAMES = {
     "detail of a Close": ["MAX_DETAIL_BYTES"],
     "members in a Lookup": ["MAX_LOOKUP_MEMBERS"],
     "requests unanswered in a session": ["MAX_REQUESTS"],
+    "incarnations of a node at its hub's word in a day": ["MAX_HUB_INCARNATIONS_A_DAY"],
     "envelope lifetime": ["ENVELOPE_LIFETIME_SECONDS"],
     "epoch": ["EPOCH_SECONDS"],
     "grace after an epoch": ["EPOCH_GRACE_SECONDS"],

@@ -64,7 +64,7 @@ SENDING_RULES: Final = (
     Mutant(
         "conflict-means-rolled-back",
         ANSWERS,
-        "        recovery.request(ctx, Cause.ROLLED_BACK)\n",
+        "        recovery.request_by_hub(ctx)\n",
         "        pass\n",
         "a number that somebody else spent begins a new incarnation",
         (T + "test_courier.py::test_a_submission_spent_by_another_means_rolled_back",),
@@ -132,13 +132,29 @@ SENDING_RULES: Final = (
     Mutant(
         "claims-a-day",
         RECOVERY,
-        "    if count >= CLAIMS_A_DAY:\n",
-        "    if count >= 100 * CLAIMS_A_DAY:\n",
+        "    is_within = _count(ctx, name, CLAIMS_A_DAY)\n",
+        "    is_within = _count(ctx, name, 100 * CLAIMS_A_DAY)\n",
         "no peer has incarnations begun at will",
         (
             T + "test_attack_peer.py::test_a_peer_that_acknowledges_what_was_never_sent_costs_three_incarnations_a_day",
             T + "test_attack_peer.py::test_a_peer_that_calls_every_number_taken_costs_three_incarnations_a_day",
         ),
+    ),
+    Mutant(
+        "lives-at-the-hub-s-word",
+        RECOVERY,
+        "    if not is_within:\n        state.put(ctx.tx, _PUT_OFF,",
+        "    if False:\n        state.put(ctx.tx, _PUT_OFF,",
+        "no hub has incarnations begun at will",
+        (T + "test_new_lives.py::test_a_hub_that_lies_has_no_more_lives_begun_than_that",),
+    ),
+    Mutant(
+        "silent-while-put-off",
+        RECOVERY,
+        "    request(ctx, Cause.ROLLED_BACK)\n    if not is_within:\n",
+        "    if is_within:\n        request(ctx, Cause.ROLLED_BACK)\n    else:\n",
+        "whoever may have been put back signs nothing, though its next incarnation has to wait",
+        (T + "test_new_lives.py::test_a_hub_that_lies_has_no_more_lives_begun_than_that",),
     ),
     Mutant(
         "notice-sent-again",

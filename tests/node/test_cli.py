@@ -521,6 +521,7 @@ WAITING: dict[str, Any] = {"desk": "central", "count": 1, "emergencies": 0, "sin
         ("certificate", None, "not_in_standing", Level.PROBLEM),
         ("certificate", {"in_standing": False}, "not_in_standing", Level.PROBLEM),
         ("certificate", {"days_left": 3}, "", Level.WARNING),
+        ("incarnation_put_off_until", "2026-08-21T00:00:00Z", "incarnation_limit", Level.PROBLEM),
         ("association", None, "", Level.PROBLEM),
         ("association", {"charter_days_left": -1}, "charter_expired", Level.PROBLEM),
         ("association", {"charter_days_left": 10}, "charter_expired", Level.WARNING),
@@ -543,10 +544,10 @@ WAITING: dict[str, Any] = {"desk": "central", "count": 1, "emergencies": 0, "sin
         ("webhooks", {"troubled": [HOOK | {"disabled_at": "t", "disabled_why": "gone"}]}, "", Level.PROBLEM),
     ],
 )
-def test_the_doctor_names_what_is_wrong(where: str, change: dict | None, code: str, level: Level) -> None:
+def test_the_doctor_names_what_is_wrong(where: str, change: dict | str | None, code: str, level: Level) -> None:
     healthy = vital_signs.judge(VITALS)
     assert {row.level for row in healthy} == {Level.OK}
-    ill = VITALS | {where: None if change is None else VITALS[where] | change}
+    ill = VITALS | {where: VITALS[where] | change if isinstance(change, dict) else change}
     (row,) = [row for row in vital_signs.judge(ill) if row.level is not Level.OK]
     assert all(isinstance(part, Told) for part in (row.found, row.effect, row.remedy, row.title))
     assert (row.code, row.level) == (code, level)
