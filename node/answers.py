@@ -190,11 +190,10 @@ def notice(ctx: Context, attestation: Attestation) -> None:
 
 def _dropped(ctx: Context, said: _Said) -> None:
     link = said.link
-    evidence.keep_attestation(ctx.tx, said.attestation, said.data, link.id)
-    if link.state is not LinkState.OPEN:
+    # One envelope is sealed again once: a notice about an earlier one changes nothing, and a hub may repeat it without end.
+    if link.state is not LinkState.OPEN or not said.is_of_newest:
         return
-    # One envelope is sealed again once: a notice about an earlier one changes nothing.
-    if said.is_of_newest:
-        links.wake(ctx.tx, link.id, ctx.second)
+    evidence.keep_attestation(ctx.tx, said.attestation, said.data, link.id)
+    links.wake(ctx.tx, link.id, ctx.second)
     if link.kind is Kind.MESSAGE:
         state.event(ctx.tx, ctx.second, EventKind.LINK, link.id)

@@ -28,6 +28,9 @@ from protocol.trust.statements import Charter, SignedStatement, statement_hash
 MAX_NEGATIVES_BYTES: Final = 64 * 1024
 """So much of a view may be negatives: an envelope must hold the rest too, and the log should have them soon."""
 
+MAX_FORKS: Final = 16
+"""So many checkpoints that contradict this mirror are kept, the first: one proves it, and a hub can sign them without end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leaves:
@@ -211,11 +214,12 @@ def _check_successor(held: Leaves, new: Leaves, association: AssociationId, succ
 
 
 def _fork(tx: Transaction, now: int, size: int, note: bytes) -> Extension:
-    tx.run("INSERT INTO fork (at, size, evidence) VALUES (?, ?, ?)", (now, size, note))
+    if len(forks(tx)) < MAX_FORKS:
+        tx.run("INSERT INTO fork (at, size, evidence) VALUES (?, ?, ?)", (now, size, note))
     state.alarm(tx, now, ForkedViewError.code, f"the log signed another tree of size {size}")
     return Extension(forked=True)
 
 
 def forks(tx: Transaction) -> list[tuple[int, int, bytes]]:
-    """(time, size, note) of every signed checkpoint that contradicts this mirror."""
+    """(time, size, note) of the signed checkpoints that contradict this mirror, the first of them."""
     return [(row[0], row[1], row[2]) for row in tx.all("SELECT at, size, evidence FROM fork ORDER BY id")]

@@ -38,7 +38,7 @@ from protocol.errors import (
 from protocol.limits import MAX_CIPHERTEXT_BYTES
 from protocol.messages.content import Urgency
 from protocol.messages.envelope import Attestation
-from protocol.messages.message import Body, Kind
+from protocol.messages.message import Body, Kind, Link
 from protocol.messages.receipts import Consigned, LinkRef, Notice, Void
 from protocol.names import Digest
 from protocol.opening import Received
@@ -153,7 +153,10 @@ def _is_hub_renewed(ctx: Context, attestation: Attestation) -> bool:
 # -- what is verified ----------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A link that is kept: its peer, what it holds, its row id, and whether it is of the peer's newest incarnation."""
+    """A link that was taken in: its peer, what it holds, whether it is of the peer's newest incarnation; its row id.
+
+    That is 0 where the link itself is not kept: then nothing refers to it.
+    """
 
     peer: Peer
     received: Received
@@ -170,13 +173,24 @@ def _apply(ctx: Context, received: Received, core: bytes, run: _Run) -> str | No
         if not _may_begin(ctx, received):
             return NOTICE_FIRST
         newest, run.begun = link.incarnation, True
-    inlink = _keep(ctx, known, received, core)
+    # What decides nothing is referred to by nothing: a peer could say it without end.
+    inlink = _keep(ctx, known, received, core) if _decides(ctx, known, link) else 0
     peer = peers.heard(ctx.tx, known.id, ctx.second, newest, traffic=link.kind is not Kind.EMPTY)
     taken = _Taken(peer, received, inlink, link.incarnation == newest)
     if taken.is_newest:
         recovery.believe(ctx, taken.peer, link.ack)
     _TAKERS[link.kind](ctx, taken)
     return None
+
+
+def _decides(ctx: Context, peer: Peer, link: Link) -> bool:
+    """Whether some number of the link is new here, and of a kind that closes, opens or proves something."""
+    if link.kind is Kind.EMPTY or (link.kind is Kind.NOTICE and link.first_seq != 1):
+        return False
+    series = peers.series(ctx.tx, peer.id, link.incarnation)
+    if link.first_seq > series.highest:
+        return True
+    return len(inbox.known(ctx.tx, series.id, link.first_seq, link.numbers[-1])) < link.count
 
 
 def _see(ctx: Context, negative: SignedStatement) -> None:

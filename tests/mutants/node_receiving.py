@@ -13,6 +13,14 @@ T: Final = "tests/node/"
 RECEIVING: Final = (
     # -- the archive
     Mutant(
+        "evidence-that-decides",
+        RECEPTION,
+        "_keep(ctx, known, received, core) if _decides(ctx, known, link) else 0\n",
+        "_keep(ctx, known, received, core)\n",
+        "what a peer says again and again leaves no rows",
+        (T + "test_reception.py::test_what_a_peer_says_again_leaves_no_rows",),
+    ),
+    Mutant(
         "node-fsync",
         ARCHIVE,
         '            "synchronous = FULL",\n',

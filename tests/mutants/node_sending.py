@@ -56,8 +56,8 @@ SENDING_RULES: Final = (
     Mutant(
         "notice-of-an-older-envelope",
         ANSWERS,
-        "    if said.is_of_newest:\n",
-        "    if link.envelope:\n",
+        "    if link.state is not LinkState.OPEN or not said.is_of_newest:\n",
+        "    if link.state is not LinkState.OPEN:\n",
         "a notice about an earlier envelope changes nothing",
         (T + "test_courier.py::test_a_notice_of_an_earlier_envelope_changes_nothing",),
     ),

@@ -487,6 +487,10 @@ def test_a_notice_of_an_earlier_envelope_changes_nothing(lab: Lab, sender: Node,
     sender.recalled(None)
     submit(lab, sender)
     assert sender.count("envelope") == 2
+    told = sender.count("attestation")
+    for _time in range(3):
+        sender.recalled(dropped)  # a lying hub may say so for ever
+    assert sender.count("attestation") == told
     lab.settle()
     assert reader.texts == ["uno"]
 

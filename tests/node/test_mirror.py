@@ -239,6 +239,17 @@ def test_what_was_seen_before_sizes_were_kept_counts_against_all_admissions_held
     assert again.registry.member_standing("co-fgn", world.now + 1).admitted_at == world.now
 
 
+def test_of_checkpoints_that_contradict_the_mirror_the_first_are_kept(
+    world: World, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.mirror.MAX_FORKS", 2)
+    mirror, twin = mirrored(world, store), World(members=("ar-mpf", "es-fge"))
+    lies = [note(twin, at=at) for at in range(4)]
+    for lying in lies:
+        assert extend(store, mirror, lying, Leaves()) == Extension(forked=True)
+    assert [each[2] for each in store.run(forks)] == lies[:2]
+
+
 def sights(store: MemoryStore) -> list[bytes]:
     return [row[0] for row in store.run(lambda tx: tx.all("SELECT raw FROM registry_sight ORDER BY rowid"))]
 

@@ -657,3 +657,49 @@ def test_what_goes_again_is_judged_at_its_first_acceptance(lab: Lab, sender: Nod
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
     accepted_at = reader.run(lambda ctx: inbox.find_link(ctx.tx, 1)).accepted_at
     assert accepted_at < lab.second - 14 * DAY
+
+
+# -- what repeats itself -----------------------------------------------------------------------------------
+KEPT = ("inlink", "manifest", "attestation", "batch")
+
+
+def kept(node: Node) -> list[int]:
+    return [node.count(table) for table in KEPT]
+
+
+def test_what_a_peer_says_again_leaves_no_rows(lab: Lab, reader: Node, hand: Hand) -> None:
+    """It may seal the same numbers again for ever, with what they held or with something else."""
+    one, void, other = hand.message("uno"), hand.void("nadie"), hand.message("otra cosa")
+    counted = []
+    for _time in range(3):
+        hand.send(Kind.MESSAGE, 1, [one])
+        hand.send(Kind.VOID, 2, [void])
+        deliver(lab, reader)
+        counted.append(kept(reader))
+    before = counted[0]
+    assert counted == [before] * 3
+    hand.send(Kind.MESSAGE, 1, [other])
+    deliver(lab, reader)
+    assert kept(reader) == before
+    assert outcomes(reader)[-1] == [(1, Outcome.TAKEN)]
+    assert reader.texts == ["uno"]
+
+
+def test_of_links_that_decide_nothing_no_evidence_is_kept(lab: Lab, sender: Node, reader: Node) -> None:
+    """A lying peer may send notices under every number, and links of nothing: neither closes nor proves anything."""
+    lab.log(lab.world.open("ar-mpf", cause=Cause.RESTORED))
+    lab.mirror_all()
+    newest = lab.world.registry.incarnations(1, "ar-mpf")[-1]  # type: ignore[arg-type]
+    hand = Hand(lab, sender, "co-fgn")
+    hand.send(Kind.NOTICE, 1, [Part(Notice(()).encode())], newest)
+    deliver(lab, reader)
+    before = kept(reader)
+    assert before[0] == 1
+    for number in (1, 2, 3):
+        hand.send(Kind.NOTICE, number, [Part(Notice(((newest, number),)).encode())], newest)
+        hand.send(Kind.EMPTY, number, [], newest)
+    deliver(lab, reader)
+    assert kept(reader) == before
+    known = reader.peer("ar-mpf").id
+    series = reader.run(lambda ctx: peers.series(ctx.tx, known, newest))
+    assert (series.contiguous, series.highest) == (3, 3)
