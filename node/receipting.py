@@ -23,7 +23,7 @@ from node.reach import Audience
 from node.tables import evidence, links, outbox, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
-from protocol.errors import HeldError, ResealLimitError
+from protocol.errors import HeldError, MalformedError, ResealLimitError
 from protocol.messages.message import Kind, message_id_of
 from protocol.messages.receipts import Consigned, HandedOver, Outcome, Receipt, Rejected, Unopened
 from protocol.trust.statements import Cause
@@ -82,6 +82,9 @@ def _consigned(ctx: Context, source: Source, receipt: Consigned) -> None:
                 recovery.request(ctx, Cause.ROLLED_BACK)
             if again := [place for place, before in taken.items() if _goes_again(before)]:
                 _link_again(ctx, source, link, again)
+        elif any(each.outcome is not Outcome.DELIVERED for each in receipt.exceptions):
+            # No void is taken or refused, so whoever says so did not say that it is closed.
+            state.alarm(ctx.tx, ctx.second, MalformedError.code, source.peer.party.member)
         elif ref.kind is Kind.VOID:
             _settle_voids(ctx, source, link, receipt)
 

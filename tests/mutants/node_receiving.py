@@ -11,6 +11,14 @@ NUMBERING, RECEIPTING = "node/numbering.py", "node/receipting.py"
 T: Final = "tests/node/"
 
 RECEIVING: Final = (
+    Mutant(
+        "void-called-taken",
+        RECEIPTING,
+        "        elif any(each.outcome is not Outcome.DELIVERED for each in receipt.exceptions):\n",
+        "        elif not receipt.link:\n",
+        "a void that its recipient calls taken or refused is not closed",
+        (T + "test_attack_peer.py::test_what_no_void_can_become_closes_nothing",),
+    ),
     # -- the archive
     Mutant(
         "evidence-that-decides",

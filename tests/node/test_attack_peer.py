@@ -179,6 +179,32 @@ def test_a_notice_is_the_first_word_of_an_incarnation_and_no_other(
     assert victim.told(message) == {"ar-mpf": State.DELIVERED}
 
 
+@pytest.mark.parametrize("outcome", [Outcome.TAKEN, Outcome.REFUSED, Outcome.VOID, Outcome.DELIVERED])
+def test_what_no_void_can_become_closes_nothing(lab: Lab, attacker: Node, victim: Node, outcome: Outcome) -> None:
+    """An author is told `withdrawn` when the recipient signed that it will never hand it over, and by nothing else."""
+    message = victim.write("k", "uno", "ar-mpf")
+    submit(lab, victim)
+    attacker.cut()
+    victim.withdraw(message)
+    submit(lab, victim)
+    (void,) = victim.links(Kind.VOID)
+    read = Link.from_bytes(void.raw)
+    said = () if outcome is Outcome.VOID else (Exceptional(read.first_seq, outcome, message),)
+    attacker.connect()
+    lab.hub.memory.mailboxes["ar-mpf"].items.clear()
+    _lie(attacker, attacker.peer("co-fgn").id, void.raw, Consigned(lab.second, LinkRef.of(read), said))
+    submit(lab, attacker)
+    deliver(lab, victim)
+    told, (after,) = victim.told(message)["ar-mpf"], victim.links(Kind.VOID)
+    if outcome in {Outcome.VOID, Outcome.DELIVERED}:
+        assert after.state is LinkState.VOID
+        assert told is (State.WITHDRAWN if outcome is Outcome.VOID else State.DELIVERED)
+    else:
+        assert after.state is LinkState.OPEN
+        assert told not in {State.WITHDRAWN, State.DELIVERED}
+        assert "malformed" in victim.alarms
+
+
 def test_a_peer_that_calls_every_number_taken_costs_three_incarnations_a_day(
     lab: Lab, attacker: Node, victim: Node
 ) -> None:
