@@ -28,7 +28,7 @@ from hub.tiles import TilePath
 from hub.totals import Totals
 from hub.trend import Trend, encode
 from hub.writer import Writer
-from protocol.errors import ConfigError, ProofError, RolledBackError, WrongAssociationError
+from protocol.errors import ConfigError, DamagedError, PeerError, ProofError, RolledBackError, WrongAssociationError
 from protocol.limits import DAY_SECONDS
 from protocol.names import Incarnation, StatementId
 from protocol.session.channel import NONCE_BYTES, SHARE_BYTES, Ephemeral
@@ -58,14 +58,17 @@ def founding_statement(tx: Transaction) -> SignedStatement | None:
 
 def load_log(store: Store, keys: HubKeys) -> Log | None:
     """The log in this store, replayed, with what signs it; None while it is empty.  `StoreError` if it is damaged."""
+    signer = CharterSigner(keys)
     with transaction(store) as tx:
-        first = founding_statement(tx)
-        if first is None:
-            return None
-        signer = CharterSigner(keys)
-        log = Log.load(tx, first.association, signer)
+        try:
+            first = founding_statement(tx)
+            log = None if first is None else Log.load(tx, first.association, signer)
+        except PeerError as error:
+            # Nobody sent it: this hub judged it before it wrote it.
+            raise DamagedError(f"the log: {error.detail or error.code}") from error
+    if log is not None:
         signer.follow(log.registry)
-        return log
+    return log
 
 
 class Core:

@@ -14,6 +14,7 @@ import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -41,7 +42,7 @@ from keys.lock import locked
 from keys.logs import configure
 from keys.migrating import Migrated
 from keys.notify import keep_alive, notify
-from protocol.errors import ConfigError, ValijaError
+from protocol.errors import ConfigError, StoreError, ValijaError
 
 _PRIVATE_MASK: Final = 0o077
 _SWITCH_SECONDS: Final = 0.001
@@ -72,12 +73,19 @@ def serve(home: Home, environment: Mapping[str, str]) -> None:
 def _store(home: Home) -> Iterator[Store]:
     if not home.database.exists():
         raise ConfigError(NOT_INSTALLED)
-    with locked(home.lock):
-        store = SqliteStore(home.database, _tell_migrated)
-        try:
-            yield store
-        finally:
-            store.close()
+    with locked(home.lock), _naming(home.database), closing(SqliteStore(home.database, _tell_migrated)) as store:
+        yield store
+
+
+@contextmanager
+def _naming(database: Path) -> Iterator[None]:
+    """A store that cannot be read, and ends the hub meanwhile, is named, and what to do."""
+    try:
+        yield
+    except StoreError as error:
+        path = "" if str(database) in error.detail else f"{database}: "
+        remedy = f"`valija-hub doctor --home {database.parent}` tells what is damaged and what to do"
+        raise type(error)(f"{path}{error.detail}; {remedy}") from error
 
 
 def _refilled(runner: asyncio.Runner, home: Home, config: HubConfig, store: Store, keys: HubKeys) -> bool:

@@ -58,8 +58,10 @@ def open_database(path: Path, on_migrated: Callable[[Migrated], None] = lambda _
         if migrated := bring_up_to_date(path, SCHEMA):
             on_migrated(migrated)
         return _open(path)
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # Where a damaged schema is quoted, Python reads the bytes of SQLite's own message as text.
+        why = error if isinstance(error, sqlite3.Error) else "the schema is damaged"
+        raise StoreError(f"{path}: {why}") from error
 
 
 def beside(path: Path) -> sqlite3.Connection:

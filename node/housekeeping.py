@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -23,16 +25,33 @@ from node.console import strong
 from node.diagnosis import Row
 from node.founding import Founded
 from node.hubline import HubLine
-from node.speaking import N_, say
+from node.speaking import N_, say, told
 from node.speaking import spoken as said
+from protocol.errors import StoreError
 from protocol.names import show_id
+
+_NAMED: Final = "%(name)s: %(what)s"
 
 Told: TypeAlias = tuple[dict[str, Any], list[str | Text]]
 
 
 def serve(home: Home) -> None:
     """Run the node of this home until SIGTERM or SIGINT; raises what `daemon.serve` does."""
-    daemon.serve(home, os.environ)
+    with naming(home.archive):
+        daemon.serve(home, os.environ)
+
+
+@contextmanager
+def naming(archive: Path) -> Iterator[None]:
+    """A `StoreError` that ends a daemon meanwhile names the archive, or the file beside it that it is about, and what to do."""
+    try:
+        yield
+    except StoreError as error:
+        is_named = str(archive.parent) in str(error.detail)
+        why = told(error.detail) if is_named else told(_NAMED, name=archive, what=error.detail)
+        raise type(error)(
+            told("%(why)s; `valija-node doctor` tells what is damaged and what to do", why=why)
+        ) from error
 
 
 # -- beginning -----------------------------------------------------------------------------------------

@@ -140,6 +140,8 @@ def test_an_altered_log_is_named_and_served_to_nobody(waiting: Waiting, part: st
     assert hub.process
     assert hub.process.wait(20) == 1
     assert last_code(hub.log), hub.last_words()
+    assert str(waiting.database) in hub.last_words()
+    assert "valija-hub doctor" in hub.last_words()
 
 
 def test_an_altered_checkpoint_is_named_and_signed_anew(waiting: Waiting) -> None:
@@ -225,3 +227,5 @@ def test_a_node_ends_with_a_reason_where_its_archive_cannot_be_read(waiting: Wai
     assert node.process
     assert node.process.wait(20) == 1
     assert last_code(node.log) == "store", node.last_words()
+    assert str(archive) in node.last_words()
+    assert "valija-node doctor" in node.last_words()

@@ -246,3 +246,18 @@ def test_a_file_that_breaks_under_the_store(tmp_path: Path) -> None:
         tx.account("alba")
     with pytest.raises(StoreError):
         store.begin()
+
+
+@pytest.mark.parametrize("place", [200, 700, 1_500, 2_500, 3_500])
+def test_a_damaged_schema_is_a_store_that_cannot_be_used_and_named(tmp_path: Path, place: int) -> None:
+    """SQLite quotes the damaged bytes of it, which are no text."""
+    path = tmp_path / "hub.db"
+    open_database(path).close()
+    whole = bytearray(path.read_bytes())
+    whole[4_096 + place : 4_096 + place + 4] = b"\xff\xdf\xff\xdf"
+    for start in range(place, len(whole), 1_000):
+        whole[start] ^= 0xFF
+    path.write_bytes(whole)
+    with pytest.raises(StoreError) as caught:
+        open_database(path).execute("PRAGMA quick_check").fetchall()
+    assert str(path) in str(caught.value)

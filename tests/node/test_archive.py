@@ -13,7 +13,7 @@ import pytest
 from sqlite_utils import Database, Migrations
 
 from keys.migrating import Migrated
-from node import archive
+from node import archive, housekeeping
 from node import schema as node_schema
 from node.archive import Archive, schema
 from node.context import Context
@@ -237,3 +237,13 @@ def test_the_whole_exchange_runs_on_disk(tmp_path: Path) -> None:
     assert [each.value for each in lab["ar-mpf"].told(message).values()] == ["delivered"]
     for node in lab.nodes.values():
         node.store.close()
+
+
+# -- what ends a daemon -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("why", ["file is not a database", "{folder}/archive.db is not there, or empty"])
+def test_a_store_that_ends_a_daemon_is_named_with_what_to_do(tmp_path: Path, why: str) -> None:
+    path = tmp_path / "archive.db"
+    with pytest.raises(DamagedError) as caught, housekeeping.naming(path):
+        raise DamagedError(why.format(folder=tmp_path))
+    assert str(caught.value).count(str(path)) == 1
+    assert "valija-node doctor" in str(caught.value)
