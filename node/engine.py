@@ -192,8 +192,11 @@ class Engine:
         if abs(ahead) > CLOCK_REFUSE_SECONDS:
             raise ClockSkewError(CLOCK_SET)  # after the hellos, which compared it
         self._hub_ahead, self._compared_at = ahead, ctx.now - self._steady()
-        if abs(self._hub_ahead) > CLOCK_TELL_SECONDS:
-            state.alarm(ctx.tx, ctx.second, ClockSkewError.code, f"the hub's clock is ahead by {self._hub_ahead} s")
+        seconds = abs(ahead)
+        if ahead > CLOCK_TELL_SECONDS:
+            state.alarm(ctx.tx, ctx.second, ClockSkewError.code, f"the hub's clock is ahead by {seconds} s")
+        elif seconds > CLOCK_TELL_SECONDS:
+            state.alarm(ctx.tx, ctx.second, ClockSkewError.code, f"the hub's clock is behind by {seconds} s")
         start = self._courier.session_opened(ctx, welcome, hello.incarnation)
         self._session = session
         self._wants_calendar = True

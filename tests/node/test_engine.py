@@ -163,3 +163,16 @@ def test_under_a_clock_that_was_set_no_message_ends_before_its_time_without_a_se
     steady[0] += 100 * DAY
     node.run(engine.turn)
     assert node.count("ended") == 1
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"), [(700, ["ahead by 700 s"]), (-700, ["behind by 700 s"]), (300, []), (-300, [])]
+)
+def test_an_alarm_says_on_which_side_the_hub_s_clock_is(ahead: int, told: list[str]) -> None:
+    lab = Lab(AR, CO)
+    node = lab[AR]
+    engine = engine_of(lab, node, lab.world.statements[0])
+    hello = cast("Any", SimpleNamespace(clock=lab.second + ahead, incarnation=lab.hub.incarnation))
+    node.run(lambda ctx: engine.session_opened(ctx, hello, lab.hub.welcome(AR), 1))
+    alarms = node.run(lambda ctx: state.alarms(ctx.tx))
+    assert [each.detail.removeprefix("the hub's clock is ") for each in alarms] == told
