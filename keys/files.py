@@ -168,15 +168,19 @@ def sweep(folder: Path) -> None:
         destroy(part)
 
 
-def replace(path: Path, data: bytes, mode: int = PUBLIC) -> None:
+def replace(path: Path, data: bytes, mode: int = PUBLIC, like: Path | None = None) -> None:
     """Afterwards `path` holds exactly `data`, durably, in place of what it held; never half of it.
 
-    Raises `StoreError` if the disk refuses.
+    Where root writes it, it belongs to whoever `like` belongs to.  Raises `StoreError` if the disk refuses.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PART}")
     try:
         try:
             with _synced(part, mode) as file:
+                if like is not None and os.geteuid() == 0:
+                    # Of the open file: its name stands in a folder in which another user may put a link in its place.
+                    owner = like.stat()
+                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
                 file.write(data)
             part.replace(path)
         finally:

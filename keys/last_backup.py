@@ -25,8 +25,8 @@ class Last(msgspec.Struct, frozen=True):
 
 
 def record(home: Path, at: int, out: Path) -> None:
-    """Afterwards `home` knows of the backup that was made of it at `at`."""
-    replace(home / LAST, msgspec.json.encode(Last(at, str(out.absolute()))) + b"\n", PRIVATE)
+    """Afterwards `home`, and the daemon that it belongs to, knows of the backup that was made of it at `at`."""
+    replace(home / LAST, msgspec.json.encode(Last(at, str(out.absolute()))) + b"\n", PRIVATE, like=home)
 
 
 def last(home: Path) -> Last | None:

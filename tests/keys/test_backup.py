@@ -518,3 +518,13 @@ def test_a_program_that_is_not_installed_has_no_version(monkeypatch: pytest.Monk
     assert program_version()
     monkeypatch.setattr("keys.program.version", missing)
     assert program_version() == "unknown"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+@pytest.mark.parametrize("owner", [(0, 0), (10_001, 10_002)])
+def test_what_root_notes_of_a_backup_is_the_home_s_owner_s_to_read(tmp_path: Path, owner: tuple[int, int]) -> None:
+    os.chown(tmp_path, *owner)
+    last_backup.record(tmp_path, 1_700_000_000, tmp_path / "hub.age")
+    noted = (tmp_path / last_backup.LAST).stat()
+    assert (noted.st_uid, noted.st_gid, noted.st_mode & 0o777) == (*owner, 0o600)
+    assert last_backup.last(tmp_path) == last_backup.Last(1_700_000_000, str(tmp_path / "hub.age"))
