@@ -189,7 +189,8 @@ port = {port}
 {tls}
 
 [keys]
-# The file that opens the key files.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.
+# The file that opens the key files.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.  A relative path
+# starts in this folder, the variable's too, wherever a command is run.
 # secret_file = ""
 
 [sessions]

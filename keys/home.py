@@ -1,7 +1,8 @@
 """What the homes of both daemons share: the files in each, the settings that mean the same, and TLS.
 
 Everything that a daemon keeps is in one folder, its home.  A settings file in it, written last, makes the folder a
-home; `VALIJA_SECRET_FILE` names the file that opens the keys, where that is not `secret` in the home.
+home; `VALIJA_SECRET_FILE` names the file that opens the keys, where that is not `secret` in the home.  A
+relative path starts in the home, the variable's too: a daemon's working folder is seldom that of whoever starts it.
 """
 
 from __future__ import annotations

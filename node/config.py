@@ -302,7 +302,8 @@ url = {url}
 # ca_file = ""
 
 [keys]
-# The file that opens the keys.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.
+# The file that opens the keys.  VALIJA_SECRET_FILE overrides; empty means `secret` in this folder.  A relative path
+# starts in this folder, the variable's too, wherever a command is run.
 # secret_file = ""
 
 [log]

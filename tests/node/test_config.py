@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from keys.home import is_loopback, resolve, secret_file
+from keys.locks import Secret
 from node import config
 from node.config import Api, Home, hub_url, listen_address, load, template, tls_files
-from protocol.errors import ConfigError, HomeMissingError
+from protocol.errors import ConfigError, HomeMissingError, KeyAccessError
 
 
 @pytest.fixture
@@ -140,3 +142,15 @@ def test_where_the_secret_is(home: Home) -> None:
     assert secret_file(home, "", {}) == home.folder / "secret"
     assert secret_file(home, "elsewhere/secret", {}) == home.folder / "elsewhere/secret"
     assert secret_file(home, "/etc/secret", {"VALIJA_SECRET_FILE": "/run/secrets/node"}) == Path("/run/secrets/node")
+
+
+def test_a_relative_secret_starts_in_the_home_wherever_a_command_runs(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("another\n")
+    monkeypatch.chdir(tmp_path)
+    named = secret_file(home, "/etc/secret", {"VALIJA_SECRET_FILE": "./secret-elsewhere"})
+    assert named == home.folder / "secret-elsewhere"
+    with pytest.raises(KeyAccessError, match=re.escape(str(home.folder / "secret-elsewhere"))):
+        Secret.read(named)
+    assert "starts in this folder, the variable's too" in template("ar-mpf", "", "")
