@@ -17,6 +17,7 @@ from hub.sites import Site, listener_at, serving, unix_listener
 from hub.tiles import TilePath
 from hub.web import FOREVER, NOTE, OCTETS, Handler, hash_of, offer_of, problem
 from keys.notify import keep_alive, notify
+from keys.sites import UNREAD
 from protocol.errors import RefillingError, ValijaError
 
 REFILL: Final = web.AppKey("refill", Refill)
@@ -26,7 +27,7 @@ _log: Final = structlog.get_logger("hub")
 def refill_app(refill: Refill) -> web.Application:
     """What nodes see meanwhile."""
     app = web.Application(middlewares=[_problems])
-    app[REFILL] = refill
+    app[REFILL], app[UNREAD] = refill, problem
     app.add_routes([
         web.get("/log/checkpoint", checkpoint),
         web.get("/log/tile/{path:.+}", tile),

@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from keys import sites
 from protocol.errors import ConfigError
 
 _BACKLOG: Final = 1_024
@@ -33,19 +34,15 @@ class Site:
 @asynccontextmanager
 async def serving(site: Site) -> AsyncIterator[None]:
     """It is served meanwhile."""
-    runner = web.AppRunner(
+    async with sites.serving(
         site.app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=_KEEPALIVE_SECONDS,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-    )
-    await runner.setup()
-    try:
-        await web.SockSite(runner, site.listener, ssl_context=site.tls, backlog=_BACKLOG).start()
+        site.listener,
+        site.tls,
+        backlog=_BACKLOG,
+        keepalive_seconds=_KEEPALIVE_SECONDS,
+        shutdown_seconds=_SHUTDOWN_SECONDS,
+    ):
         yield
-    finally:
-        await runner.cleanup()
 
 
 def listener_at(host: str, port: int) -> socket.socket:

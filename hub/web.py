@@ -22,6 +22,7 @@ from hub.status import measure, snapshot
 from hub.steering import Steering
 from hub.tiles import TilePath
 from keys.home import is_loopback
+from keys.sites import UNREAD
 from protocol.errors import (
     CharterExpiredError,
     ConflictError,
@@ -93,7 +94,7 @@ def admin_app(core: Core, hall: Hall, steering: Steering) -> web.Application:
 
 def _app(core: Core, hall: Hall) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=MAX_STATEMENT_BYTES)
-    app[CORE], app[HALL] = core, hall
+    app[CORE], app[HALL], app[UNREAD] = core, hall, problem
     return app
 
 

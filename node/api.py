@@ -17,6 +17,7 @@ from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
 from keys.home import is_loopback
+from keys.sites import UNREAD
 from node import faults, problems
 from node.desks import AtDesk, Caller, Colleague, Operator
 from node.faults import Fault
@@ -53,7 +54,7 @@ def application(
     """The API, where `door` tells who a request is from, or raises `UnauthorizedError`; tokens ask no faster than `buckets`."""
     app = web.Application(middlewares=[_refusing(log), _admitting(door, buckets)])
     app.on_response_prepare.append(_tell_pace)
-    app[SERVICE] = service
+    app[SERVICE], app[UNREAD] = service, refusal
     app.add_routes(routes)
     return app
 

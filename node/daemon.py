@@ -25,6 +25,7 @@ import uvloop
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
+from keys import sites
 from keys.home import TlsFiles, is_loopback, resolve
 from keys.lock import locked
 from keys.logs import configure
@@ -327,8 +328,7 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
     book = await _open_webhooks(config, daemon, parts)
     app = api.application(service, api.by_socket, log, [*_routes(), *own], buckets)
     app[api_webhooks.BOOK] = book
-    runner = await _runner(app, parts)
-    await web.SockSite(runner, unix_socket(home.socket)).start()
+    await _answer(app, unix_socket(home.socket), parts)
     parts.callback(home.socket.unlink, missing_ok=True)
     await _open_pages(home, config, daemon, parts, book)
     await _begin_nudging(home, config, daemon, parts)
@@ -340,10 +340,9 @@ async def _open_doors(home: Home, config: NodeConfig, custody: Custody, daemon: 
         door, routes = api_metrics.beside(door), [*routes, *figures]
     app = api.application(service, door, log, routes, buckets)
     app[api_webhooks.BOOK] = book
-    runner = await _runner(app, parts)
     context = daemon.show(settings.tls_files(home, config.api))
     listening = _listen(address)
-    await web.SockSite(runner, listening, ssl_context=context).start()
+    await _answer(app, listening, parts, context)
     daemon.address = listening.getsockname()[:2]
     log.info("api_listening", host=daemon.address[0], port=daemon.address[1], tls=context is not None)
 
@@ -360,8 +359,7 @@ async def _open_pages(home: Home, config: NodeConfig, daemon: Daemon, parts: Asy
     context = daemon.show(settings.tls_files(home, config.web, "web"))
     port = daemon.web_address[1]
     pages = await serving.assemble(home, daemon.service, book, config.web, port, daemon.now, daemon.log)
-    runner = await _runner(serving.application(pages), parts)
-    await web.SockSite(runner, listening, ssl_context=context).start()
+    await _answer(serving.application(pages), listening, parts, context)
     for name, work in (("outgoing", pages.outgoing.run()), ("journal heads", serving.telling(pages))):
         parts.push_async_callback(_cancelled, asyncio.create_task(_lasting(work, daemon), name=name))
     daemon.pages = pages
@@ -398,14 +396,8 @@ def _listen(address: tuple[str, int], setting: str = "api.listen") -> socket.soc
         raise ConfigError(f"{setting} {host}:{port}: {getattr(error, 'strerror', None) or 'no such address'}") from None
 
 
-async def _runner(app: web.Application, parts: AsyncExitStack) -> web.AppRunner:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        keepalive_timeout=_KEEPALIVE_SECONDS,
-        shutdown_timeout=DRAIN_SECONDS,
-    )
-    await runner.setup()
-    parts.push_async_callback(runner.cleanup)
-    return runner
+async def _answer(
+    app: web.Application, listening: socket.socket, parts: AsyncExitStack, tls: ssl.SSLContext | None = None
+) -> None:
+    seconds = {"keepalive_seconds": _KEEPALIVE_SECONDS, "shutdown_seconds": DRAIN_SECONDS}
+    await parts.enter_async_context(sites.serving(app, listening, tls, **seconds, handler_cancellation=True))

@@ -14,7 +14,7 @@ from aiohttp import web
 from hub.board import acts, pages
 from hub.board.doors import Doors
 from hub.board.parts import PARTS, Parts
-from hub.board.render import ASSETS, mistake, set_visitor, visitor_of
+from hub.board.render import ASSETS, mistake, set_visitor, unread, visitor_of
 from hub.board.requests import BY_ITSELF, cookie_name
 from hub.board.settings import Console
 from hub.config import Home
@@ -23,6 +23,7 @@ from hub.hall import Hall
 from hub.operators import Operators
 from hub.steering import Steering
 from keys.guard import guarding, harden, telling
+from keys.sites import UNREAD
 from protocol.errors import ForbiddenError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -46,6 +47,7 @@ def application(parts: Parts) -> web.Application:
         client_max_size=MAX_FORM_BYTES,
     )
     app[PARTS] = parts
+    app[UNREAD] = lambda error, status: unread(parts, error, status)
 
     async def hardened(_request: web.Request, response: web.StreamResponse) -> None:
         harden(response, parts.origin)

@@ -10,9 +10,10 @@ import jinja2
 from aiohttp import web
 
 from hub.board.doors import Visitor
-from hub.board.parts import PARTS
+from hub.board.parts import PARTS, Parts
 from hub.status import age
 from keys.assets import Assets
+from keys.guard import harden
 from keys.times import show_time
 from protocol.errors import (
     ConflictError,
@@ -118,17 +119,19 @@ def page(
     request: web.Request, template: str, values: Mapping[str, Any] | None = None, status: int = 200
 ) -> web.Response:
     """The page that `template` makes of `values`."""
-    parts = request.config_dict[PARTS]
+    told = {"visitor": visitor_of(request), "path": request.path} | dict(values or {})
+    return _page(request.config_dict[PARTS], template, told, status)
+
+
+def _page(parts: Parts, template: str, values: dict[str, Any], status: int) -> web.Response:
     with parts.core.reading() as registry:
         association = registry.charter.name
     frame: dict[str, Any] = {
-        "visitor": visitor_of(request),
         "association": association,
-        "path": request.path,
         "now": parts.core.now(),
         "draining": parts.hall.is_draining,
     }
-    body = _environment().get_template(template).render(frame | dict(values or {}))
+    body = _environment().get_template(template).render(frame | values)
     return web.Response(text=body, content_type="text/html", status=status)
 
 
@@ -140,3 +143,11 @@ def status_of(error: ValijaError) -> int:
 def mistake(request: web.Request, error: ValijaError, status: int | None = None) -> web.Response:
     """The page that tells of `error`: what is wrong, what to do, and its code."""
     return page(request, "error.html", {"sentence": str(error), "code": error.code}, status or status_of(error))
+
+
+def unread(parts: Parts, error: ValijaError, status: int) -> web.Response:
+    """The same where no request came to be, hardened as the others are."""
+    told = {"visitor": None, "path": "", "sentence": str(error), "code": error.code}
+    response = _page(parts, "error.html", told, status)
+    harden(response, parts.origin)
+    return response

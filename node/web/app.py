@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from keys.guard import telling
+from keys.sites import UNREAD
 from node.web import (
     pages_account,
     pages_compose,
@@ -24,7 +25,7 @@ from node.web import (
 )
 from node.web.guard import guarding, harden
 from node.web.parts import PARTS, Parts
-from node.web.render import ASSETS, mistake, page, set_visitor, visitor_of
+from node.web.render import ASSETS, mistake, page, set_visitor, unread, visitor_of
 from node.web.requests import PUBLIC, cookie_name, is_by_itself
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,6 +40,7 @@ def application(parts: Parts) -> web.Application:
         client_max_size=MAX_FORM_BYTES,
     )
     app[PARTS] = parts
+    app[UNREAD] = lambda error, status: unread(parts, error, status)
     PUBLIC.add(ASSETS.serve)
     app.on_response_prepare.append(_hardening(parts))
     mail = (pages_compose, pages_mail, pages_members, pages_live)

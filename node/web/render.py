@@ -15,11 +15,12 @@ from keys.assets import Assets
 from node import problems
 from node.api_requests import show_time
 from node.api_views import action_name
-from node.i18n import LANGUAGES, Speech, negotiate, speech
+from node.i18n import LANGUAGES, SOURCE, Speech, negotiate, speech
 from node.people.register import Visitor
 from node.people.roles import Power
 from node.web import texts, words
-from node.web.parts import PARTS
+from node.web.guard import harden
+from node.web.parts import PARTS, Parts
 from protocol.errors import TooManyError, UnknownMemberError, UsageError, ValijaError
 from protocol.names import parse_address
 from protocol.trust.registry import Registry
@@ -147,6 +148,15 @@ def mistake(request: web.Request, error: ValijaError, status: int | None = None)
     """The page that tells of `error`: what is wrong, what to do, and the code for whoever helps."""
     told = problems.problem(error, status)
     return paced(page(request, "error.html", {"problem": told, "sentence": told.title}, told.status), error)
+
+
+def unread(parts: Parts, error: ValijaError, status: int) -> web.Response:
+    """The same where no request came to be, which would name a language: in all of them, and hardened as the others are."""
+    told = {"spoken": [speech(each, parts.zone) for each in LANGUAGES], "code": error.code}
+    body = _environment(SOURCE, parts.zone).get_template("unread.html").render(told)
+    response = web.Response(text=body, content_type="text/html", status=status)
+    harden(response, parts.site)
+    return response
 
 
 def paced(response: web.Response, error: ValijaError) -> web.Response:

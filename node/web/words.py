@@ -271,6 +271,12 @@ REASONS: Final = (
 )
 """Why a page is refused, as the server, `keys.guard` and the book of webhooks say it."""
 
+UNREAD: Final = N_(
+    "The address, or what the browser sends with it, is too long or cannot be read. If this stays, delete the cookies of "
+    "this site in the browser."
+)
+"""Where no request came to be; a browser that keeps too many cookies of neighbours is the usual cause."""
+
 HOOK_EVENTS: Final = {
     "message": N_("a message came"),
     "delivery": N_("a delivery changed"),

@@ -42,6 +42,7 @@ from protocol.session.frames import Deliver
 from protocol.trust.statements import Admission
 from tests.support.hub_client import connected
 from tests.support.hub_home import Running, make_home, running, young_world
+from tests.support.unread import REQUESTS, SECRET, ask
 from tests.support.world import World
 
 ALBA, BERTA = "ar-mpf", "br-mpf"
@@ -313,6 +314,16 @@ async def test_a_form_too_large_or_of_another_kind(hub: Running) -> None:
         both = [("token", await token(session)), ("confirm", "drain"), ("confirm", "drain")]
         assert (await session.post("/drain", data=both)).status == 400
     assert not hub.daemon.hall.is_draining
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_what_no_page_can_be_made_of_is_told_on_a_page(hub: Running, name: str) -> None:
+    assert hub.daemon.console is not None
+    answer = await ask(("127.0.0.1", int(hub.daemon.console.rpartition(":")[2])), REQUESTS[name])
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "This did not work" in answer.body
+    assert (SECRET in str(answer), "aaaa" in answer.body) == (False, False)
 
 
 # -- what it shows ---------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from protocol.limits import MAX_STATEMENT_BYTES
 from protocol.trust.statements import Role
 from tests.support.hub_client import connected, line, mirror
 from tests.support.hub_home import Running, make_home, running, young_world
+from tests.support.unread import REQUESTS, SECRET, ask
 from tests.support.world import World
 
 ALBA = "ar-mpf"
@@ -132,6 +133,16 @@ async def test_a_slow_body_is_not_waited_for(hub: Running, monkeypatch: pytest.M
     await writer.drain()
     assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
     writer.close()
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_what_is_no_request_is_told_so_as_a_problem(hub: Running, name: str) -> None:
+    for where in (hub.daemon.address or ("", 0), str(hub.home.socket)):
+        answer = await ask(where, REQUESTS[name])
+        told = json.loads(answer.body)
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert (told["status"], told["code"] in {"limit_exceeded", "invalid_request"}) == (answer.status, True)
+        assert SECRET not in str(answer)
 
 
 async def test_health(hub: Running, web: aiohttp.ClientSession) -> None:

@@ -171,4 +171,12 @@ KEYS: Final = (
         "the log quotes nothing that was sent",
         (T + "test_logs.py::test_the_http_library_quotes_what_was_sent_and_the_log_does_not",),
     ),
+    Mutant(
+        "unread-not-quoted",
+        "keys/sites.py",
+        "        answer = self._unread(_told(exc, status), status)\n        answer.force_close()\n        return answer\n",
+        "        return super().handle_error(request, status, exc, message)\n",
+        "what never became a request is not quoted in its refusal",
+        (T + "test_sites.py",),
+    ),
 )

@@ -23,6 +23,7 @@ from tests.support.association import Association, found
 from tests.support.described import hold
 from tests.support.hub_home import running as hub
 from tests.support.node_home import case_system, connected, eventually, node, operator
+from tests.support.unread import REQUESTS, SECRET, TOO_LONG, ask
 
 AR, BR, CO = "ar-mpf", "br-mpf", "co-fgn"
 NETWORK = "rfai"
@@ -562,6 +563,19 @@ async def test_without_a_valid_token_nothing_is_told(scene: Scene, header: str) 
 async def test_what_is_not_there_is_a_problem_too(scene: Scene) -> None:
     await refused(scene.operators[AR], "GET", "/api/v1/nowhere", 404, "invalid_request")
     await refused(scene.operators[AR], "PUT", "/api/v1/messages", 405, "invalid_request")
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_what_is_no_request_is_a_problem_too(scene: Scene, name: str) -> None:
+    for where in (scene.nodes[AR].address or ("", 0), str(scene.association.homes[AR].socket)):
+        answer = await ask(where, REQUESTS[name])
+        told = problems.read(answer.body.encode(), answer.status)
+        assert told.code == ("limit_exceeded" if name in TOO_LONG else "invalid_request")
+        assert (answer.headers["content-type"], answer.headers["x-content-type-options"]) == (
+            problems.CONTENT_TYPE,
+            "nosniff",
+        )
+        assert SECRET not in str(answer)
 
 
 async def test_members_networks_and_health(scene: Scene) -> None:

@@ -18,6 +18,7 @@ import pytest_asyncio
 from keys import passwords
 from keys.throttle import Throttle
 from node.config import Home
+from node.i18n import LANGUAGES
 from node.people import register
 from node.people.acts import NODE, Act
 from node.people.roles import DENIED, Power, Role
@@ -29,6 +30,7 @@ from protocol.errors import UsageError
 from tests.support.association import found
 from tests.support.authenticator import Authenticator
 from tests.support.node_home import node, operator
+from tests.support.unread import REQUESTS, SECRET, ask
 
 PASSWORD = "una frase bastante larga"
 HOSTILE = "<script>alert(1)</script>\"'>&\x1b[31m{{7907*7919}}"
@@ -455,6 +457,17 @@ async def test_an_address_that_does_not_exist_says_so(pages: Pages) -> None:
             assert answer.status == 404
         assert "Aquí no hay ninguna página" in text
         assert "Not Found" not in text
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_what_no_page_can_be_made_of_is_said_in_every_language(pages: Pages, name: str) -> None:
+    answer = await ask(("127.0.0.1", pages.port), REQUESTS[name])
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for language in LANGUAGES:
+        assert f'lang="{language}"' in answer.body
+    assert "La dirección" in answer.body
+    assert (SECRET in str(answer), "aaaa" in answer.body) == (False, False)
 
 
 # -- roles and languages ---------------------------------------------------------------------------------
