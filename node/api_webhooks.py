@@ -96,7 +96,7 @@ _ONE: Final = (Media(answers.Webhook),)
 _NAMED: Final = (_NAME,)
 # Of the codes only the status says that there is no such webhook.
 _ABSENT: Final = ("unknown_message",)
-_TRIED: Final = (*_ABSENT, "conflict")
+_TRIED: Final = (*_ABSENT, "disabled")
 
 TABLE: Final = (
     Route("POST", "/webhooks", add, Scope.WEBHOOKS, (Media(answers.FreshWebhook),), _CREATED, asks=(Media(NewWebhook),),

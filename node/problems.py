@@ -29,6 +29,7 @@ STATUSES: Final[dict[str, int]] = {
     "unknown_message": 404,
     "already_exists": 409,
     "conflict": 409,
+    "disabled": 409,
     "too_late": 409,
     "withdrawn": 409,
     "expired": 409,

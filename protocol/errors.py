@@ -266,6 +266,12 @@ class TooLateError(UsageError):
     code = "too_late"
 
 
+class DisabledError(UsageError):
+    """This webhook is disabled, so nothing is sent to it; enable it first (`valija-node webhook enable`)."""
+
+    code = "disabled"
+
+
 class HandlingError(UsageError):
     """The handling code of the message forbids this; ask the originator for permission."""
 

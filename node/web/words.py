@@ -121,6 +121,7 @@ SENTENCES: Final = {
     "unknown_member": N_("No member of this name is in the association; the page of members shows who is."),
     "unknown_network": N_("No network of this name exists; the page of members shows those that do."),
     "unknown_desk": N_("No desk of this name exists here; ask whoever runs this node."),
+    "disabled": N_("This webhook is disabled, so nothing is sent to it; enable it first."),
 }
 """What pages say of errors whose own sentence names a command."""
 

@@ -22,7 +22,7 @@ from node.tables import webhooks as table
 from node.tables.webhooks import Notice, Webhook
 from node.webhooks import postman, signing
 from node.webhooks.postman import Postman
-from protocol.errors import ConflictError, LimitError
+from protocol.errors import DisabledError, LimitError
 
 T = TypeVar("T")
 MOST: Final = 16
@@ -145,7 +145,7 @@ class Book:
 
 def _require_in_force(hook: Webhook) -> None:
     if hook.disabled_at is not None:
-        raise ConflictError("this webhook is disabled: enable it first")
+        raise DisabledError(hook.name)
 
 
 def _found(hook: Webhook | None) -> Webhook:
