@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
-from protocol.errors import LimitError, UsageError, ValijaError
+from protocol.errors import LimitError, TooManyError, UsageError, ValijaError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Mistake = Callable[[web.Request, ValijaError, int | None], web.StreamResponse]
@@ -66,6 +66,13 @@ def telling(mistake: Mistake, log: FilteringBoundLogger, max_form_bytes: int) ->
             return mistake(request, ValijaError(), None)
 
     return tell
+
+
+def paced(response: web.Response, error: ValijaError) -> web.Response:
+    """The same; where `error` is that somebody is too fast, it says how long to wait (RFC 9110, 10.2.3)."""
+    if isinstance(error, TooManyError):
+        response.headers["Retry-After"] = str(error.wait_seconds)
+    return response
 
 
 async def posted(request: web.Request) -> Mapping[str, str | bytearray | bytes | web.FileField]:

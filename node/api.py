@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
+from keys.guard import paced
 from keys.home import is_loopback
 from keys.sites import UNREAD
 from node import faults, problems
@@ -128,7 +129,7 @@ def _admitting(door: Door, buckets: Buckets | None) -> Any:
         if buckets is not None and isinstance(caller, AtDesk):
             request[_LEFT] = left = buckets.take(caller.token)
             if left.wait_seconds:
-                raise TooManyError(f"again in {left.wait_seconds} s")
+                raise TooManyError(f"again in {left.wait_seconds} s", left.wait_seconds)
         return await handler(request)
 
     return admitting
@@ -158,8 +159,9 @@ def refusal(
         headers["WWW-Authenticate"] = "Bearer"
     if allow is not None:
         headers["Allow"] = allow
-    return web.Response(
-        body=problems.encode(told), status=told.status, content_type=problems.CONTENT_TYPE, headers=headers
+    body = problems.encode(told)
+    return paced(
+        web.Response(body=body, status=told.status, content_type=problems.CONTENT_TYPE, headers=headers), error
     )
 
 

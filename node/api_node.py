@@ -33,6 +33,8 @@ T = TypeVar("T")
 MAX_FORM_BYTES: Final = 4_096
 SLOW_SECONDS: Final = 60
 MAX_STREAMS: Final = 256
+STREAM_WAIT_SECONDS: Final = 30
+"""How long who has too many open is asked to wait: nobody knows when one ends."""
 LOOK_SECONDS: Final = 5
 NAME: Final = "^[a-z0-9]+(-[a-z0-9]+)*$"
 LAST_EVENT: Final = "Last-Event-ID"
@@ -81,7 +83,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 def _counted(streams: Counter[str], caller: Caller) -> Iterator[None]:
     token = caller.token if isinstance(caller, AtDesk) else ""
     if token and streams[token] >= MAX_STREAMS:
-        raise TooManyError(f"{MAX_STREAMS} streams of one token at most")
+        raise TooManyError(f"{MAX_STREAMS} streams of one token at most", STREAM_WAIT_SECONDS)
     streams[token] += 1
     try:
         yield

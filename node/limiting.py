@@ -35,11 +35,10 @@ class Left:
     def headers(self) -> dict[str, str]:
         """What the answer says of it."""
         window = math.ceil(self.pace.burst / self.pace.per_second)
-        told = {
+        return {
             "RateLimit-Policy": f'"{_POLICY}";q={self.pace.burst};w={window}',
             "RateLimit": f'"{_POLICY}";r={self.requests};t={self.full_in_seconds}',
         }
-        return told | ({"Retry-After": str(self.wait_seconds)} if self.wait_seconds else {})
 
 
 class Buckets:

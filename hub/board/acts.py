@@ -8,6 +8,7 @@ from aiohttp import web
 
 from hub.board.render import page, status_of, visitor_of
 from hub.board.requests import form_of, give_cookie, go, parts_of, require, take_cookie
+from keys.guard import paced
 from protocol.errors import ForbiddenError, UsageError, ValijaError
 from protocol.limits import MIB
 
@@ -42,7 +43,7 @@ async def login(request: web.Request) -> web.Response:
     try:
         cookie = await parts.doors.login(name, password, code, request.remote or "")
     except ValijaError as error:
-        return page(request, "login.html", {"problem": error}, status_of(error))
+        return paced(page(request, "login.html", {"problem": error}, status_of(error)), error)
     response = go("/")
     give_cookie(response, parts, cookie)
     return response

@@ -80,7 +80,7 @@ class Doors:
         names = _names(login, address)
         now = self._core.clock()
         if seconds := self._throttle.wait_seconds(names, now):
-            raise TooManyError(f"wait {seconds} seconds")
+            raise TooManyError(f"wait {seconds} seconds", seconds)
         operator = await self._operators.find(login)
         if operator is None or not await self._is_proven(operator, password, code, address):
             if operator is None:

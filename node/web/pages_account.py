@@ -7,13 +7,14 @@ from typing import Final
 from aiohttp import web
 
 from keys import passwords
+from keys.guard import paced
 from node import problems
 from node.i18n import LANGUAGES
 from node.problems import Problem
 from node.web import guard
 from node.web.pages_login import check_same, offered, prove_again
 from node.web.parts import PARTS, Parts
-from node.web.render import THEMES, paced, page
+from node.web.render import THEMES, page
 from node.web.requests import form_of, go, json_of, require
 from protocol.errors import UsageError
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from keys import passwords
+from keys.guard import paced
 from node import problems
 from node.i18n import LANGUAGES
 from node.people.doors import LoggedIn, Where
@@ -20,7 +21,7 @@ from node.tables.people import Person
 from node.web import guard
 from node.web.forms import Form
 from node.web.parts import PARTS, Parts
-from node.web.render import LANGUAGE_COOKIE, paced, page, visitor_of
+from node.web.render import LANGUAGE_COOKIE, page, visitor_of
 from node.web.requests import form_of, give_cookie, go, json_of, public, require, take_cookie, within
 from node.web.signs import qr_code
 from protocol.errors import UsageError, ValijaError

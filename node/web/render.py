@@ -12,6 +12,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from keys.assets import Assets
+from keys.guard import paced
 from node import problems
 from node.api_requests import show_time
 from node.api_views import action_name
@@ -21,7 +22,7 @@ from node.people.roles import Power
 from node.web import texts, words
 from node.web.guard import harden
 from node.web.parts import PARTS, Parts
-from protocol.errors import TooManyError, UnknownMemberError, UsageError, ValijaError
+from protocol.errors import UnknownMemberError, UsageError, ValijaError
 from protocol.names import parse_address
 from protocol.trust.registry import Registry
 
@@ -156,11 +157,4 @@ def unread(parts: Parts, error: ValijaError, status: int) -> web.Response:
     body = _environment(SOURCE, parts.zone).get_template("unread.html").render(told)
     response = web.Response(text=body, content_type="text/html", status=status)
     harden(response, parts.site)
-    return response
-
-
-def paced(response: web.Response, error: ValijaError) -> web.Response:
-    """The same; where `error` is that somebody is too fast, it says how long to wait (RFC 9110, 10.2.3)."""
-    if isinstance(error, TooManyError):
-        response.headers["Retry-After"] = str(error.wait_seconds)
     return response

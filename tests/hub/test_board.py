@@ -190,6 +190,7 @@ async def test_guessing_is_slowed(hub: Running) -> None:
             assert (await session.post("/login", data=proof("ana") | {"password": "x" * 20})).status == 401
         answer = await session.post("/login", data=proof("ana"))
         assert (answer.status, "too_many" in await answer.text()) == (429, True)
+        assert 0 < int(answer.headers["Retry-After"]) < 60
 
 
 async def test_an_address_is_slowed_unless_it_is_a_tunnels(hub: Running) -> None:

@@ -683,6 +683,7 @@ async def test_a_token_has_so_many_streams_and_no_more(scene: Scene, monkeypatch
         async with other.get("/api/v1/events") as one, other.get("/api/v1/events") as two:
             assert (one.status, two.status) == (200, 200)
             await refused(other, "GET", "/api/v1/events", 429, "too_many_requests")
+            assert int((await other.get("/api/v1/events")).headers["Retry-After"]) > 1
         await eventually("room again", lambda: not scene.nodes[BR].service.streams.total())
 
 
