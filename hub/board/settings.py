@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from keys.home import is_loopback
+from keys.origins import origin_of, origin_parts
 from protocol.errors import ConfigError
 
 _MAX_MINUTES: Final = 24 * 60
@@ -44,7 +45,8 @@ def address(console: Console) -> tuple[str, int] | None:
 def origin(console: Console, port: int) -> str:
     """Under which origin browsers know the console: the one configured, else `localhost` with this port."""
     scheme = "https" if console.tls_certificate else "http"
-    return console.public_origin.rstrip("/").lower() or f"{scheme}://localhost:{port}"
+    given = origin_parts(console.public_origin)
+    return origin_of(given) if given else f"{scheme}://localhost:{port}"
 
 
 def mistakes(console: Console) -> list[str]:
@@ -72,13 +74,8 @@ def mistakes(console: Console) -> list[str]:
 def _origin_mistake(given: str) -> str:
     if not given:
         return ""
-    try:
-        parts = urlsplit(given.rstrip("/"))
-        _port = parts.port
-    except ValueError:
-        parts = urlsplit("")
-    is_whole = parts.scheme in {"http", "https"} and parts.hostname and not parts.path and not parts.query
-    if not is_whole or "@" in parts.netloc:
+    parts = origin_parts(given)
+    if parts is None:
         return f"console.public_origin {given!r} is no origin such as https://hub.example.org:8442"
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         return "console.public_origin: browsers keep sessions of another machine by https alone"

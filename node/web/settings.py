@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Final
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from keys.origins import origin_of, origin_parts
 from node.people.site import Site
 
 _MAX_MINUTES: Final = 24 * 60
 _MAX_UNDO_SECONDS: Final = 60
-_PORTS: Final = {"https": 443, "http": 80}
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,11 +39,8 @@ def site(web: Web, port: int) -> Site:
     A passkey is bound to a name, so an address in numbers will not do.
     """
     scheme = "https" if web.tls_certificate else "http"
-    origin = web.public_origin.rstrip("/").lower() or f"{scheme}://localhost:{port}"
-    parts = urlsplit(origin)
-    # Browsers leave out the port that the scheme has anyway.
-    origin = origin.removesuffix(f":{_PORTS.get(parts.scheme)}")
-    return Site(origin, parts.hostname or "")
+    given = origin_parts(web.public_origin)
+    return Site(origin_of(given), given.hostname or "") if given else Site(f"{scheme}://localhost:{port}", "localhost")
 
 
 def mistakes(web: Web, *, is_loopback: bool) -> list[str]:
@@ -66,13 +62,8 @@ def mistakes(web: Web, *, is_loopback: bool) -> list[str]:
 def _origin_mistake(origin: str) -> str:
     if not origin:
         return ""
-    try:
-        parts = urlsplit(origin.rstrip("/"))
-        _port = parts.port
-    except ValueError:
-        parts = urlsplit("")
-    is_whole = parts.scheme in {"http", "https"} and parts.hostname and not parts.path and not parts.query
-    if not is_whole or "@" in parts.netloc or _is_address(parts.hostname or ""):
+    parts = origin_parts(origin)
+    if parts is None or _is_address(parts.hostname or ""):
         return f"web.public_origin {origin!r} is no origin such as https://valija.example.org"
     if parts.scheme == "http" and parts.hostname != "localhost":
         return "web.public_origin: browsers keep passkeys and sessions of another machine by https alone"

@@ -25,7 +25,7 @@ from hub.board import charts, guidance
 from hub.board.app import MAX_FORM_BYTES
 from hub.board.doors import Doors
 from hub.board.render import delay, moment, number, runway, size
-from hub.board.settings import Console, mistakes
+from hub.board.settings import Console, mistakes, origin
 from hub.operators import Operators
 from hub.rounds import Round
 from hub.steering import BY_COMMAND
@@ -556,6 +556,7 @@ async def test_the_doctor_sees_a_journal_that_was_changed(tmp_path: Path, world:
         (Console(tls_certificate="c"), ["belong together"]),
         (Console(public_origin="http://hub.example"), ["https alone"]),
         (Console(public_origin="https://hub.example/path"), ["no origin"]),
+        (Console(public_origin="https://hub.example#part"), ["no origin"]),
         (Console(public_origin="http://[x"), ["no origin"]),
         (Console(idle_minutes=0), ["idle_minutes"]),
         (Console(session_hours=25), ["session_hours"]),
@@ -565,6 +566,20 @@ def test_settings(console: Console, words: list[str]) -> None:
     found = mistakes(console)
     assert len(found) == len(words)
     assert all(word in each for word, each in zip(words, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("https://Hub.example.org:443/", "https://hub.example.org"),
+        ("https://hub.example.org:8442", "https://hub.example.org:8442"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://[2001:db8::1]:443", "https://[2001:db8::1]"),
+        ("", "http://localhost:8442"),
+    ],
+)
+def test_the_origin_is_as_browsers_write_it(written: str, expected: str) -> None:
+    assert origin(Console(public_origin=written), 8442) == expected
 
 
 async def test_a_console_over_tls(tmp_path: Path, world: World) -> None:

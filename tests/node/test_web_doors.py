@@ -617,6 +617,8 @@ async def test_what_is_no_person_is_refused(pages: Pages, asked: object) -> None
     [
         ("https://Valija.example.org:443/", "https://valija.example.org"),
         ("https://valija.example.org:8443", "https://valija.example.org:8443"),
+        ("https://valija.example.org:0443", "https://valija.example.org"),
+        ("https://valija.example.org:", "https://valija.example.org"),
         ("", "http://localhost:8451"),
     ],
 )
