@@ -72,3 +72,14 @@ def flagged(tx: Transaction, person: int, items: Sequence[int]) -> frozenset[int
     marks = ", ".join("?" * len(items))
     found = tx.all(f"SELECT item FROM flag WHERE person = ? AND item IN ({marks})", (person, *items))  # noqa: S608
     return frozenset(row[0] for row in found)
+
+
+def flags(tx: Transaction, person: int, first: int, limit: int) -> list[int]:
+    """At most `limit` of the items that carry the person's flag, from the one of number `first` on, newest message first."""
+    rows = tx.all(
+        "SELECT f.item FROM flag f LEFT JOIN inbox i ON f.item % 2 = 0 AND i.id = f.item / 2 "
+        "LEFT JOIN outbox o ON f.item % 2 = 1 AND o.id = f.item / 2 WHERE f.person = ? "
+        "ORDER BY coalesce(i.received_at, o.accepted_at) DESC, f.item DESC LIMIT ? OFFSET ?",
+        (person, limit, first),
+    )
+    return [int(row[0]) for row in rows]

@@ -1,6 +1,7 @@
 """Folders: which messages stand in which, and what a line of a list tells of each.
 
     inbox      what came to the reader's desks
+    flagged    what the reader flagged, of all that they see
     waiting    what they sent, that calls for an answer and has not those of all whom it names
     sent       what they sent
     held       what they sent and somebody has not got, with something in the way
@@ -48,6 +49,7 @@ class Folder(StrEnum):
     """Where messages stand."""
 
     INBOX = "inbox"
+    FLAGGED = "flagged"
     WAITING = "waiting"
     SENT = "sent"
     HELD = "held"
@@ -127,7 +129,9 @@ def _by_state(delivery: Delivery) -> int:
 
 
 def listed(tx: Transaction, folder: Folder, look: Look, before: int = FOREVER) -> Listed:
-    """The newest lines of the folder below the row `before`."""
+    """The newest lines of the folder below the row `before`; of what is flagged, from the flag of this number on."""
+    if folder is Folder.FLAGGED:
+        return _flagged(tx, look, 0 if before == FOREVER else before)
     if folder is Folder.INBOX:
         arrived = finding.arrivals(tx, 0, before, LINES + 1, look.seen, newest_first=True)
         return Listed(_with_marks(tx, look, [_arrival(each) for each in arrived[:LINES]]), _next(arrived))
@@ -152,6 +156,19 @@ def _sifted(tx: Transaction, look: Look, before: int, keeps: Callable[[Transacti
         if len(found) == LINES:
             return Listed(_with_marks(tx, look, found), each.id)
     return Listed(_with_marks(tx, look, found), rows[-1].id if len(rows) == _LOOKED_THROUGH else None)
+
+
+def _flagged(tx: Transaction, look: Look, first: int) -> Listed:
+    items = reading.flags(tx, look.person, first, _LOOKED_THROUGH)
+    # Whoever lost a desk sees nothing of it any more, what they flagged there neither.
+    seen = [(number, hit) for number, hit in enumerate(map(Hit.of, items), first + 1) if _sees(tx, look, hit)]
+    more = seen[LINES - 1][0] if len(seen) > LINES else first + len(items) if len(items) == _LOOKED_THROUGH else None
+    return Listed(of_hits(tx, look, [hit for _number, hit in seen[:LINES]]), more)
+
+
+def _sees(tx: Transaction, look: Look, hit: Hit) -> bool:
+    find, desks = (finding.sent, look.own) if hit.box is Box.OUTBOX else (finding.arrivals, look.seen)
+    return bool(find(tx, hit.row - 1, hit.row + 1, 1, desks))
 
 
 def found(tx: Transaction, look: Look, sought: str, first: int = 0) -> Listed:

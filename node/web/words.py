@@ -191,6 +191,7 @@ ACTIONS: Final = {
 
 FOLDERS: Final = {
     "inbox": N_("Inbox"),
+    "flagged": N_("Flagged"),
     "waiting": N_("Waiting for answer"),
     "sent": N_("Sent"),
     "held": N_("Held"),
@@ -199,6 +200,9 @@ FOLDERS: Final = {
 
 EMPTY: Final = {
     "inbox": N_("Nothing has come yet. What other members send to your desks appears here by itself."),
+    "flagged": N_(
+        "Nothing is flagged. Flag a message, and you find it here until you take the flag off; nobody else sees it."
+    ),
     "waiting": N_("Nothing that you sent waits for an answer."),
     "sent": N_("You have not sent anything yet. Write the first message with the button above."),
     "held": N_("Nothing is held: everything that you sent is on its way or has arrived."),

@@ -345,4 +345,13 @@ RECEIVING: Final = (
             T + "test_reception.py::test_a_receipt_of_two_kinds_of_link_is_owed_once_for_each",
         ),
     ),
+    # -- the pages
+    Mutant(
+        "flagged-behind-walls",
+        "node/web/folders.py",
+        " if _sees(tx, look, hit)]",
+        "]",
+        "what a person flagged at a desk that they lost is not shown to them",
+        (T + "test_web_mail.py::test_what_a_person_flagged_stands_together_newest_first",),
+    ),
 )

@@ -260,6 +260,50 @@ async def test_new_messages_are_counted_and_opening_them_counts_down(town: Town)
     assert "flagged" in await text_of(luis, address)
 
 
+async def flag(session: aiohttp.ClientSession, address: str, on: str = "1") -> None:
+    async with session.post(f"{address}/flag", data={"on": on}) as answer:
+        assert answer.status == 200
+
+
+async def test_what_a_person_flagged_stands_together_newest_first(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
+    clara = await town.person(AR, "clara", Role.CLERK, "central", "antidrogas")
+    assert "Nothing is flagged" in await text_of(clara, "/flagged")
+    await send(ana, subject="Marcado enviado")
+    mine = await arrived(clara, "Marcado enviado", "/sent")
+    await arrived(luis, "Marcado enviado")
+    await send(luis, to=AR, subject="Marcado recibido")
+    await send(luis, to=f"{AR}/antidrogas", subject="Marcado aparte")
+    addresses = [await arrived(clara, each) for each in ("Marcado recibido", "Marcado aparte")]
+    for address in (addresses[0], mine, addresses[1]):
+        await flag(clara, address)
+
+    async def shown(**query: str) -> tuple[list[str], str]:
+        text = await text_of(clara, "/flagged", **query)
+        return _ROW.findall(text.partition('<section class="message"')[0]), text
+
+    # All of this happened in one second.
+    await town.pages[AR].service.write(lambda tx: tx.run("UPDATE outbox SET accepted_at = accepted_at - 60"))
+    rows, _ = await shown()
+    assert rows == [*addresses[::-1], mine]
+    # Flags are a person's own, and each opens beside the folder that it was chosen in.
+    assert rows[0] not in await text_of(ana, "/flagged")
+    beside = await text_of(clara, rows[0], **{"in": "flagged"})
+    assert 'href="/flagged" aria-current="page"' in beside
+    monkeypatch.setattr(folders, "LINES", 2)
+    first, text = await shown()
+    found = re.search(r"/flagged\?before=(\d+)", text)
+    assert found
+    rest, text = await shown(before=found[1])
+    assert (first, rest) == (rows[:2], rows[2:])
+    assert "Earlier messages" not in text
+    await flag(clara, addresses[0], "0")
+    assert addresses[0] not in (await shown())[0]
+    # A desk that is taken away takes what was flagged there along.
+    await town.pages[AR].register.assign(NODE, "clara", "Persona clara", Role.CLERK, ["central"])
+    assert (await shown())[0] == [mine]
+
+
 async def test_news_come_by_themselves_to_whoever_may_know(town: Town) -> None:
     ana, luis = await town.person(AR, "ana"), await town.person(CO, "luis")
     other = await town.person(CO, "nora", Role.CLERK, "antidrogas")

@@ -112,7 +112,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         ana.page.wait_for_selector("#compose")
         draft = ana.page.url.removeprefix(ana.origin)
         mail = {"inbox": "/inbox", "message": read, "sent": sent, "receipt": str(receipt), "compose": draft,
-                "drafts": "/drafts", "held": "/held", "waiting": "/waiting", "search": "/search?q=extractos",
+                "drafts": "/drafts", "held": "/held", "flagged": "/flagged", "waiting": "/waiting", "search": "/search?q=extractos",
                 "nothing found": "/search?q=nada", "members": "/members", "member": "/members/co-fgn",
                 "account": "/account", "password": "/account/password", "no such page": "/nowhere"}  # fmt: skip
         operator = site.house.api(AR)
