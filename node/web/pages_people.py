@@ -10,12 +10,13 @@ from aiohttp import web
 from node import problems
 from node.people import heads
 from node.people.acts import Act
+from node.people.register import FRESH_SECONDS
 from node.people.roles import Power, Role
 from node.tables import people as table
 from node.web import words
 from node.web.forms import Form
 from node.web.pages_login import invitation_address, prove_again
-from node.web.parts import PARTS, Parts
+from node.web.parts import PARTS, Kept, Parts
 from node.web.render import page, speech_of
 from node.web.requests import form_of, go, require
 from protocol.errors import StoreError, UsageError, ValijaError
@@ -23,6 +24,7 @@ from protocol.errors import StoreError, UsageError, ValijaError
 PEOPLE: Final = "/people"
 JOURNAL: Final = "/journal"
 _PAGE: Final = 100
+_MAX_KEPT_CHARS: Final = 1_000
 _NEWEST: Final = (1 << 63) - 1
 
 
@@ -58,6 +60,32 @@ def _by_now(request: web.Request) -> str:
     return by
 
 
+async def _filled_in(request: web.Request) -> tuple[str, Form]:
+    """Who asks, as `_by_now`, and the form that they sent; who has to log in first finds it as they filled it in."""
+    visitor, parts = require(request), _parts(request)
+    visitor.require(Power.ADMINISTER)
+    form = await form_of(request)
+    if not _is_fresh(request):
+        parts.kept[visitor.person.id] = _typed(request, form)
+    return _by_now(request), form
+
+
+def _kept(request: web.Request) -> Kept | None:
+    """What the visitor typed into this page's form before they logged in again; shown once, and not long afterwards."""
+    parts, person = _parts(request), require(request).person.id
+    kept = parts.kept.get(person)
+    if kept is None or kept.path != request.path or not _is_fresh(request):
+        return None
+    del parts.kept[person]
+    return kept if parts.register.at < kept.at + FRESH_SECONDS else None
+
+
+def _typed(request: web.Request, form: Form) -> Kept:
+    chosen = tuple(each for each in sorted(_parts(request).service.desks.names) if each in form.every("desk"))
+    login, name, role = (form.raw(each)[:_MAX_KEPT_CHARS] for each in ("login", "name", "role"))
+    return Kept(request.path, _parts(request).register.at, login, name, role, chosen)
+
+
 def _is_fresh(request: web.Request) -> bool:
     return _parts(request).register.is_fresh(require(request))
 
@@ -65,42 +93,37 @@ def _is_fresh(request: web.Request) -> bool:
 async def people(request: web.Request) -> web.Response:
     """Everybody of this member."""
     _by(request)
-    return _people(request)
+    return _people(request, _kept(request))
 
 
-def _people(request: web.Request, typed: Form | None = None, error: ValijaError | None = None) -> web.Response:
-    """The page of everybody; with what was typed into its form, and why nobody was invited."""
+def _people(request: web.Request, typed: Kept | None = None, error: ValijaError | None = None) -> web.Response:
+    """The page of everybody; with what was typed into its form, and why nobody was invited, if somebody tried."""
     told = problems.problem(error) if error else None
     values = {
         "people": _parts(request).register.everybody,
         "desks": sorted(_parts(request).service.desks.names),
         "roles": list(Role),
-        "typed": _typed(typed) if typed else None,
+        "typed": typed,
         "is_fresh": _is_fresh(request),
         "problem": told,
     }
     return page(request, "people.html", values, told.status if told else 200)
 
 
-def _typed(form: Form) -> dict[str, object]:
-    texts = {name: form.raw(name) for name in ("login", "name", "role")}
-    return texts | {"desks": form.every("desk")}
-
-
 async def person(request: web.Request) -> web.Response:
     """One person."""
     _by(request)
-    return _person(request)
+    return _person(request, _kept(request))
 
 
-def _person(request: web.Request, typed: Form | None = None, error: ValijaError | None = None) -> web.Response:
-    """The page of one person; with what was typed into its form, and why nothing was changed."""
+def _person(request: web.Request, typed: Kept | None = None, error: ValijaError | None = None) -> web.Response:
+    """The page of one person; with what was typed into its form, and why nothing was changed, if somebody tried."""
     told = problems.problem(error) if error else None
     values = {
         "person": _parts(request).register.named(request.match_info["login"]),
         "desks": sorted(_parts(request).service.desks.names),
         "roles": list(Role),
-        "typed": _typed(typed) if typed else None,
+        "typed": typed,
         "is_fresh": _is_fresh(request),
         "problem": told,
     }
@@ -109,20 +132,21 @@ def _person(request: web.Request, typed: Form | None = None, error: ValijaError 
 
 async def add(request: web.Request) -> web.Response:
     """Invite somebody new."""
-    by, form = _by_now(request), await form_of(request)
+    by, form = await _filled_in(request)
     login = form.text("login")
     try:
         text = await _parts(request).register.add(by, login, form.text("name"), _role(form), form.every("desk"))
     except StoreError:
         raise
     except ValijaError as error:
-        return _people(request, form, error)
+        return _people(request, _typed(request, form), error)
     return _invitation(request, login, text)
 
 
 async def change(request: web.Request) -> web.Response:
     """Change somebody's name, role or desks."""
-    by, form, login = _by_now(request), await form_of(request), request.match_info["login"]
+    by, form = await _filled_in(request)
+    login = request.match_info["login"]
     try:
         role = _role(form)
         if login == by and role is not Role.ADMINISTRATOR:
@@ -131,7 +155,7 @@ async def change(request: web.Request) -> web.Response:
     except StoreError:
         raise
     except ValijaError as error:
-        return _person(request, form, error)
+        return _person(request, _typed(request, form), error)
     return go(PEOPLE)
 
 

@@ -22,10 +22,23 @@ from node.webhooks.book import Book
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What was typed about a person into the form of this path, at a time (Unix seconds)."""
+
+    path: str
+    at: int
+    login: str
+    name: str
+    role: str
+    desks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """The node behind the pages; `zone` is a name of the tz database, `proxy` the address that may stand before us.
 
-    `streams` are the open streams of news of each person, oldest first.
+    `kept` is what each person had typed when they were asked to log in again first, `streams` are the open streams of
+    news of each, oldest first.
     """
 
     service: Service
@@ -42,6 +55,7 @@ class Parts:
     proxy: str
     now: Callable[[], float]
     log: FilteringBoundLogger
+    kept: dict[int, Kept] = field(default_factory=dict)
     streams: defaultdict[int, deque[asyncio.Timeout]] = field(default_factory=lambda: defaultdict(deque))
 
 

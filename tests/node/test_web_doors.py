@@ -242,7 +242,8 @@ async def test_an_open_browser_alone_changes_nothing_of_who_gets_in(
         before = ways_in()
         monkeypatch.setattr(register, "FRESH_SECONDS", 0)
         for method, path, after in WAYS_IN:
-            async with session.request(method, path, allow_redirects=False) as answer:
+            sent = {"name": "otro"} if path.startswith("/people") else None
+            async with session.request(method, path, data=sent, allow_redirects=False) as answer:
                 asked = f"/login?again=1&next={after}"
                 assert (answer.status, answer.headers.get("Location")) == (303, asked), path
         for path in ("/people", "/people/sentada"):
@@ -522,6 +523,43 @@ async def test_an_invitation_that_is_refused_keeps_what_was_typed(pages: Pages) 
         for kept in ('value="nilda"', 'value="Nilda Otra"', 'value="auditor" selected', 'value="central" checked'):
             assert kept in asked, kept
         assert "Invitation for nora.z" in await (await session.post("/people", data=form | {"login": "nora.z"})).text()
+
+
+@pytest.mark.parametrize("path", ["/people", "/people/rosa"])
+async def test_what_was_typed_before_logging_in_again_is_there_afterwards(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    key, login = Authenticator(pages.origin), f"irma{path.count('/')}"
+    if pages.parts.register.find("rosa") is None:
+        await pages.invite("rosa")
+    async with (
+        pages.visiting(login, Role.ADMINISTRATOR, key=key) as session,
+        pages.visiting(f"{login}.b", Role.ADMINISTRATOR) as other,
+    ):
+        typed = {"login": "nora.q", "name": "Nora <Quiroga>", "role": "auditor", "desk": "central"}
+        monkeypatch.setattr(register, "FRESH_SECONDS", 0)
+        async with session.post(
+            path, data=typed | {"name": typed["name"] + "x" * 200}, allow_redirects=False
+        ) as answer:
+            assert answer.status == 303
+        async with session.post(path, data=typed, allow_redirects=False) as answer:
+            assert answer.status == 303
+        assert "Quiroga" not in await (await session.get(path)).text()
+        monkeypatch.undo()
+        assert "Quiroga" not in await (await other.get(path)).text()
+        assert "Quiroga" not in await (await session.get("/people/nobody")).text()
+        options = await (await session.post("/login/passkey/ask")).text()
+        assert (await session.post("/login/passkey", json=key.prove(options))).status == 204
+        shown = await (await session.get(path)).text()
+        for kept in (
+            'value="Nora &lt;Quiroga&gt;"',
+            'value="auditor" selected',
+            'value="central" checked',
+            "send it now",
+        ):
+            assert kept in shown, kept
+        # Once: whoever comes back later is shown how things are.
+        assert "Quiroga" not in await (await session.get(path)).text()
 
 
 async def test_a_change_that_is_refused_keeps_what_was_typed(pages: Pages) -> None:
