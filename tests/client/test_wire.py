@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.association import free_port
-from valija_client import AnswerError, Client, Draft, MessageEvent, Patience, Problem, UnreachableError
+from valija_client import (
+    AnswerError,
+    Client,
+    Draft,
+    MessageEvent,
+    Patience,
+    Problem,
+    UnreachableError,
+    ValijaClientError,
+)
 from valija_client.stream import MAX_EVENT_BYTES, EventReader, Told
 
 TOKEN = "vlj_only_for_tests"
@@ -89,6 +98,20 @@ async def test_two_messages_have_two_keys_and_a_given_one_is_kept() -> None:
     assert len(keys(standin)) == 3
     assert "registro-ñ-1" in keys(standin)
     assert all(b"idempotency_key" not in body for *_rest, body in standin.asked)
+
+
+@pytest.mark.parametrize("key", ["causa-1\nX-Other: yes", "causa-1\r", "causa\x00", "causa-1\udc80"])
+async def test_a_key_that_no_header_holds_is_said_to_be_wrong_and_nothing_is_sent(key: str) -> None:
+    standin = Standin()
+    async with speaking_to(standin) as client:
+        with pytest.raises(ValijaClientError, match="Idempotency-Key"):
+            await client.send(Draft(to=("co-fgn",), idempotency_key=key))
+        with pytest.raises(ValijaClientError, match="Last-Event-ID"):
+            await anext(client.events(key))
+    with pytest.raises(ValueError, match="Authorization") as caught:
+        Client("http://127.0.0.1:1", f"vlj_{key}")
+    assert "causa" not in str(caught.value)
+    assert standin.asked == []
 
 
 async def test_a_node_that_wants_to_be_left_alone_is() -> None:

@@ -1,4 +1,4 @@
-"""Why a call did not come about: the node refused it, could not be reached, or answered what cannot be read."""
+"""Why a call did not come about: the node refused it, could not be reached or answered what cannot be read, or it could not be asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ _DETAIL_CHARS = 300
 
 class ValijaClientError(Exception):
     """A call to a node did not come about."""
+
+
+class RequestError(ValijaClientError, ValueError):
+    """What was to be asked cannot be written as a request, so nothing was sent: correct what is named."""
 
 
 class UnreachableError(ValijaClientError):

@@ -7,6 +7,7 @@ done twice is repeated only where it cannot have been carried out.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from valija_client.errors import AnswerError, Problem, Refusal, UnreachableError
+from valija_client.errors import AnswerError, Problem, Refusal, RequestError, UnreachableError
 from valija_client.patience import Patience
 
 ROOT: Final = "/api/v1"
@@ -35,6 +36,7 @@ CUT: Final = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, Timeout
 _REDIRECTED, _REFUSED = 300, 400
 _AGAIN: Final = frozenset({429, 503})
 _UNDONE: Final = 429
+_UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,9 @@ class Wire:
     """The way to one node for the length of a block; the token goes to this node and nowhere else."""
 
     def __init__(self, base_url: str, token: str, patience: Patience, context: ssl.SSLContext | None) -> None:
-        """Nothing is asked yet; `ValueError` for an address over which a token must not go."""
+        """Nothing is asked yet; `ValueError` for an address over which a token must not go, and for what is no token."""
         self._root = _checked(base_url) + ROOT
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = _writable({"Authorization": f"Bearer {token}"})
         self._context = context
         self._session: aiohttp.ClientSession | None = None
         self.patience = patience
@@ -96,7 +98,7 @@ class Wire:
 
     @asynccontextmanager
     async def open(self, asked: Asked, timeout: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One try: the good answer, its body still to come; raises `Problem`, `AnswerError` and any of `CUT`."""
+        """One try: the good answer, its body still to come; raises `Problem`, `AnswerError`, `RequestError` and any of `CUT`."""
         if self._session is None:
             raise RuntimeError("a client is used within `async with`")
         try:
@@ -104,7 +106,7 @@ class Wire:
                 asked.method,
                 f"{self._root}/{asked.path}",
                 params=asked.query,
-                headers=asked.headers,
+                headers=_writable(asked.headers),
                 data=asked.body,
                 allow_redirects=False,
                 timeout=timeout,
@@ -144,6 +146,14 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _writable(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The same; `RequestError` where one holds what no header can: a line break, another control character, half a character."""
+    for name, value in headers.items():
+        if _UNWRITABLE.search(value):
+            raise RequestError(f"{name} holds a line break or another character that no header can")
+    return headers
 
 
 async def _bounded(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
