@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from gettext import NullTranslations
 from importlib.resources import files
 from io import BytesIO
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -31,6 +31,12 @@ SOURCE: Final = "en"
 _ALIASES: Final = {"pt": "pt-BR"}
 _MAX_HEADER_CHARS: Final = 256
 _MINUTE: Final = 60
+_UNITS: Final[tuple[tuple[Literal["day", "hour", "minute"], int], ...]] = (
+    ("day", 86_400),
+    ("hour", 3_600),
+    ("minute", _MINUTE),
+)
+_NEVER: Final = float("inf")
 _MAX_DETAIL_CHARS: Final = 400
 _SENTENCES: Final = frozenset({"step", "outcome", "why"})
 """Places in which a sentence of ours may stand in turn."""
@@ -94,6 +100,15 @@ class Speech:
         if at <= now < at + _MINUTE:
             return self.say("just now")
         return format_timedelta(timedelta(seconds=at - now), add_direction=True, locale=self.locale)
+
+    def left(self, at: int, now: int) -> str:
+        """How much is left until `at`, or how long it is over: whole days or hours, so that no deadline seems later than it is."""
+        unit, size = next((each for each in _UNITS if abs(at - now) >= 2 * each[1]), _UNITS[-1])
+        whole = timedelta(seconds=max(abs(at - now) // size, 1) * size)
+        # No unit above the one that was chosen: eleven days would be told as two weeks.
+        return format_timedelta(
+            whole if at >= now else -whole, unit, threshold=_NEVER, add_direction=True, locale=self.locale
+        )
 
     def lasting(self, seconds: int) -> str:
         """A length of time, in the largest unit of which there are two: `13 minutes`, `36 hours`."""

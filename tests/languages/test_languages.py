@@ -78,6 +78,23 @@ def test_times_countries_and_lists_are_told_as_they_are_written_there(language: 
     assert told.ago(at - 7_200, at) in {"hace 2 horas", "há 2 horas", "2 hours ago"}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (11 * 86_400 + 40_000, "dentro de 11 días"),
+        (45 * 86_400, "dentro de 45 días"),
+        (2 * 86_400 - 1, "dentro de 47 horas"),
+        (5_399, "dentro de 89 minutos"),
+        (30, "dentro de 1 minuto"),
+        (0, "dentro de 1 minuto"),
+        (-(3 * 86_400 + 80_000), "hace 3 días"),
+    ],
+)
+def test_a_deadline_is_never_told_later_than_it_is(seconds: int, told: str) -> None:
+    at = 1_800_000_000
+    assert speech("es").left(at + seconds, at) == told
+
+
 # -- details of refusals ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("language", "told"),
