@@ -11,7 +11,7 @@ from msgspec import structs
 
 from node import problems, status
 from node.api_requests import is_overdue, message_id_of
-from node.api_views import show_message_id
+from node.api_views import View, show_message_id
 from node.people.register import Visitor
 from node.people.roles import Power
 from node.problems import Problem
@@ -96,7 +96,8 @@ async def _beginning(request: web.Request, visitor: Visitor) -> Typed:
     named = request.query.get("reply") or request.query.get("forward")
     if not named:
         first = visitor.person.desks[0] if len(visitor.person.desks) == 1 else ""
-        return Typed({"desk": first, "type": MessageType.MESSAGE.value})
+        to = [each["member"] for each in await _members(request) if each["member"] == request.query.get("to")]
+        return Typed({"desk": first, "type": MessageType.MESSAGE.value}, {"to": to})
     sender, _, shown = named.partition("/")
     named_id = message_id_of(shown)
     await opened(request, named_id, sender)
@@ -143,15 +144,16 @@ async def _form(request: web.Request, typed: Typed, problem: ValijaError | None)
     service = parts_of(request).service
     told = _told(problem) if problem else None
     readers, unreachable = await _readers(request, typed)
-    members = [each for each in await service.members() if each["in_standing"] and not each["is_this_node"]]
+    members, networks, desks = await _members(request), await service.networks(), await _desks(request, typed)
+    offered = {*(each["member"] for each in members), *(each["network"] for each in networks), *desks}
     values: dict[str, Any] = {
         "address": f"/drafts/{_key(request)}",
         "here": request.path_qs if request.method == "GET" else f"/drafts/{_key(request)}",
-        "typed": typed,
+        "typed": writing.ticked(typed, offered),
         "problem": told,
         "members": sorted(members, key=lambda each: speech_of(request).country(each["country"])),
-        "networks": await service.networks(),
-        "desks": await _desks(request, typed),
+        "networks": networks,
+        "desks": desks,
         "to_desks": [each for each in typed.to if "/" in each],
         "readers": readers,
         "unreachable": unreachable,
@@ -163,6 +165,12 @@ async def _form(request: web.Request, typed: Typed, problem: ValijaError | None)
         "needed_now": {each.value: names for each, names in NEEDED.items()}.get(typed["type"], ()),
     }
     return page(request, "compose.html", values, told.status if told else 200)
+
+
+async def _members(request: web.Request) -> list[View]:
+    """Every other member that can be written to."""
+    members = await parts_of(request).service.members()
+    return [each for each in members if each["in_standing"] and not each["is_this_node"]]
 
 
 async def _desks(request: web.Request, typed: Typed) -> list[str]:

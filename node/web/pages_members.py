@@ -44,10 +44,13 @@ async def members(request: web.Request) -> web.Response:
 async def member(request: web.Request) -> web.Response:
     """One member with the fingerprint of its root key, to compare by telephone."""
     require(request).require(Power.READ)
-    record = parts_of(request).service.registry.member(request.match_info["member"])
+    service = parts_of(request).service
+    record = service.registry.member(request.match_info["member"])
+    listed = next(each for each in await service.members() if each["member"] == record.name)
     fingerprint = record.root.fingerprint
     values = {
         "member_name": record.name,
+        "can_be_written_to": listed["in_standing"] and not listed["is_this_node"],
         "record": record,
         "spoken": spoken(fingerprint),
         "groups": hex_groups(fingerprint),

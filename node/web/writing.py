@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -127,6 +127,13 @@ class Typed(msgspec.Struct, frozen=True):
         """Every address: those chosen, and those typed with commas or spaces between."""
         typed = self["others"].replace(",", " ").replace(";", " ").split()
         return tuple(dict.fromkeys([*self.lists.get("to", []), *typed]))
+
+
+def ticked(typed: Typed, offered: Collection[str]) -> Typed:
+    """The same, in which whoever is `offered` as a choice is chosen, and everybody else typed."""
+    chosen = [each for each in typed.to if each in offered]
+    others = [each for each in typed.to if each not in offered]
+    return Typed(typed.fields | {"others": ", ".join(others)}, typed.lists | {"to": chosen}, typed.method)
 
 
 def typed_of(form: Form, method: str) -> Typed:

@@ -210,9 +210,10 @@ async def test_an_answer_stands_in_the_thread_and_ends_the_waiting(town: Town) -
     begun = await text_of(luis, where)
     assert "Re: Pregunta unica" in begun
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', begun))
-    others = filled(begun, "others")
-    data = form(subject="Re: Pregunta unica", others=others, type="consultation") | fields
-    data.pop("to")
+    # Who is answered stands as a choice that is made, and not once more as a name typed below.
+    to, others = re.findall(r'name="to" value="([^"]*)" checked', begun), filled(begun, "others")
+    assert (to, others) == ([f"{AR}/central"], "")
+    data = form(subject="Re: Pregunta unica", to=to[0], type="consultation") | fields
     async with luis.post(sends(where), data=data, allow_redirects=False) as answer:
         assert answer.status == 303
     back = await arrived(ana, "Re: Pregunta unica")
@@ -227,6 +228,18 @@ async def test_an_answer_stands_in_the_thread_and_ends_the_waiting(town: Town) -
         return address not in await text_of(ana, "/waiting")
 
     await eventually("the end of the waiting", not_waiting)
+
+
+async def test_a_member_is_written_to_from_its_page(town: Town) -> None:
+    ana = await town.person(AR, "ana")
+    auditor = await town.person(AR, "alba", Role.AUDITOR)
+    for who, path, offered in ((ana, CO, True), (ana, AR, False), (auditor, CO, False)):
+        assert (f'href="/compose?to={path}"' in await text_of(who, f"/members/{path}")) == offered
+    begun = await text_of(ana, await draft(ana, f"/compose?to={CO}"))
+    assert re.findall(r'name="to" value="([^"]*)" checked', begun) == [CO]
+    for wrong in (AR, "nobody", "co-fgn/x", "<b>"):
+        begun = await text_of(ana, await draft(ana, f"/compose?to={wrong}"))
+        assert (" checked" in begun, filled(begun, "others")) == (False, "")
 
 
 async def test_what_two_were_asked_waits_until_both_have_answered(town: Town) -> None:
