@@ -160,6 +160,16 @@ def test_nothing_is_cut_off_at_four_times_the_size(town: Town) -> None:
         who.fits()
 
 
+@pytest.mark.parametrize("path", ["/members", "/account"])
+def test_tables_stand_whole_on_a_telephone(town: Town, path: str) -> None:
+    dressed(town.ana, "light", NARROW)
+    page = town.ana.go(path)
+    wide = page.locator(".scroll").evaluate_all("all => all.map(each => [each.scrollWidth, each.clientWidth])")
+    assert wide
+    # What stands beyond the edge, a button to remove a passkey, nobody looks for.
+    assert not [each for each in wide if each[0] > each[1]], wide
+
+
 @pytest.mark.parametrize("width", [320, 360])
 def test_what_explains_a_mark_fits_and_is_put_away(town: Town, width: int) -> None:
     dressed(town.ana, "light", (width, 740))
