@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from node.rounds import Rounds
 from node.withdrawal import Recalling
 from protocol.errors import ClockSkewError, HubGoneError, MalformedError, TransportError, UsageError, ValijaError
 from protocol.limits import MAX_LOOKUP_MEMBERS, MAX_REQUESTS, MIB
+from protocol.names import EnvelopeId
 from protocol.session.channel import Ephemeral
 from protocol.session.frames import (
     Acknowledge,
@@ -44,8 +46,12 @@ from protocol.session.machine import Answer, Closed, Event, FrameReceived, NodeI
 
 WINDOW: Final = Window(1_024, 32 * MIB)
 OPENING_SECONDS: Final = 20
+SILENT_SECONDS: Final = 300
+"""Long enough for the largest message on a slow line."""
+
 CLOSING_SECONDS: Final = 2
 _SECRET_BYTES: Final = 32
+_NO_ENVELOPE: Final = EnvelopeId(bytes(32))
 
 
 class Exchange:
@@ -96,18 +102,28 @@ class Exchange:
 
     async def _receive_all(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while self._end is None:
-            # A hub that says nothing at first is none; later silence is the heartbeat's business.
-            timeout = None if self.opened.is_set() else OPENING_SECONDS
-            try:
-                message = await socket.receive(timeout)
-            except TimeoutError:
-                raise HubGoneError("no answer to the hello") from None
+            message = await self._next(socket)
             if message.type is aiohttp.WSMsgType.BINARY:
                 self._take(self._machine.receive(message.data, int(self._now())))
             elif message.type is aiohttp.WSMsgType.TEXT:
                 self._take(self._machine.close(MalformedError("text where binary messages belong")))
             else:
                 return
+
+    async def _next(self, socket: aiohttp.ClientWebSocketResponse) -> aiohttp.WSMessage:
+        """The next message; `HubGoneError` if the hub says nothing.
+
+        The heartbeat tells that somebody is there, not that all arrived: what was dropped shows at the next message of its
+        direction alone, and where all is quiet a question of ours brings one in both.
+        """
+        seconds = SILENT_SECONDS if self.opened.is_set() else OPENING_SECONDS
+        with suppress(TimeoutError):
+            return await _within(seconds, socket)
+        if self.opened.is_set():
+            self._ask(partial(_recall, Recalling(_NO_ENVELOPE, self._engine.me)))
+            with suppress(TimeoutError):
+                return await _within(seconds, socket)
+        raise HubGoneError("no answer in time")
 
     async def _send_all(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
@@ -271,6 +287,12 @@ class Exchange:
         except TransportError:
             return  # it closed meanwhile; everything is said again in the next session
         self._queued.set()
+
+
+async def _within(seconds: float, socket: aiohttp.ClientWebSocketResponse) -> aiohttp.WSMessage:
+    # Not `receive(seconds)`, which counts anew from each pong on.
+    async with asyncio.timeout(seconds):
+        return await socket.receive()
 
 
 def _lookup(members: tuple[str, ...], request: int) -> Frame:

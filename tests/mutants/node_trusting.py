@@ -156,6 +156,22 @@ NODE_TRUST: Final = (
         "the hub's log holds the charter that was given by hand",
         (T + "test_engine.py::test_the_hub_s_log_holds_the_charter_that_was_given_by_hand",),
     ),
+    Mutant(
+        "silence-is-asked",
+        "node/exchange.py",
+        "            self._ask(partial(_recall, Recalling(_NO_ENVELOPE, self._engine.me)))\n",
+        "",
+        "what was dropped before a silence is missed by a question of the node's",
+        (T + "test_uplink.py::test_what_the_hub_said_last_is_missed_in_the_silence_although_the_line_lives",),
+    ),
+    Mutant(
+        "silence-ends",
+        "node/exchange.py",
+        "    async with asyncio.timeout(seconds):\n        return await socket.receive()\n",
+        "    return await socket.receive(seconds)\n",
+        "signs of life of the line are no word of the hub's",
+        (T + "test_uplink.py::test_what_the_hub_said_last_is_missed_in_the_silence_although_the_line_lives",),
+    ),
     # -- desks
     Mutant(
         "revoked-token",

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from node import uplink
+from hub.line import Line
+from node import exchange, hubline, uplink
 from node.config import Home
 from node.context import Context
 from node.daemon import Daemon
@@ -28,7 +29,7 @@ from node.hubline import HubLine, choose_proxy
 from node.lookups import FIRST_SECONDS, LONGEST_SECONDS, Lookups
 from node.tables import state
 from node.tls import client_context
-from node.uplink import LONGEST_WAIT_SECONDS, Phase, _explained, longest_wait
+from node.uplink import LONGEST_WAIT_SECONDS, Phase, Uplink, _explained, longest_wait
 from protocol.codec import encode
 from protocol.errors import (
     ConfigError,
@@ -496,6 +497,42 @@ async def test_a_line_that_breaks_without_a_word(association: Association, messa
         await connected(daemon)
         with pytest.raises(HubGoneError):
             await another(daemon).run(Socket(message))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("lost", "code"), [(1, "bad_frame"), (99, "hub_gone")])
+async def test_what_the_hub_said_last_is_missed_in_the_silence_although_the_line_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: int, code: str
+) -> None:
+    made, send, failed = found(tmp_path / "y", [AR, BR], tls=False), Line.send, Uplink._failed
+    dropped: list[Line] = []
+    codes: list[str] = []
+
+    def dropping(line: Line, data: bytes) -> None:
+        if len(dropped) < lost and line is (dropped or [line])[0]:
+            dropped.append(line)
+        else:
+            send(line, data)
+
+    async def telling(line: Uplink, error: ValijaError) -> None:
+        codes.append(error.code)
+        await failed(line, error)
+
+    monkeypatch.setattr(hubline, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(exchange, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(Uplink, "_failed", telling)
+    async with hub(made.hub_home), node(made.homes[AR]) as daemon, operator(made.homes[AR]) as client:
+        await connected(daemon)
+        session = daemon.service.uplink._exchange
+        assert session is not None
+        await eventually("our calendar at the hub", lambda: session._last_request and not session._asked)
+        monkeypatch.setattr(Line, "send", dropping)
+        # Who is written to has never been here: the last frame is the hub's answer to the question for its calendar.
+        message = {"to": [BR], "body": "Urgente"}
+        async with client.post("/api/v1/messages", json=message, headers={"Idempotency-Key": "first"}) as answer:
+            assert answer.status == 202
+        await eventually("the end of the session", lambda: codes)
+        await connected(daemon)
+    assert codes == [code]
 
 
 def another(daemon: Daemon) -> Exchange:

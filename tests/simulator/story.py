@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 from unittest import mock
 
 from hub import log
-from node import engine
+from node import engine, exchange
 from protocol.messages.content import Urgency
 from tests.simulator.faults import FAULTS, LIES, Strike
 from tests.simulator.judge import BrokenError
@@ -105,10 +105,11 @@ def tell(seed: int, *, real: bool = False, show: Callable[[str], None] | None = 
 
 @contextmanager
 def _seldom() -> Iterator[None]:
-    """Where nothing happens for weeks, what is done each hour is done twice a day."""
+    """Where nothing happens for weeks, what is done each hour, or in each silence, is done twice a day."""
     with (
         mock.patch.object(engine, "UPKEEP_SECONDS", 12 * HOUR),
         mock.patch.object(log, "REFRESH_SECONDS", int(12 * HOUR)),
+        mock.patch.object(exchange, "SILENT_SECONDS", 12 * HOUR),
     ):
         yield
 

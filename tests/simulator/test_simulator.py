@@ -12,8 +12,9 @@ from node.model import LinkState
 from node.status import State
 from node.tables import links
 from tests.simulator.judge import NEWEST_NUMBER, BrokenError
+from tests.simulator.network import End
 from tests.simulator.people import Asked
-from tests.simulator.stage import R, Stage, stage
+from tests.simulator.stage import R, S, Stage, stage
 from tests.simulator.town import town
 from tests.support.world import DAY
 
@@ -154,6 +155,26 @@ def test_an_expiry_before_its_time_and_a_receipt_for_another_number_are_seen(mon
 def _number(at: Stage, asked: Asked) -> tuple[bytes, int, bytes]:
     (found,) = at.s.tx.all(NEWEST_NUMBER, (asked.message, R))
     return found
+
+
+@pytest.mark.parametrize(("member", "end"), [(S, 0), (S, 1), (R, 1)])
+def test_the_last_frame_before_a_silence_is_missed_within_minutes(member: str, end: int) -> None:
+    # The question for a calendar, its answer, and the delivery: nothing follows by which the session would notice.
+    with stage() as at:
+        wire = at.town.wire_of(member)
+        assert wire is not None
+        at.write()
+        _loses_one(wire.ends[end])
+        at.until(lambda: wire.ends[end].damage is None)
+        at.ends_well()
+
+
+def _loses_one(end: End) -> None:
+    def once(_data: bytes) -> list[bytes]:
+        end.damage = None
+        return []
+
+    end.damage = once
 
 
 def test_what_was_planned_by_a_clock_far_ahead_is_done_once_the_clock_is_right() -> None:
