@@ -221,6 +221,9 @@ class Story:
         self.town.trace.say("", "everything is mended")
         for member in self.plan.members:
             self.town.weathers[member] = Weather()
+        for wire in self.town.wires:
+            for end in wire.ends:
+                end.damage = None
         for machine in self.town.machines:
             machine.clock_offset, machine.commit_seconds, machine.is_away = 0.0, 0.002, False
             machine.fate.is_full = False

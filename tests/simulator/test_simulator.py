@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.simulator.judge import NEWEST_NUMBER, BrokenError
 from tests.simulator.network import End
 from tests.simulator.people import Asked
 from tests.simulator.stage import R, S, Stage, stage
+from tests.simulator.story import Outcome, Plan, Story
 from tests.simulator.town import town
 from tests.support.world import DAY
 
@@ -175,6 +177,19 @@ def _loses_one(end: End) -> None:
         return []
 
     end.damage = once
+
+
+def test_no_fault_of_a_line_is_left_once_everything_is_mended() -> None:
+    with town(6, (S, R)) as here:
+        here.start()
+        here.run(5)
+        story = Story(here, Plan.of(random.Random(0)), Outcome(0))
+        story.plan = replace(story.plan, members=(S, R))
+        ends = [end for wire in here.wires for end in wire.ends]
+        for end in ends:
+            _loses_one(end)
+        story._heal()
+        assert [end.damage for end in ends] == [None] * 4
 
 
 def test_what_was_planned_by_a_clock_far_ahead_is_done_once_the_clock_is_right() -> None:
