@@ -176,7 +176,7 @@ def test_a_webhook_through_its_life(house: House) -> None:
     assert "once more" in valija(house, "webhook", "redeliver", name, str(notice["number"])).stdout
     assert "disabled" in valija(house, "webhook", "disable", name).stdout
     refused = valija(house, "webhook", "test", name)
-    assert (refused.exit_code, "[conflict]" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "[disabled]" in refused.stderr) == (1, True)
     assert "in force" in valija(house, "webhook", "enable", name).stdout
     assert f"{name} is no more" in valija(house, "webhook", "remove", name).stdout
     assert told(house, "webhook", "list")["webhooks"] == []
