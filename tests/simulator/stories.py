@@ -840,7 +840,7 @@ def taken_waits(at: Stage) -> None:
     asked = at.write("k2")
     at.run(1_000)  # its first envelope had a number of before
     at.on(at.r)
-    at.until(lambda: len(at.r.tx.all("SELECT 1 FROM inlink")) == 2)
+    at.until(lambda: len(at.r.tx.all("SELECT 1 FROM owed")) == 2)
     at.off(at.r)  # before it says that the number is taken
     with unreachable():
         at.town.people.withdraw(asked)
