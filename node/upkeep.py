@@ -28,6 +28,9 @@ NOTICES_A_RUN: Final = 256
 FULL_RECEIPT: Final = MAX_BODIES
 """So many numbers owed for make a receipt due at once: there is nothing more to wait for."""
 
+MANY_RECEIPTS: Final = 32
+"""So many receipts are due at once, too: each closes a link of its own, and a hundred in one keep their author's node busy."""
+
 
 def draft(ctx: Context, kind: Kind, target: Target, parts: Iterable[bytes]) -> Draft:
     """A draft of this kind to one peer."""
@@ -38,10 +41,10 @@ def draft(ctx: Context, kind: Kind, target: Target, parts: Iterable[bytes]) -> D
 def receipts(ctx: Context, reach: Reach, room: Room, going: frozenset[int]) -> list[Draft]:
     """Receipts for the peers whose time has come, and for those (`going`, by row id) to whom something goes anyway."""
     found = []
-    for peer_id, numbers, due_at in owed.totals(ctx.tx):
+    for peer_id, count, numbers, due_at in owed.totals(ctx.tx):
         # A time further ahead was set by a clock that has been put right since.
         is_early = ctx.now < due_at <= ctx.now + RECEIPT_SECONDS
-        if is_early and numbers < FULL_RECEIPT and peer_id not in going:
+        if is_early and numbers < FULL_RECEIPT and count < MANY_RECEIPTS and peer_id not in going:
             continue
         target = reach.target(peers.find(ctx.tx, peer_id).party)
         if isinstance(target, Target) and room.take(1):

@@ -25,11 +25,10 @@ def owe(tx: Transaction, peer: int, subject: bytes, body: bytes, numbers: int, d
     )
 
 
-def totals(tx: Transaction) -> list[tuple[int, int, float]]:
-    """(peer, numbers owed for, earliest due time) for each peer that is owed anything."""
-    return [
-        (row[0], row[1], row[2]) for row in tx.all("SELECT peer, sum(numbers), min(due_at) FROM owed GROUP BY peer")
-    ]
+def totals(tx: Transaction) -> list[tuple[int, int, int, float]]:
+    """(peer, receipts owed, numbers that they are for, earliest due time) for each peer that is owed anything."""
+    rows = tx.all("SELECT peer, count(*), sum(numbers), min(due_at) FROM owed GROUP BY peer")
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def to_peer(tx: Transaction, peer: int, limit: int) -> list[Owed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.status import State
+from node.upkeep import MANY_RECEIPTS
 from protocol.limits import CLOCK_REFUSE_SECONDS, ENVELOPE_LIFETIME_SECONDS
 from protocol.messages.envelope import Core
 from protocol.messages.message import Kind
@@ -20,6 +21,19 @@ def test_a_receipt_that_went_is_owed_no_more() -> None:
     assert lab[CO].count("owed") == 1
     for _each in range(3):
         lab.now += 3
+        submit(lab, lab[CO])
+    assert lab[CO].count("owed") == 0
+    assert len(lab[CO].links(Kind.RECEIPT)) == 1
+
+
+def test_many_receipts_are_due_before_their_time() -> None:
+    lab = Lab(AR, CO)
+    for number in range(MANY_RECEIPTS):
+        # Each in a link of its own, and nothing of CO's goes that could take a receipt along.
+        assert lab[CO].links(Kind.RECEIPT) == []
+        lab[AR].write(f"k{number}", "uno", CO)
+        submit(lab, lab[AR])
+        deliver(lab, lab[CO])
         submit(lab, lab[CO])
     assert lab[CO].count("owed") == 0
     assert len(lab[CO].links(Kind.RECEIPT)) == 1
