@@ -31,7 +31,8 @@ from protocol.messages.receipts import (
     VoidReason,
     read_receipt,
 )
-from protocol.names import EnvelopeId, Incarnation, MessageId, Party
+from protocol.names import Digest, EnvelopeId, Incarnation, MessageId, Party
+from protocol.sealing import Prekey
 from protocol.session.items import DeliverItem
 from protocol.trust.statements import Cause
 from tests.node.lab import DESK, Lab, Node, digest, tampered
@@ -234,9 +235,15 @@ def test_a_run_says_what_is_new_and_what_to_acknowledge(lab: Lab, sender: Node, 
     items = list(lab.hub.queue("co-fgn"))
     done = reader.run(lambda ctx: reception.receive(ctx, items, reader.find_prekey))
     assert (done, reader.run(lambda ctx: inbox.last_id(ctx.tx))) == (1, 5)
-    again = reader.run(lambda ctx: reception.receive(ctx, items, reader.find_prekey))
+    opened: list[Digest] = []
+
+    def find_prekey(prekey_hash: Digest) -> Prekey:
+        opened.append(prekey_hash)
+        return reader.find_prekey(prekey_hash)
+
+    again = reader.run(lambda ctx: reception.receive(ctx, items, find_prekey))
     assert (again, reader.run(lambda ctx: inbox.last_id(ctx.tx))) == (1, 5)
-    assert reader.count("inlink") == 1  # a known position is not even opened
+    assert (opened, reader.count("inlink")) == ([], 1)  # a known position is not even opened
     (event,) = reader.run(lambda ctx: state.events(ctx.tx, 0))
     assert (event.kind, event.subject, event.place) == (EventKind.RECEIVED, 1, 5)
 
