@@ -397,6 +397,14 @@ SENDING_RULES: Final = (
         (T + "test_courier.py::test_a_receipt_waits_two_seconds_for_company_and_an_urgent_one_does_not",),
     ),
     Mutant(
+        "receipts-many",
+        UPKEEP,
+        " and count < MANY_RECEIPTS",
+        "",
+        "many receipts do not wait for their time",
+        (T + "test_sent_once.py::test_many_receipts_are_due_before_their_time",),
+    ),
+    Mutant(
         "receipt-paid-once",
         UPKEEP,
         "            owed.paid(ctx.tx, bodies)\n",
