@@ -27,8 +27,9 @@ class Load:
 
 @dataclass(slots=True)
 class Sent:
-    """What was handed in: when its call began, and to whom it goes, by message id."""
+    """What was handed in: when its call began, and to whom it goes, by message id; and which was written last."""
 
+    last: str = ""
     began: dict[str, float] = field(default_factory=dict)
     to: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -52,31 +53,56 @@ class Sent:
 
 
 async def pour(system: CaseSystem, letters: Letters, load: Load) -> Sent:
-    """Hand in as the window allows, and return when every recipient of every message has signed."""
-    sent, told = Sent(), system.told
-    # Messages, not signatures: one to many counts until the last of them signed.
-    wanted, before = 0, told.receipts
-    while len(sent.began) < load.count:
-        size = min(load.batch, load.count - len(sent.began))
-        waiting = _unsigned(len(sent.began), wanted, told.receipts - before)
-        if waiting + size > load.window:
-            await _news(system)
-            continue
-        body, recipients = letters.some(size)
-        at = time.perf_counter()
-        sent.note(await system.batch(body, size), recipients, at)
-        wanted += sum(map(len, recipients))
-    await system.until(lambda: told.receipts - before >= wanted, PATIENCE_SECONDS)
-    return sent
+    """Hand in whenever the window has room for a batch, and return when every recipient of every message has signed."""
+    pouring = _Pouring(system, letters, load)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(load.window // load.batch):
+                group.create_task(pouring.run())
+    except* BenchError as refused:
+        raise refused.exceptions[0] from None
+    await system.until(lambda: pouring.signed >= pouring.wanted, PATIENCE_SECONDS)
+    return pouring.sent
 
 
-def _unsigned(messages: int, wanted: int, receipts: int) -> int:
-    return messages - (receipts * messages // wanted if wanted else 0)
+class _Pouring:
+    """What the connections of one sender share: what is handed in, and what was signed for."""
 
+    def __init__(self, system: CaseSystem, letters: Letters, load: Load) -> None:
+        self.sent = Sent()
+        # Messages, not signatures, are counted: one to many counts until the last of them signed.
+        self.wanted = 0
+        self._system, self._letters, self._load = system, letters, load
+        self._before, self._handed = system.told.receipts, 0
 
-async def _news(system: CaseSystem) -> None:
-    seen = system.told.receipts
-    await system.until(lambda: system.told.receipts > seen, PATIENCE_SECONDS)
+    @property
+    def signed(self) -> int:
+        """Signatures of recipients since this began."""
+        return self._system.told.receipts - self._before
+
+    @property
+    def _unsigned(self) -> int:
+        return self._handed - (self.signed * self._handed // self.wanted if self.wanted else 0)
+
+    async def run(self) -> None:
+        """One connection: a batch whenever the window has room for it."""
+        while (left := self._load.count - self._handed) > 0:
+            size = min(self._load.batch, left)
+            if self._unsigned + size > self._load.window:
+                await self._news()
+                continue
+            body, recipients = self._letters.some(size)
+            self._handed += size
+            self.wanted += sum(map(len, recipients))
+            is_last, at = self._handed == self._load.count, time.perf_counter()
+            ids = await self._system.batch(body, size)
+            self.sent.note(ids, recipients, at)
+            if is_last:
+                self.sent.last = ids[-1]
+
+    async def _news(self) -> None:
+        seen = self.signed
+        await self._system.until(lambda: self.signed > seen, PATIENCE_SECONDS)
 
 
 async def warm_up(system: CaseSystem, letters: Letters, count: int = WARM_UP) -> Sent:

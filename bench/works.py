@@ -86,7 +86,7 @@ async def _poured(
 
 async def _search_lag(systems: Mapping[str, CaseSystem], sent: Sent, word: str, since: float) -> float:
     """Seconds from the last receipt until both nodes find the last message and their indexes are behind nothing."""
-    last, deadline = list(sent.began)[-1], since + SEARCH_SECONDS
+    last, deadline = sent.last, since + SEARCH_SECONDS
     for member, system in systems.items():
         while await system.search(word) != ([last], 0):
             if time.perf_counter() > deadline:
