@@ -18,10 +18,17 @@ Held = Callable[[list[str]], list[str]]
 
 @dataclass
 class FakePair:
-    """Sender and recipient in one: what is handed in is delivered, signed for and shown in the inbox as `held` says."""
+    """Sender and recipient in one: what is handed in is delivered, signed for and shown in the inbox as `held` says.
+
+    No call is answered before as many came as open the `gate`; `most` messages waited for an answer at one time.
+    """
 
     held: Held
     refuses: bool = False
+    gate: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(1))
+    most: int = 0
+    waiting: int = 0
+    calls: list[int] = field(default_factory=list)
     inbox: list[str] = field(default_factory=list)
     streams: list[asyncio.Queue[bytes]] = field(default_factory=list)
 
@@ -30,12 +37,20 @@ class FakePair:
             return web.json_response({"code": "no"}, status=503)
         lines = (await request.read()).splitlines()
         ids = [msgspec.json.decode(line)["idempotency_key"] for line in lines]
+        await self._gather(len(ids))
         self.inbox += ids
         for each in ids:
             self.tell("message", {"id": each, "subject": "event: delivery"})
             self.tell("delivery", {"id": each, "deliveries": [{"state": "relayed"}]})
             self.tell("delivery", {"id": each, "deliveries": [{"state": "delivered"}]})
         return web.Response(body=b"\n".join(msgspec.json.encode({"id": each}) for each in ids) + b"\n")
+
+    async def _gather(self, messages: int) -> None:
+        self.waiting += messages
+        self.most = max(self.most, self.waiting)
+        self.calls.append(messages)
+        await self.gate.wait()
+        self.waiting -= messages
 
     def tell(self, name: str, value: Any) -> None:
         data = b"id: 1-0\nevent: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(value))

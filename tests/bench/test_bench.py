@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -62,6 +63,14 @@ async def test_a_stream_that_tells_twice_makes_the_run_void() -> None:
         await system.until(lambda: system.told.twice == 1, 5)
         with pytest.raises(BenchError, match="0 lost, 1 twice"):
             await pouring.require_once({HERE: system}, {HERE: ""}, sent)
+
+
+async def test_the_window_is_full_and_never_fuller() -> None:
+    fake = FakePair(lambda inbox: inbox, gate=asyncio.Barrier(2))
+    async with pair(fake) as system, asyncio.timeout(5):
+        sent = await pouring.pour(system, Letters.to("t", [HERE]), Load(16, 8, 4))
+    assert (fake.most, fake.calls, len(sent.began)) == (8, [4, 4, 4, 4], 16)
+    assert sent.last == "tn000000016"
 
 
 async def test_a_batch_that_is_refused_makes_the_run_void() -> None:
