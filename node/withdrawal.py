@@ -4,11 +4,13 @@ not placed, or waiting for a peer      ended at once; in a restored node voided 
 because the same message may have gone before the backup was put back; before this process has compared numbers with
 the hub's it is ended, or voided, once it has
 numbered and open                      to be voided, and the hub is asked to recall the envelope
-delivered                              too late, though the recipient lost it since and it goes again
+delivered                              too late, though the recipient lost it since and it goes again, under that
+                                       number or, where that one is taken, under another
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from node import recovery
@@ -45,8 +47,9 @@ def withdraw(ctx: Context, message_id: MessageId) -> list[Recalling]:
         touched = _withdraw_unplaced(ctx, message)
         recalling: list[Recalling] = []
     else:
-        touched = _withdraw_waiting(ctx, message)
-        recalling, taken_back = _withdraw_numbered(ctx, message)
+        had = signed.peers_of(ctx.tx, message.id)
+        touched = _withdraw_waiting(ctx, message, had)
+        recalling, taken_back = _withdraw_numbered(ctx, message, had)
         touched = touched or taken_back
     if not touched:
         raise TooLateError
@@ -75,8 +78,8 @@ def _withdraw_unplaced(ctx: Context, message: Written) -> bool:
     return True
 
 
-def _withdraw_waiting(ctx: Context, message: Written) -> bool:
-    waits = outbox.waits_of(ctx.tx, [message.id])
+def _withdraw_waiting(ctx: Context, message: Written, had: Container[int]) -> bool:
+    waits = [each for each in outbox.waits_of(ctx.tx, [message.id]) if each[1] not in had]
     restored = recovery.was_restored(ctx)
     for _message, peer, reason in waits:
         if reason in CLOSING:
@@ -90,12 +93,10 @@ def _withdraw_waiting(ctx: Context, message: Written) -> bool:
     return bool(waits) or any(reason is VoidReason.WITHDRAWN for _message, _peer, reason in ended)
 
 
-def _withdraw_numbered(ctx: Context, message: Written) -> tuple[list[Recalling], bool]:
+def _withdraw_numbered(ctx: Context, message: Written, had: Container[int]) -> tuple[list[Recalling], bool]:
     recalling, touched = [], False
-    carried = links.of_message(ctx.tx, message.id)
-    delivered = signed.of_links(ctx.tx, [link.id for link, _place in carried])
-    for link, place in carried:
-        if (link.id, place) in delivered:
+    for link, place in links.of_message(ctx.tx, message.id):
+        if link.peer in had:
             continue
         number = links.numbers(ctx.tx, link.id).get(place)
         now = number.state if number else link.state

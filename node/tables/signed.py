@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from node.model import LinkState
-from node.store import Transaction, holes
+from node.store import Transaction
 from node.tables import links
 from node.tables.links import LinkRow
 
@@ -22,9 +20,11 @@ def keep(tx: Transaction, link: LinkRow) -> None:
     tx.many("INSERT OR IGNORE INTO signed (link, place, receipt, receipt_place) VALUES (?, ?, ?, ?)", rows)
 
 
-def of_links(tx: Transaction, some: Sequence[int]) -> dict[tuple[int, int], tuple[int, int]]:
-    """The receipts, as (inlink, place), that were kept of these links, by link and place."""
-    if not some:
-        return {}
-    sql = f"SELECT link, place, receipt, receipt_place FROM signed WHERE link IN ({holes(some)})"  # noqa: S608
-    return {(row[0], row[1]): (row[2], row[3]) for row in tx.all(sql, some)}
+def peers_of(tx: Transaction, message: int) -> set[int]:
+    """The peers that signed for this message and lost it since, under whatever number it goes to them now."""
+    rows = tx.all(
+        "SELECT l.peer FROM placement p JOIN link l ON l.manifest = p.manifest "
+        "JOIN signed s ON s.link = l.id AND s.place = p.place WHERE p.message = ?",
+        (message,),
+    )
+    return {row[0] for row in rows}

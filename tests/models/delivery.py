@@ -65,6 +65,7 @@ RULES = {
     "taken_waits": "what is being taken back and whose number R holds for other content is not linked again: R answers its void",
     "delivered_stays": "what R signed for stays told as delivered, though R has lost it since and its number was closed",
     "notice_voids": "what its author took back and R had nevertheless is not sent again when R has lost it, but voided",
+    "signed_is_late": "what R signed for is taken back no more, under whatever number it goes again",
 }
 
 
@@ -105,6 +106,7 @@ class St(NamedTuple):
     back: frozenset = frozenset()   # S: messages that their authors took back once they had a number
     signed: frozenset = frozenset()  # S: messages that R signed for
     voids: frozenset = frozenset()  # R: messages closed for ever
+    late: frozenset = frozenset()  # ghost: messages that S agreed to take back although R had signed for them
 
 
 B = ("crash", "dup", "lie", "saveS", "restS", "silentS", "saveH", "restH", "emptyH",
@@ -160,6 +162,12 @@ class Model:
         """What the author is told of a message that was closed."""
         return s.told if mid in s.signed and self.on["delivered_stays"] else self.tell(s.told, mid[0], "W")
 
+    def unwanted(self, s, mid):
+        """Why a message shall go no more, and the ghost of it: once R signed for it, only because its time is over."""
+        if mid in s.signed and self.on["signed_is_late"]:
+            return "time is over for", s.late
+        return "author withdraws", s.late | ({mid} & s.signed)
+
     @staticmethod
     def env(ln):
         inc, seq, mid, st, k, ep, _ = ln
@@ -210,21 +218,22 @@ class Model:
                         net=s.net | {("sub", e)}, left=self.pay(s, "crash"), answered=frozenset())
             if st == "h" and has("withdraw") and s.s_inc > 1 and on["restored_void"]:
                 seq = 1 + max((l[1] for l in s.links if l[0] == s.s_inc), default=0)
-                yield f"author withdraws M{mid[0]}; restored S signs link ({s.s_inc},{seq}) as void", ENV, s._replace(
-                    msgs=s.msgs - {(mid, st)} | {(mid, "l")}, left=self.pay(s, "withdraw"), back=s.back | {mid},
+                why, late = self.unwanted(s, mid)
+                yield f"{why} M{mid[0]}; restored S signs link ({s.s_inc},{seq}) as void", ENV, s._replace(
+                    msgs=s.msgs - {(mid, st)} | {(mid, "l")}, left=self.pay(s, "withdraw"), back=s.back | {mid}, late=late,
                     links=s.links + ((s.s_inc, seq, mid, "v", 0, 0, False),))
             elif st == "h" and has("withdraw") and (s.s_chk or not on["compared_void"]):
-                yield f"author withdraws M{mid[0]} before it was signed; told so", ENV, s._replace(
-                    msgs=s.msgs - {(mid, st)} | {(mid, "c")}, told=self.ended(s, mid),
+                why, late = self.unwanted(s, mid)
+                yield f"{why} M{mid[0]} before it was signed; told so", ENV, s._replace(
+                    msgs=s.msgs - {(mid, st)} | {(mid, "c")}, told=self.ended(s, mid), late=late,
                     left=self.pay(s, "withdraw"))
         for i, ln in enumerate(s.links):
             inc, seq, mid, st, k, ep, fresh = ln
             new = lambda l: s.links[:i] + (l,) + s.links[i + 1:]
             if st == "o" and has("withdraw"):
-                # Once R signed for it, it is too late: only the author's time can be over.
-                what = "time is over for" if mid in s.signed else "author withdraws"
-                yield f"{what} M{mid[0]}; S stores a void for ({inc},{seq})", ENV, s._replace(
-                    links=new((inc, seq, mid, "v", k, ep, False)), left=self.pay(s, "withdraw"), back=s.back | {mid})
+                why, late = self.unwanted(s, mid)
+                yield f"{why} M{mid[0]}; S stores a void for ({inc},{seq})", ENV, s._replace(
+                    links=new((inc, seq, mid, "v", k, ep, False)), left=self.pay(s, "withdraw"), back=s.back | {mid}, late=late)
             if st not in "ov" or not s.s_chk:
                 continue
             e = self.env(ln)
@@ -595,6 +604,8 @@ def bad_now(s):
         yield "P7"
     if any(s.told[m[0]] != "D" for m in s.signed):
         yield "P8"
+    if s.late:
+        yield "P9"
 
 
 def explore(model, limit=400_000):
@@ -690,6 +701,7 @@ PROPERTIES = {
     "P6": "told `withdrawn` and handed over: the truth can still be told",
     "P7": "what its author took back is never again a message to be sent",
     "P8": "what R signed for is told as delivered, whatever becomes of it later",
+    "P9": "nothing that R signed for is taken back afterwards",
     "P6 at once": "never told `withdrawn` while R has it (stronger than asked)",
     "P1 prompt": "as P1 without waiting for the 14-day expiry (stronger than asked)",
 }
@@ -775,6 +787,7 @@ OFF = [  # rules turned off, where to look
     ("reseal_once", dict(n=1, cap=2, prekey=1, dup=1)),
     ("delivered_stays", ONE | dict(withdraw=1, saveR=1, restR=1)),
     ("notice_voids", ONE | dict(withdraw=1, saveR=1, restR=1)),
+    ("signed_is_late", ONE | dict(withdraw=1, saveR=1, restR=1)),
     ("high_water", TWO | dict(saved=True, silentS=1, withdraw=1, seals=1)),
     ("high_water taken_waits", TWO | dict(saved=True, silentS=1, withdraw=1, seals=1)),
 ]

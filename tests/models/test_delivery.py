@@ -89,6 +89,7 @@ WITHOUT = [
     ("reseal_once", 4_267, set()),
     ("delivered_stays", 51_904, {"P8"}),
     ("notice_voids", 53_224, {"P7"}),
+    ("signed_is_late", 54_120, {"P9"}),
     ("high_water", 274_505, {"P1", "P4", "P6", "P1 prompt", "P6 at once"}),
     ("high_water taken_waits", 296_777, {"P1", "P4", "P6", "P7", "P1 prompt", "P6 at once"}),
 ]

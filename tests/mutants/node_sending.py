@@ -183,10 +183,18 @@ SENDING_RULES: Final = (
     Mutant(
         "lost-is-too-late",
         WITHDRAWAL,
-        "        if (link.id, place) in delivered:\n",
-        "        if (link.id, place) in ():\n",
+        "        if link.peer in had:\n",
+        "        if link.peer in ():\n",
         "what was delivered is not taken back, though it goes again",
         (T + "test_exchange.py::test_delivered_stays__while_it_goes_again",),
+    ),
+    Mutant(
+        "lost-and-taken-is-too-late",
+        WITHDRAWAL,
+        " if each[1] not in had]\n",
+        " if each[1] not in ()]\n",
+        "what was delivered is not taken back, though it waits for another number",
+        (T + "test_exchange.py::test_signed_is_late",),
     ),
     Mutant(
         "taken-back-is-not-sent-again",

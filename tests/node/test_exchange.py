@@ -14,7 +14,7 @@ import pytest
 from node import reception, recovery, search
 from node.context import Context
 from node.model import LinkState
-from node.status import State
+from node.status import Delivery, State
 from node.tables import finding, inbox, links, peers, state
 from protocol.errors import ConflictError, TooLateError
 from protocol.messages.message import Ack, Kind, Link
@@ -805,6 +805,49 @@ def test_delivered_stays__while_it_goes_again(lab: Lab, sender: Node, reader: No
         sender.withdraw(message)
     lab.settle()
     assert reader.texts == ["uno"]
+    assert sender.told(message) == {"co-fgn": State.DELIVERED}
+
+
+def too_late(sender: Node, message: MessageId, proof: Delivery) -> None:
+    with pytest.raises(TooLateError):
+        sender.withdraw(message)
+    assert sender.deliveries(message) == [proof]
+
+
+def test_signed_is_late(lab: Lab, sender: Node, reader: Node) -> None:
+    """Its number is taken when it goes again, by what its node forgot: it goes under another, and is taken back no more."""
+    image = sender.snapshot()
+    sender.write("k1", "uno", "co-fgn")
+    submit(lab, sender)
+    (forgotten,) = lab.hub.queue("co-fgn")
+    lab.hub.memory = HubMemory()
+    sender.restore(image, noticed=False)
+    before = reader.snapshot()
+    message = sender.write("k2", "dos", "co-fgn")
+    sender.connect()
+    lab.settle()
+    (proof,) = sender.deliveries(message)
+    assert proof.state is State.DELIVERED
+    reader.restore(before, noticed=False)
+    reader.connect()
+    submit(lab, reader)  # the notice of its new life
+    sender.mirror_now()
+    deliver(lab, sender)
+    lab.hub.memory.mailboxes["co-fgn"].put(forgotten.core, forgotten.ciphertext, forgotten.slot, forgotten.attestation)
+    deliver(lab, reader)
+    submit(lab, sender)
+    deliver(lab, reader)
+    lab.now += 3
+    submit(lab, reader)  # the receipt that says `taken`
+    deliver(lab, sender)
+    assert sender.count("waiting") == 1
+    too_late(sender, message, proof)
+    sender.begin_if_needed()
+    submit(lab, sender)
+    assert len(sender.links(Kind.MESSAGE)) == 2  # it goes under another number
+    too_late(sender, message, proof)
+    lab.settle()
+    assert reader.texts == ["uno", "dos"]
     assert sender.told(message) == {"co-fgn": State.DELIVERED}
 
 

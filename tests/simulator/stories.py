@@ -33,6 +33,7 @@ from node.acceptance import Accepted, Request
 from node.model import LinkState, pack
 from node.status import State
 from node.tables import inbox, links, peers, signed, state
+from protocol.errors import TooLateError
 from protocol.messages.content import Urgency
 from protocol.messages.message import Kind
 from protocol.messages.receipts import Notice, Outcome
@@ -821,6 +822,20 @@ def notice_voids(at: Stage) -> None:
     at.ends_well()
     _never_there(at, asked)
     _stays_delivered(at, asked)
+
+
+@told("signed_is_late", without(signed, "peers_of", lambda *_args: set()))
+def signed_is_late(at: Stage) -> None:
+    before = at.r.backup()
+    asked = at.crossed()
+    at.restore(at.r, before)
+    at.until(lambda: at.s.tx.all("SELECT 1 FROM link WHERE kind = 1 AND state = 1"))  # it goes again
+    answers: list[Any] = []
+    if at.s.running is not None:
+        at.s.running.withdraw(asked.message, answers.append)
+    at.ends_well()
+    if [type(each) for each in answers] != [TooLateError]:
+        raise BrokenError(f"untrue: {answers} to whoever takes back what R has signed for")
 
 
 unreachable = without(upkeep, "voids", lambda *_args: [])
