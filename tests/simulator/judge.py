@@ -32,6 +32,10 @@ NEW_ROWS = (
     "SELECT i.id, i.message_id, i.mark, p.member, l.incarnation, l.first_seq + i.place FROM inbox i "
     "JOIN inlink l ON l.id = i.inlink JOIN peer p ON p.id = l.peer WHERE i.id > ? ORDER BY i.id"
 )
+OPEN_LINKS = (
+    "SELECT l.id FROM link l WHERE l.kind IN (1, 3) AND l.state = ? "
+    "AND l.count > (SELECT count(*) FROM number_out n WHERE n.link = l.id)"
+)
 NEWEST_NUMBER = (
     "SELECT l.incarnation, l.first_seq + p.place, m.digest FROM placement p JOIN outbox o ON o.id = p.message "
     "JOIN link l ON l.manifest = p.manifest JOIN manifest m ON m.id = l.manifest JOIN peer r ON r.id = l.peer "
@@ -114,7 +118,9 @@ class Judge:
             owed = node.tx.all("SELECT count(*) FROM owed")[0][0]
             held = node.tx.all("SELECT code, count(*) FROM held GROUP BY code")
             voiding = node.tx.all("SELECT count(*) FROM number_out WHERE state = ?", (int(LinkState.VOIDING),))[0][0]
-            for what, count in (("owed", owed), ("voiding", voiding), *held):
+            # What goes again to a recipient that lost it is told as delivered all the while.
+            unsigned = len(node.tx.all(OPEN_LINKS, (int(LinkState.OPEN),)))
+            for what, count in (("owed", owed), ("voiding", voiding), ("open", unsigned), *held):
                 if count:
                     found.append(f"{name}: {count} {what}")
         tables = self.town.hub.disk.tables

@@ -30,7 +30,9 @@ from node import (
     upkeep,
 )
 from node.acceptance import Accepted, Request
+from node.engine import Engine
 from node.model import LinkState, pack
+from node.posting import Post
 from node.status import State
 from node.tables import inbox, links, peers, signed, state
 from protocol.errors import TooLateError
@@ -299,6 +301,41 @@ def stable_id(at: Stage) -> None:
         raise BrokenError(f"twice: R has {copies} copies of what was written once")
 
 
+# What is removed here is `Post.answered` of our own sessions; the channel of each, whose keys are its own, stands before
+# it in reality: an answer of an older session is put into the hands of the engine past it, in both runs.
+def _of_any_session(self: Post, envelope_id: Any) -> Any:
+    self._sent.setdefault(envelope_id, 0)
+    return _answered(self, envelope_id)
+
+
+_answered, _engine_answered, _session_opened = Post.answered, Engine.answered, Engine.session_opened
+
+
+@told("answer_of_session", without(Post, "answered", _of_any_session), hub_never_behind)
+def answer_of_session(at: Stage) -> None:
+    image, late = at.hub.disk.backup(), []
+
+    def arrives_late(self: Engine, ctx: Any, results: Any) -> Any:
+        return _engine_answered(self, ctx, results) if late else late.append(results)
+
+    def opened(self: Engine, *args: Any, **how: Any) -> Any:
+        start = _session_opened(self, *args, **how)
+        _engine_answered(self, args[0], late[0])
+        return start
+
+    at.off(at.r)
+    with without(Engine, "answered", arrives_late)():
+        at.write()
+        at.until(lambda: late)
+        at.hub.kill()
+    at.hub.roll_back(image)
+    with without(Engine, "session_opened", opened)():
+        at.hub.start_again()
+        at.run(60)
+    at.on(at.r)
+    at.ends_well()
+
+
 @told("caller_resubmits", without(People, "restored"))
 def caller_resubmits(at: Stage) -> None:
     backup = at.s.backup()
@@ -521,6 +558,25 @@ def _only_later(ctx: Any, peer: Any, notice: Any) -> None:
             links.reopen(ctx.tx, link.id, ctx.second)
 
 
+@told("notice_first", without(reception, "_may_begin", lambda *_args: True), once_receipted)
+def notice_first(at: Stage) -> None:
+    image = at.r.backup()
+    at.crossed("k1")
+    at.off(at.r)
+    at.r.restore(image, is_noticed=False)
+    at.write("k2")
+    at.run(5)
+    at.off(at.s)
+    at.on(at.r)
+    at.until(lambda: len(at.mailbox(S)) == 2)
+    notice = at.keep(S)[0]
+    at.drop(notice.item)
+    at.on(at.s)
+    at.run(30)  # the receipt of a life of which S has heard nothing
+    at.show_again(notice)
+    at.ends_well()
+
+
 @told("notice_reseals_open", without(recovery, "answer_notice", _only_later))
 def notice_reseals_open(at: Stage) -> None:
     at.write()
@@ -596,6 +652,34 @@ def _refused_for_good(ctx: Any, peer: Any, receipt: Any) -> None:
 @told("refusal_by_envelope", without(receipting, "_asked_again", _refused_for_good))
 def refusal_by_envelope(at: Stage) -> None:
     quarantine_acks(at)
+
+
+_asked_again = receipting._asked_again
+
+
+def _as_often_as_asked(ctx: Any, peer: Any, receipt: Any) -> None:
+    link = links.by_leaf(ctx.tx, receipt.link_leaf)
+    if link is not None:
+        links.wake(ctx.tx, link.id, None)  # that it is about to be sealed again is not looked at
+    _asked_again(ctx, peer, receipt)
+
+
+@told("reseal_once", without(receipting, "_asked_again", _as_often_as_asked))
+def reseal_once(at: Stage) -> None:
+    # The hub shows what it damaged again and again: by each complaint for itself the limit of a day would be reached.
+    at.off(at.r)
+    at.write()
+    at.run(5)
+    at.tamper(at.mailbox(R)[0])
+    damaged = at.keep(R)[0]
+    at.off(at.s)
+    at.on(at.r)
+    for _time in range(receipting.RESEALS_A_DAY):
+        at.run(10)
+        at.show_again(damaged)
+    at.run(10)
+    at.on(at.s)
+    at.ends_well()
 
 
 _keep_envelope = links.keep_envelope
