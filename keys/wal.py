@@ -12,10 +12,11 @@ after that.  A power cut therefore tears the last commit only, which nobody was 
 
     two commits or more bear the log's salts and cannot be read   damage
     the index beside it (-shm) knows of frames that cannot        damage: it is brought up to date after the sync
+    one commit, and one bit of it would make it whole             damage: a power cut leaves sectors of another content
     one commit, and no index that knows of it                     taken as torn, although it may be damaged
 
-The last line is what remains open: after a power cut, when the index was not written either, a bit that turned round in
-the very last commit.  That all its frame headers are there proves nothing: a frame is several sectors.
+The last line is what remains open: after a power cut, when the index was not written either, more than one bit of the
+very last commit.  That all its frame headers are there proves nothing: a frame is several sectors.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, TypeAlias
 
 from protocol.errors import DamagedError, StoreError
 
@@ -59,18 +60,21 @@ class _Promise(NamedTuple):
     frames: int
 
 
+_Checksum: TypeAlias = tuple[int, int]
+
+
 class _Header(NamedTuple):
     order: str
     page_bytes: int
     salts: bytes
-    checksum: tuple[int, int]
+    checksum: _Checksum
 
 
 class _Frame(NamedTuple):
     page: int
     size: int
     salts: bytes
-    checksum: tuple[int, int]
+    checksum: _Checksum
     raw: bytes
 
 
@@ -115,27 +119,71 @@ def _side(database: Path, ending: str) -> Path:
 def _broken(log: BinaryIO, promise: _Promise | None) -> Broken | None:
     header = _header(log.read(_HEADER.size))
     if header is not None:
-        salts, (whole, committed) = header.salts, _readable(log, header)
+        salts, (whole, committed, checksum) = header.salts, _readable(log, header)
         first, lost = whole + 1, _commits(log, header.page_bytes, whole + 1, salts)
+        is_turned = _is_turned(log, header, first, checksum)
     else:
         # SQLite takes such a log for empty.  It was synced before any frame was written, and it is never torn: one sector.
         salts, first, committed = log.read(_FRAME.size)[_SUMMED_BYTES:][:_SALTS_BYTES], 0, 0
         lost = max(_commits(log, page_bytes, 1, salts) for page_bytes in _PAGES_BYTES)
+        is_turned = False
     is_promised = promise is not None and promise.salts == salts and promise.frames > committed
-    return Broken(first, salts, max(lost, 1)) if is_promised or lost > _TORN_COMMITS else None
+    return Broken(first, salts, max(lost, 1)) if is_promised or is_turned or lost > _TORN_COMMITS else None
 
 
-def _readable(log: BinaryIO, header: _Header) -> tuple[int, int]:
-    """How many frames SQLite finds whole, and up to which of them it reads: the end of a commit."""
+def _readable(log: BinaryIO, header: _Header) -> tuple[int, int, _Checksum]:
+    """How many frames SQLite finds whole, up to which of them it reads (the end of a commit), and their checksum."""
     whole, committed, checksum = 0, 0, header.checksum
     for frame in _frames(log, header.page_bytes, 1):
-        checksum = _sum(header.order, frame.raw[_FRAME.size :], _sum(header.order, frame.raw[:_SUMMED_BYTES], checksum))
-        if frame.salts != header.salts or frame.page == 0 or frame.checksum != checksum:
+        summed = _sum_frame(header, frame, checksum)
+        if frame.salts != header.salts or frame.page == 0 or frame.checksum != summed:
             break
-        whole += 1
+        whole, checksum = whole + 1, summed
         if frame.size:
             committed = whole
-    return whole, committed
+    return whole, committed, checksum
+
+
+def _sum_frame(header: _Header, frame: _Frame, before: _Checksum) -> _Checksum:
+    head = _sum(header.order, frame.raw[:_SUMMED_BYTES], before)
+    return _sum(header.order, frame.raw[_FRAME.size :], head)
+
+
+# -- one bit -------------------------------------------------------------------------------------------
+def _is_turned(log: BinaryIO, header: _Header, first: int, checksum: _Checksum) -> bool:
+    """Whether frame `first` is what was written but for one bit; `checksum` is that of all before it."""
+    frame = next(_frames(log, header.page_bytes, first), None)
+    if frame is None:
+        return False
+    summed = _sum_frame(header, frame, checksum)
+    if _differing_bits(header.salts, frame.salts) + _differing_bits(_bytes(summed), _bytes(frame.checksum)) == 1:
+        return True
+    summed_bytes = frame.raw[:_SUMMED_BYTES] + frame.raw[_FRAME.size :]
+    return frame.salts == header.salts and _is_of_one_bit(header.order, summed_bytes, summed, frame.checksum)
+
+
+def _bytes(checksum: _Checksum) -> bytes:
+    return struct.pack(">2I", *checksum)
+
+
+def _differing_bits(one: bytes, other: bytes) -> int:
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+def _is_of_one_bit(order: str, data: bytes, summed: _Checksum, wanted: _Checksum) -> bool:
+    """Whether `data`, which is `summed`, would be as `wanted` with one bit turned round.
+
+    What the first word of a pair lacks is lacking in both sums, what the second lacks in one; each pair behind carries
+    both on as `_sum` does, which is undone here step by step.  By chance it looks so once in 2**45 times, or less.
+    """
+    first, second = wanted[0] - summed[0] & _MASK, wanted[1] - summed[1] & _MASK
+    for pair in reversed([*struct.iter_unpack(f"{order}2I", data)]):
+        if first in {0, second}:
+            word = pair[1] if first == 0 else pair[0]
+            if (word + second & _MASK ^ word).bit_count() == 1:
+                return True
+        first, second = 2 * first - second & _MASK, second - first & _MASK
+    return False
 
 
 def _commits(log: BinaryIO, page_bytes: int, first: int, salts: bytes) -> int:
@@ -145,7 +193,7 @@ def _commits(log: BinaryIO, page_bytes: int, first: int, salts: bytes) -> int:
 
 def _bears(frame: _Frame, salts: bytes) -> bool:
     # The bit that turned round may be one of the salts'; those of another generation are others altogether.
-    return (int.from_bytes(frame.salts) ^ int.from_bytes(salts)).bit_count() <= 1
+    return _differing_bits(frame.salts, salts) <= 1
 
 
 def _frames(log: BinaryIO, page_bytes: int, first: int) -> Iterator[_Frame]:
@@ -185,7 +233,7 @@ def _promise(index: Path) -> _Promise | None:
     return _Promise(salts, frames)
 
 
-def _sum(order: str, data: bytes, start: tuple[int, int]) -> tuple[int, int]:
+def _sum(order: str, data: bytes, start: _Checksum) -> _Checksum:
     """SQLite's checksum of these bytes, behind what was summed before."""
     first, second = start
     for one, two in struct.iter_unpack(f"{order}2I", data):

@@ -146,8 +146,38 @@ def test_a_mark_that_went_is_damage_too(left: Left) -> None:
     assert found.commits == 1
 
 
+# Page number, size, both salts, both checksums, both words of a pair in the first page, in the middle, at the end.
+BITS = (0, 3, 4, 7, 8, 15, 16, 20, 23, 24, 28, 31, 700, 704, FRAME - 8, FRAME - 1)
+
+
+@pytest.mark.parametrize("offset", BITS)
+def test_one_bit_of_the_last_commit_is_damage_although_nobody_knows_of_it(left: Left, offset: int) -> None:
+    left.index.unlink()
+    held = left.log.read_bytes()
+    for bit in range(8):
+        left.flip(left.start(-1) + offset, bit)
+        found = broken(left.database)
+        assert found is not None, bit
+        assert (found.frame, found.commits) == (left.frames, 1)
+        left.log.write_bytes(held)
+
+
+def test_what_differs_by_more_than_one_bit_is_torn(left: Left) -> None:
+    left.index.unlink()
+    held, dice, start = left.log.read_bytes(), random.Random(9), left.start(-1)
+    for size in (1, 2, 8, 64, 512, 2_048) * 20:
+        at = dice.randrange(FRAME - size)
+        before = held[start + at : start + at + size]
+        for torn in (bytes(size), dice.randbytes(size), held[start + at - FRAME :][:size]):
+            if (int.from_bytes(before) ^ int.from_bytes(torn)).bit_count() != 1:
+                left.replace(start + at, torn)
+                assert broken(left.database) is None, (size, at)
+                left.log.write_bytes(held)
+
+
 def test_without_an_index_that_knows_of_it_the_last_commit_is_taken_as_torn(left: Left) -> None:
     left.flip(left.start(-1) + 700)
+    left.flip(left.start(-1) + 701)
     index = left.index.read_bytes()
     for torn in (b"", index[:90], index[:50] + b"\xff" + index[51:], bytes(136), b"\xff" * 136):
         left.index.write_bytes(torn)
@@ -211,6 +241,7 @@ def test_a_log_in_which_nothing_was_ever_committed(left: Left, held: bytes) -> N
 def test_a_page_of_no_number_ends_the_log(left: Left) -> None:
     left.index.unlink()
     left.replace(left.start(-1), bytes(4))
+    left.flip(left.start(-1) + 700)
     assert broken(left.database) is None
 
 

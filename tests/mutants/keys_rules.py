@@ -179,4 +179,12 @@ KEYS: Final = (
         "what never became a request is not quoted in its refusal",
         (T + "test_sites.py",),
     ),
+    Mutant(
+        "log-one-bit",
+        "keys/wal.py",
+        "is_promised or is_turned or lost",
+        "is_promised or lost",
+        "one bit of the last commit that turned round is damage, whoever knows of the commit",
+        (T + "test_wal.py::test_one_bit_of_the_last_commit_is_damage_although_nobody_knows_of_it",),
+    ),
 )

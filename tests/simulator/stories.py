@@ -313,7 +313,8 @@ _answered, _engine_answered, _session_opened = Post.answered, Engine.answered, E
 
 @told("answer_of_session", without(Post, "answered", _of_any_session), hub_never_behind)
 def answer_of_session(at: Stage) -> None:
-    image, late = at.hub.disk.backup(), []
+    image = at.hub.disk.backup()
+    late: list[Any] = []
 
     def arrives_late(self: Engine, ctx: Any, results: Any) -> Any:
         return _engine_answered(self, ctx, results) if late else late.append(results)
