@@ -1,6 +1,6 @@
 """An application on a socket; it also words what the HTTP library would refuse by itself, quoting what was sent.
 
-Such are a request line or header over 8 KiB, and whatever is no HTTP: no handler ever hears of them.
+Such are a request line (414) or header (431) over 8 KiB, and whatever is no HTTP: no handler ever hears of them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ Unread = Callable[[ValijaError, int], web.Response]
 """The answer that tells of an error with a status, for whom no request says who asks, what and in which language."""
 
 UNREAD: Final[web.AppKey[Unread]] = web.AppKey("unread")
-_MAX_LINE_BYTES: Final = 8190
-_FIRST_FAILURE: Final = 500
+# Two limits, by which alone the library tells which of both was passed.
+_MAX_LINE_BYTES: Final = 8_190
+_MAX_HEADER_BYTES: Final = 8_192
+_LINE_TOO_LONG, _HEADER_TOO_LONG, _FIRST_FAILURE = 414, 431, 500
 
 
 class _Line(web.RequestHandler):
@@ -32,6 +34,7 @@ class _Line(web.RequestHandler):
     __slots__ = ("_unread",)
 
     def __init__(self, server: web.Server, unread: Unread, **options: Any) -> None:
+        options |= {"max_line_size": _MAX_LINE_BYTES, "max_field_size": _MAX_HEADER_BYTES}
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._unread = unread
 
@@ -44,7 +47,7 @@ class _Line(web.RequestHandler):
     ) -> web.StreamResponse:
         # It writes to the log, and cuts off an answer that has begun.
         super().handle_error(request, status, exc, message)
-        answer = self._unread(_told(exc, status), status)
+        answer = self._unread(*_told(exc, status))
         answer.force_close()
         return answer
 
@@ -57,10 +60,14 @@ class _Line(web.RequestHandler):
         return await super().finish_response(request, resp, start_time)
 
 
-def _told(error: BaseException | None, status: int) -> ValijaError:
+def _told(error: BaseException | None, status: int) -> tuple[ValijaError, int]:
     if isinstance(error, LineTooLong):
-        return LimitError(f"the request line and each header have at most {_MAX_LINE_BYTES} bytes")
-    return ValijaError() if status >= _FIRST_FAILURE else UsageError("this is no request of HTTP/1.1 with a host")
+        if error.args[1] == _MAX_LINE_BYTES:
+            return LimitError(f"the address in a request line has at most {_MAX_LINE_BYTES} bytes"), _LINE_TOO_LONG
+        return LimitError(f"a header has at most {_MAX_HEADER_BYTES} bytes"), _HEADER_TOO_LONG
+    if status >= _FIRST_FAILURE:
+        return ValijaError(), status
+    return UsageError("this is no request of HTTP/1.1 with a host"), status
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from keys import sites
 from protocol.errors import ValijaError
-from tests.support.unread import REQUESTS, SECRET, TOO_LONG, ask
+from tests.support.unread import REQUESTS, SECRET, STATUSES, TOO_LONG, ask
 
 Address = tuple[str, int]
 
@@ -58,10 +58,19 @@ async def test_what_can_be_read_is_answered_by_the_application(address: Address)
 async def test_what_never_becomes_a_request_is_refused_in_the_applications_form(address: Address, name: str) -> None:
     answer = await ask(address, REQUESTS[name])
     code = "limit_exceeded" if name in TOO_LONG else "invalid_request"
-    assert answer.status == (417 if name == "an expectation" else 400)
+    assert answer.status == STATUSES[name]
     assert (answer.headers.get("x-ours"), answer.body.partition(":")[0]) == ("yes", code)
     assert SECRET not in str(answer)
     assert "aaaa" not in answer.body
+
+
+async def test_only_what_is_too_long_is_refused_for_that(address: Address) -> None:
+    # Of a line the address counts, of a header what it says, and by the way of its parsing its name.
+    for size, status in ((8_190, 200), (8_191, 414)):
+        assert (await ask(address, request("/?" + "a" * (size - 2)))).status == status
+    for size, status in ((8_192, 200), (8_200, 431)):
+        given = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: " + b"a" * (size - 6) + b"\r\n\r\n"
+        assert (await ask(address, given)).status == status
 
 
 async def test_the_connection_of_what_cannot_be_read_ends(address: Address) -> None:

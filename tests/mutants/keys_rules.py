@@ -174,7 +174,7 @@ KEYS: Final = (
     Mutant(
         "unread-not-quoted",
         "keys/sites.py",
-        "        answer = self._unread(_told(exc, status), status)\n        answer.force_close()\n        return answer\n",
+        "        answer = self._unread(*_told(exc, status))\n        answer.force_close()\n        return answer\n",
         "        return super().handle_error(request, status, exc, message)\n",
         "what never became a request is not quoted in its refusal",
         (T + "test_sites.py",),

@@ -23,7 +23,7 @@ from tests.support.association import Association, found
 from tests.support.described import hold
 from tests.support.hub_home import running as hub
 from tests.support.node_home import case_system, connected, eventually, node, operator
-from tests.support.unread import REQUESTS, SECRET, TOO_LONG, ask
+from tests.support.unread import REQUESTS, SECRET, STATUSES, TOO_LONG, ask
 
 AR, BR, CO = "ar-mpf", "br-mpf", "co-fgn"
 NETWORK = "rfai"
@@ -570,7 +570,8 @@ async def test_what_is_no_request_is_a_problem_too(scene: Scene, name: str) -> N
     for where in (scene.nodes[AR].address or ("", 0), str(scene.association.homes[AR].socket)):
         answer = await ask(where, REQUESTS[name])
         told = problems.read(answer.body.encode(), answer.status)
-        assert told.code == ("limit_exceeded" if name in TOO_LONG else "invalid_request")
+        code = "limit_exceeded" if name in TOO_LONG else "invalid_request"
+        assert (told.code, answer.status) == (code, STATUSES[name])
         assert (answer.headers["content-type"], answer.headers["x-content-type-options"]) == (
             problems.CONTENT_TYPE,
             "nosniff",

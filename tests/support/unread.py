@@ -16,6 +16,7 @@ REQUESTS = {
     "no host": b"GET / HTTP/1.1\r\n\r\n",
     "an expectation": b"GET / HTTP/1.1\r\n" + _HOST + b"Expect: " + SECRET.encode() + b"\r\nConnection: close\r\n\r\n",
 }
+STATUSES = dict.fromkeys(REQUESTS, 400) | {"a long request line": 414, "a long header": 431, "an expectation": 417}
 TOO_LONG = frozenset({"a long request line", "a long header"})
 
 
