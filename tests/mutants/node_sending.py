@@ -413,6 +413,22 @@ SENDING_RULES: Final = (
         (T + "test_sent_once.py::test_many_receipts_are_due_before_their_time",),
     ),
     Mutant(
+        "receipt-full",
+        UPKEEP,
+        " and numbers < FULL_RECEIPT",
+        "",
+        "a receipt of as many numbers as a link has waits for no more",
+        (T + "test_sent_once.py::test_a_receipt_of_as_many_numbers_as_a_link_has_is_due_at_once",),
+    ),
+    Mutant(
+        "lost-apart-is-told-apart",
+        "node/tables/finding.py",
+        "UNION SELECT s.place FROM link l JOIN signed s ON s.link = l.id WHERE l.manifest = ?",
+        "UNION SELECT s.place FROM link l JOIN signed s ON s.link = -l.id WHERE l.manifest = ?",
+        "streams tell of each message where it stands, though its link was lost",
+        (T + "test_event_views.py",),
+    ),
+    Mutant(
         "receipt-paid-once",
         UPKEEP,
         "            owed.paid(ctx.tx, bodies)\n",

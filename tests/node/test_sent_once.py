@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from node.acceptance import Request, accept_all
 from node.status import State
-from node.upkeep import MANY_RECEIPTS
+from node.upkeep import FULL_RECEIPT, MANY_RECEIPTS
 from protocol.limits import CLOCK_REFUSE_SECONDS, ENVELOPE_LIFETIME_SECONDS
 from protocol.messages.envelope import Core
 from protocol.messages.message import Kind
-from tests.node.lab import Lab
+from tests.node.lab import DESK, Lab
 from tests.node.test_exchange import deliver, submit
 
 AR, CO = "ar-mpf", "co-fgn"
@@ -37,6 +40,18 @@ def test_many_receipts_are_due_before_their_time() -> None:
         submit(lab, lab[CO])
     assert lab[CO].count("owed") == 0
     assert len(lab[CO].links(Kind.RECEIPT)) == 1
+
+
+@pytest.mark.parametrize(("count", "sent"), [(FULL_RECEIPT - 1, 0), (FULL_RECEIPT, 1)])
+def test_a_receipt_of_as_many_numbers_as_a_link_has_is_due_at_once(count: int, sent: int) -> None:
+    lab = Lab(AR, CO)
+    asked = [Request(DESK, str(each), lab[AR].document(str(each), CO), (CO,)) for each in range(count)]
+    lab[AR].run(lambda ctx: accept_all(ctx, asked))
+    submit(lab, lab[AR])
+    deliver(lab, lab[CO])
+    assert len(lab[AR].links()) == 1
+    submit(lab, lab[CO])
+    assert len(lab[CO].links(Kind.RECEIPT)) == sent
 
 
 def test_a_hub_whose_clock_is_an_hour_behind_takes_our_envelopes() -> None:
