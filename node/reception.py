@@ -50,6 +50,9 @@ NOTICE_FIRST: Final = "notice_first"
 MAX_HELD_EARLY: Final = 256
 """So many envelopes wait for the notice that should have come before them; the sender of more seals them again."""
 
+MAX_HELD_AHEAD: Final = 1_024
+"""So many wait for a registry that this mirror does not hold, or contradicts: a hub may sign one and never show it."""
+
 
 FindPrekey = Callable[[Digest], Prekey]
 
@@ -100,9 +103,12 @@ def _take(ctx: Context, item: DeliverItem, run: _Run) -> None:
     attestation = encode(item.attestation.value())
     aside = Aside(0, item.position, item.core, item.ciphertext, item.slot, attestation, "", ctx.second)
     code = _judge(ctx, aside, item.attestation, run)
-    if code == NOTICE_FIRST and inbox.held_codes(ctx.tx).get(code, 0) >= MAX_HELD_EARLY:
-        refusing.refuse(ctx, aside, item.attestation, LimitError("too much came before its notice"))
-    elif code is not None:
+    if code is None:
+        return
+    most = MAX_HELD_EARLY if code == NOTICE_FIRST else MAX_HELD_AHEAD
+    if inbox.held_codes(ctx.tx).get(code, 0) >= most:
+        refusing.refuse(ctx, aside, item.attestation, LimitError("too much waits for the same reason"))
+    else:
         inbox.hold(ctx.tx, replace(aside, code=code))
 
 

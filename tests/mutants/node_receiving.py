@@ -157,10 +157,18 @@ RECEIVING: Final = (
     Mutant(
         "held-early",
         RECEPTION,
-        "    if code == NOTICE_FIRST and inbox.held_codes(ctx.tx).get(code, 0) >= MAX_HELD_EARLY:\n",
-        "    if code == NOTICE_FIRST and inbox.held_codes(ctx.tx).get(code, 0) < 0:\n",
+        "    most = MAX_HELD_EARLY if code == NOTICE_FIRST else MAX_HELD_AHEAD\n",
+        "    most = MAX_HELD_AHEAD\n",
         "a peer fills no archive with what came too early",
         (T + "test_attack_peer.py::test_only_so_much_waits_for_a_notice",),
+    ),
+    Mutant(
+        "held-ahead",
+        RECEPTION,
+        "    if inbox.held_codes(ctx.tx).get(code, 0) >= most:\n",
+        "    if code == NOTICE_FIRST and inbox.held_codes(ctx.tx).get(code, 0) >= most:\n",
+        "a peer and a hub fill no archive with views that are never shown",
+        (T + "test_attack_hub.py::test_only_so_much_waits_for_a_view_that_is_not_shown",),
     ),
     Mutant(
         "negatives-seen",

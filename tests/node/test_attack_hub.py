@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import structlog
 
-from node import fetching
+from node import fetching, reception
 from node.fetching import bundle_path, fetch
 from node.hubline import HubLine
 from node.memory_store import MemoryStore
 from node.mirror import Extension, Leaves
+from node.tables import inbox
 from node.uplink import Uplink
 from protocol.errors import LimitError, StoreError, ValijaError
 from protocol.messages.envelope import Submission
@@ -23,7 +24,9 @@ from protocol.names import Incarnation
 from protocol.session.machine import Closed, Source
 from protocol.trust.statements import Role
 from tests.node.lab import Lab
+from tests.node.test_exchange import deliver, submit
 from tests.node.test_mirror import mirrored, note
+from tests.node.test_reception import set_aside
 from tests.support.world import DAY, World
 
 AHEAD = 10 * 365 * DAY
@@ -54,6 +57,28 @@ def test_a_clock_that_is_a_little_ahead_does_no_harm(world: World) -> None:
     mirror = mirrored(world, store)
     assert mirror.age(world.now - 3_600) == -3_600
     assert mirror.age(world.now - 3_601) == float("inf")
+
+
+# -- a view that is never shown ---------------------------------------------------------------------------
+def test_only_so_much_waits_for_a_view_that_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reception, "MAX_HELD_AHEAD", 2)
+    lab = Lab("ar-mpf", "co-fgn")
+    sender, reader = lab["ar-mpf"], lab["co-fgn"]
+    reader.blind = True
+    lab.log(lab.world.roster("rfai", ["ar-mpf"]))
+    sender.mirror_now()
+    texts = [f"texto {number}" for number in range(4)]
+    for text in texts:
+        sender.write(text, text, "co-fgn")
+        submit(lab, sender)
+    deliver(lab, reader)
+    assert reader.run(lambda ctx: inbox.held_codes(ctx.tx)) == {"view_ahead": 2}
+    assert set_aside(reader) == ["limit_exceeded"] * 2
+    # Nothing is lost by it: their sender is told, and seals them again.
+    reader.blind = False
+    lab.settle()
+    assert sorted(reader.texts) == texts
+    assert reader.count("held") == 0
 
 
 # -- a log that never ends --------------------------------------------------------------------------------
