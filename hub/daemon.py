@@ -20,7 +20,6 @@ from typing import Any, Final
 import structlog
 import uvloop
 
-from hub.allocator import map_large_buffers
 from hub.board.app import application, assemble
 from hub.board.settings import address, origin
 from hub.chores import Chores
@@ -59,7 +58,6 @@ def serve(home: Home, environment: Mapping[str, str]) -> None:
     config = load(home, environment)
     configure(config.log.level.value)
     os.umask(_PRIVATE_MASK)
-    map_large_buffers()
     # The loop is woken by the writing thread: with the usual 5 ms it would wait that long for its turn.
     sys.setswitchinterval(_SWITCH_SECONDS)
     keys = HubKeys.load(home, config, environment)

@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
+from keys.tls_line import TlsLines
 from protocol.errors import LimitError, UsageError, ValijaError
 
 Unread = Callable[[ValijaError, int], web.Response]
@@ -91,7 +92,8 @@ async def serving(
         # A runner that is set up has one.
         made = cast("web.Server", runner.server)
         line = partial(_Line, made, app[UNREAD], access_log=None, keepalive_timeout=keepalive_seconds)
-        server = await asyncio.get_running_loop().create_server(line, sock=listener, ssl=tls, backlog=backlog)
+        factory = line if tls is None else TlsLines(tls, line)
+        server = await asyncio.get_running_loop().create_server(factory, sock=listener, backlog=backlog)
         try:
             yield
         finally:

@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -24,7 +23,6 @@ import pytest
 import structlog
 import trustme
 
-from hub.allocator import map_large_buffers
 from hub.config import Tls
 from hub.core import SETTLED_SECONDS
 from hub.daemon import fail_stop
@@ -258,21 +256,6 @@ def test_fail_stop_says_why_and_ends(
     assert ended == [1]
     told = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (told["event"], told["code"]) == ("fail_stop", code)
-
-
-def test_the_allocator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[int, int]] = []
-
-    def adjust(name: int, value: int) -> int:
-        told.append((name, value))
-        return 1
-
-    library = SimpleNamespace(mallopt=adjust)
-    monkeypatch.setattr("hub.allocator.ctypes.CDLL", lambda _name: library)
-    assert map_large_buffers()
-    assert told == [(-3, 131_072)]
-    monkeypatch.setattr("hub.allocator.ctypes.CDLL", lambda _name: SimpleNamespace())
-    assert not map_large_buffers()
 
 
 async def test_figures_are_served_on_loopback_alone(tmp_path: Path, world: World) -> None:

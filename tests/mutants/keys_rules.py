@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.mutants.mutant import Mutant
 
-FILES, PREKEYS, CEREMONY = "keys/files.py", "keys/prekeys.py", "keys/ceremony.py"
+FILES, PREKEYS, CEREMONY, TLS_LINE = "keys/files.py", "keys/prekeys.py", "keys/ceremony.py", "keys/tls_line.py"
 T: Final = "tests/keys/"
 SYNCED: Final = T + "test_synced.py"
 
@@ -186,5 +186,37 @@ KEYS: Final = (
         "is_promised or lost",
         "one bit of the last commit that turned round is damage, whoever knows of the commit",
         (T + "test_wal.py::test_one_bit_of_the_last_commit_is_damage_although_nobody_knows_of_it",),
+    ),
+    Mutant(
+        "tls-pieces",
+        TLS_LINE,
+        "_PIECE_BYTES: Final = 8 * 1024\n",
+        "_PIECE_BYTES: Final = 8 * 1024 * 1024\n",
+        "a connection keeps no more than pieces of what passed",
+        (T + "test_tls_line.py::test_no_connection_keeps_more_than_pieces_of_what_passes",),
+    ),
+    Mutant(
+        "tls-handshake-limit",
+        TLS_LINE,
+        "        self._cut_after(self._lines.handshake_seconds)\n",
+        "",
+        "who never finishes a handshake is cut off",
+        (T + "test_tls_line.py::test_a_handshake_that_does_not_come_is_not_waited_for",),
+    ),
+    Mutant(
+        "tls-farewell-limit",
+        TLS_LINE,
+        "        self._cut_after(self._lines.farewell_seconds)\n",
+        "",
+        "who takes nothing of what was sent before the end is cut off",
+        (T + "test_tls_line.py::test_who_takes_nothing_is_waited_for_so_long_only",),
+    ),
+    Mutant(
+        "tls-leave",
+        TLS_LINE,
+        "        with suppress(ssl.SSLError):\n            self._tls.unwrap()\n",
+        "",
+        "an end that was meant is told from a line that was cut",
+        (T + "test_tls_line.py::test_an_end_that_was_meant_is_told_from_a_line_that_was_cut",),
     ),
 )
