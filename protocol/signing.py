@@ -158,7 +158,8 @@ class PublicKey:
             raise SignatureError(label.value) from None
 
 
-@lru_cache(maxsize=1024)
+# A key that is ready to verify takes 9 KiB, and a fourteenth of the time of one verification to be made.
+@lru_cache(maxsize=128)
 def _mldsa65(public: bytes) -> MLDSA65PublicKey:
     return MLDSA65PublicKey.from_public_bytes(public)
 
