@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 _READ_BYTES: Final = 64 * 1024
-_PIECE_BYTES: Final = 8 * 1024
+_PIECE_BYTES: Final = 4 * 1024
 _RECORD_BYTES: Final = 16 * 1024
 # As the event loop's own.
 HANDSHAKE_SECONDS: Final = 60.0

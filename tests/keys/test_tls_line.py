@@ -15,7 +15,7 @@ import trustme
 from keys.tls_line import TlsLine, TlsLines
 
 PATIENCE_SECONDS = 20.0
-PIECE_BYTES = 8 * 1024
+PIECE_BYTES = 4 * 1024
 LARGE = bytes(range(256)) * 16 * 1024
 
 
@@ -99,7 +99,7 @@ async def close(writer: asyncio.StreamWriter) -> None:
     await writer.wait_closed()
 
 
-@pytest.mark.parametrize("size", [1, 8 * 1024, 8 * 1024 + 1, 64 * 1024 + 1, len(LARGE)])
+@pytest.mark.parametrize("size", [1, 4 * 1024, 4 * 1024 + 1, 64 * 1024 + 1, len(LARGE)])
 async def test_what_is_written_arrives_whole_at_both_ends(size: int) -> None:
     async with serving() as server:
         reader, writer = await server.connect()

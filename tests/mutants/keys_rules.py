@@ -190,8 +190,8 @@ KEYS: Final = (
     Mutant(
         "tls-pieces",
         TLS_LINE,
-        "_PIECE_BYTES: Final = 8 * 1024\n",
-        "_PIECE_BYTES: Final = 8 * 1024 * 1024\n",
+        "_PIECE_BYTES: Final = 4 * 1024\n",
+        "_PIECE_BYTES: Final = 4 * 1024 * 1024\n",
         "a connection keeps no more than pieces of what passed",
         (T + "test_tls_line.py::test_no_connection_keeps_more_than_pieces_of_what_passes",),
     ),
