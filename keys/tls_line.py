@@ -133,9 +133,14 @@ class TlsLine(asyncio.Transport, asyncio.BufferedProtocol):
         if self._below is None or self._is_closing:
             return
         whole, sealed = memoryview(data), list[bytes]()
-        for start in range(0, len(whole), _PIECE_BYTES):
-            self._tls.write(whole[start : start + _PIECE_BYTES])
-            sealed.append(self._outgoing.read())
+        try:
+            for start in range(0, len(whole), _PIECE_BYTES):
+                self._tls.write(whole[start : start + _PIECE_BYTES])
+                sealed.append(self._outgoing.read())
+        except ssl.SSLError:
+            # What came broke the session, and the protocol above answers what came before that.
+            self._is_ended = True
+            return
         self._below.writelines(sealed)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:

@@ -172,7 +172,7 @@ _UNREADABLE: Final[tuple[type[Exception], ...]] = (
     UsageError,
     ValueError,
     TypeError,
-    IndexError,
+    LookupError,
     AttributeError,
     OverflowError,
 )

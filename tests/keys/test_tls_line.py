@@ -27,6 +27,7 @@ class Echo(asyncio.Protocol):
         self.line: TlsLine | None = None
         self.told: list[str] = []
         self.resumed, self.lost = asyncio.Event(), asyncio.Event()
+        self.lost_by: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, TlsLine)
@@ -45,7 +46,7 @@ class Echo(asyncio.Protocol):
         self.resumed.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del exc
+        self.lost_by = exc
         self.lost.set()
 
 
@@ -263,14 +264,17 @@ async def test_the_end_of_the_other_side_ends_the_line_however_it_comes() -> Non
         await server.echoes[1].lost.wait()
 
 
-async def test_what_breaks_tls_ends_the_line() -> None:
+@pytest.mark.parametrize("before", [b"", b"x"])
+async def test_what_breaks_tls_ends_the_line_and_nobody_above_fails(before: bytes) -> None:
     async with serving() as server:
         _reader, writer = await server.connect()
         echo = await server.echo()
+        writer.write(before)
         with socket.socket(fileno=socket.dup(writer.get_extra_info("socket").fileno())) as bare:
             bare.send(b"\x17\x03\x03\x00\x20" + bytes(32))
         await echo.lost.wait()
-        assert echo.heard == 0
+        assert echo.heard == len(before)
+        assert echo.lost_by is None
         writer.transport.abort()
 
 
