@@ -13,12 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from hub.relay import Group, Relay
 from hub.store import Transaction
+from protocol.limits import MIB
 from protocol.session.items import DeliverItem, Window
 from protocol.trust.registry import Registry
+
+MAX_ROUND_BYTES: Final = 8 * MIB
+"""Once a round carries so much, who is left is read for in the next one: it is all in memory until it is sent."""
 
 
 class Reader(Protocol):
@@ -28,7 +32,7 @@ class Reader(Protocol):
         """The answer to a demand; its items count as handed over."""
 
     def wake(self) -> None:
-        """Something waits, and no demand stood for it."""
+        """Something waits that this round did not bring: no demand stood for it, or the round carried enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,9 @@ class Round:
 
     def _deliver(self, members: Iterable[str]) -> None:
         reading: Group | None = None
+        carried_bytes = 0
         for member in members:
-            demand = self._desk.demands.pop(member, None)
+            demand = self._desk.demands.pop(member, None) if carried_bytes < MAX_ROUND_BYTES else None
             if demand is None:
                 self.unread.append(member)
                 continue
@@ -107,6 +112,7 @@ class Round:
             # What the first group wrote is there to be read by a second one of the same transaction.
             reading = reading or self._relay.group(self.group.tx, self._registry, self.group.now)
             items = reading.deliveries(member, demand.after, demand.room)
+            carried_bytes += sum(each.size for each in items)
             last = items[-1].position if items else demand.after
             self.deliveries.append(Delivery(demand, items, more=reading.tx.account(member).last_position > last))
         if reading is not None:

@@ -51,6 +51,19 @@ def submitting(house: House, *recipients: str) -> Callable[[Round], Any]:
     return lambda round_: round_.group.submit(house.sender(ALBA), [item])
 
 
+def test_who_is_left_when_a_round_carries_enough_is_read_for_in_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.rounds.MAX_ROUND_BYTES", 1)
+    desk = Desk(demands={each: Demand(Reading(), 0, WIDE) for each in (BERTA, CARLA)})
+    first = run(house, desk, submitting(house, BERTA, CARLA))
+    assert [len(each.items) for each in first.deliveries] == [1]
+    assert (first.unread, list(desk.demands)) == ([CARLA], [CARLA])
+    second = run(house, desk, lambda round_: round_.read(CARLA))
+    assert [len(each.items) for each in second.deliveries] == [1]
+    assert (second.unread, desk.demands) == ([], {})
+
+
 def test_what_a_round_accepts_it_delivers_at_once(house: House) -> None:
     desk = Desk()
     demand = desk.demands[BERTA] = Demand(Reading(), 0, WIDE)

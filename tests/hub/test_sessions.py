@@ -110,6 +110,24 @@ async def test_order_holds_over_many_rounds_and_frames(hub: Running, world: Worl
         assert seen == [item.core for item in items]
 
 
+async def test_who_a_round_had_no_room_for_is_delivered_to_all_the_same(
+    hub: Running, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.rounds.MAX_ROUND_BYTES", 1)
+    async with (
+        connected(hub.url, world, ALBA) as alba,
+        connected(hub.url, world, BERTA) as berta,
+        connected(hub.url, world, CARLA) as carla,
+    ):
+        for reader in (berta, carla):
+            await reader.publish()
+            await reader.acknowledge(0)
+        items = [alba.envelope([BERTA, CARLA]) for _ in range(8)]
+        await alba.submit(*items)
+        for reader in (berta, carla):
+            assert [each.core for each in await reader.deliveries(8)] == [item.core for item in items]
+
+
 async def pipelined(client: HubClient, items: list[Any]) -> None:
     """Submit all of it, never more under way than the hub's window of eight."""
     for start in range(0, len(items), 8):

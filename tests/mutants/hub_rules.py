@@ -367,4 +367,20 @@ HUB: Final = (
         "the registry in memory follows what is durable",
         (T + "test_web.py::test_a_statement_is_posted_once",),
     ),
+    Mutant(
+        "round-bytes",
+        "hub/rounds.py",
+        "            demand = self._desk.demands.pop(member, None) if carried_bytes < MAX_ROUND_BYTES else None\n",
+        "            demand = self._desk.demands.pop(member, None)\n",
+        "a crowd that comes for its mail at once does not fill the hub's memory",
+        ("tests/hub/test_rounds.py::test_who_is_left_when_a_round_carries_enough_is_read_for_in_the_next",),
+    ),
+    Mutant(
+        "round-goes-on",
+        "hub/rounds.py",
+        "            if demand is None:\n                self.unread.append(member)\n                continue\n",
+        "            if demand is None:\n                continue\n",
+        "who a round had no room for is read for in the next",
+        ("tests/hub/test_rounds.py::test_who_is_left_when_a_round_carries_enough_is_read_for_in_the_next",),
+    ),
 )
