@@ -90,7 +90,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
 def _answer(status: int, body: bytes) -> dict[str, Any]:
     try:
         told = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise HubGoneError(f"an answer that is no hub's, status {status}") from None
     if status < 400:
         return told

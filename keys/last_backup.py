@@ -33,7 +33,7 @@ def last(home: Path) -> Last | None:
     """The newest backup that `home` knows of; None for none, or a record that cannot be read."""
     try:
         return msgspec.json.decode(read_public(home / LAST), type=Last)
-    except (ValijaError, msgspec.DecodeError):
+    except (ValijaError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

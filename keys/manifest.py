@@ -63,7 +63,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if isinstance(told, dict) and told.get("format") == FORMAT and told.get("version") != VERSION:
                 raise BackupError(f"a backup of version {told.get('version')!r}; use the program that made it")
             manifest = msgspec.convert(told, cls)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BackupError(f"no manifest of a backup: {error}") from None
         manifest.check()
         return manifest

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
-with atheris.instrument_imports(include=["protocol", "node", "hub"]):
+with atheris.instrument_imports(include=["protocol", "keys", "node", "hub"]):
     from tests.fuzz.target import Target, attempt
     from tests.fuzz.targets import TARGETS
 

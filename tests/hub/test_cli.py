@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from hub import diagnosis, doctor, store_checks
 from hub.cli import main
-from hub.client import Hub, _refusal
+from hub.client import Hub, _answer, _refusal
 from hub.config import Home, Tls, load
 from hub.core import NOT_INSTALLED
 from hub.sqlite_store import SqliteStore
@@ -237,6 +237,12 @@ async def test_status_says_what_needs_a_look(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(5, "5 s"), (61, "1 min"), (7_300, "2 h"), (200_000, "2 d")])
 def test_ages(seconds: int, said: str) -> None:
     assert age(seconds) == said
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[" * 100_000, b'{"code": "\xff"}'])
+def test_an_answer_that_is_no_hubs_is_said_to_be_none(body: bytes) -> None:
+    with pytest.raises(HubGoneError, match="no hub's, status 502"):
+        _answer(502, body)
 
 
 def test_refusals_come_back_as_themselves() -> None:

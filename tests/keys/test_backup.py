@@ -328,6 +328,7 @@ def test_it_is_exactly_what_its_manifest_says(
         (b'{"format": "valija-backup", "version": 2}', "a backup of version 2; use the program that made it"),
         (b'{"format": "other", "version": 1}', "no manifest"),
         (b"\xff\xfe", "no manifest"),
+        (b'{"format": "\xff"}', "no manifest"),
     ],
 )
 def test_what_is_no_manifest_is_refused(data: bytes, said: str) -> None:
@@ -505,6 +506,8 @@ def test_a_home_knows_of_its_newest_backup(tmp_path: Path) -> None:
     assert not is_overdue
     assert "6 days ago" in said
     assert last_backup.overdue(tmp_path, NOW + 7 * DAY_SECONDS)[1]
+    (tmp_path / last_backup.LAST).write_bytes(b'{"at": 1, "file": "\xff"}')
+    assert last_backup.last(tmp_path) is None
     (tmp_path / last_backup.LAST).write_bytes(b"{")
     assert last_backup.last(tmp_path) is None
 
