@@ -195,10 +195,11 @@ class Feed:
 
     async def _from_archive(self, at: Place) -> tuple[Place, Batch]:
         # The rest of a row of which a part was seen comes again, and is left out below.
-        after_row = at.row if at.part == LAST_PART else at.row - 1
+        after_row, behind_row = at.row if at.part == LAST_PART else at.row - 1, self._behind_row
         rows, found = await self._read(lambda tx: self._rendered(tx, after_row))
         if not rows:
-            return Place(self._behind_row), Batch([], self._default_desk)
+            # Up to where memory began when it was read, and not to where it begins now: much may have come meanwhile.
+            return Place(behind_row), Batch([], self._default_desk)
         return Place(rows[-1].id), Batch((each for each in found if each.place > at), self._default_desk)
 
     def _rendered(self, tx: Transaction, after_row: int) -> tuple[list[Event], list[Rendered]]:

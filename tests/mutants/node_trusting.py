@@ -172,6 +172,30 @@ NODE_TRUST: Final = (
         "signs of life of the line are no word of the hub's",
         (T + "test_uplink.py::test_what_the_hub_said_last_is_missed_in_the_silence_although_the_line_lives",),
     ),
+    Mutant(
+        "stream-passes-nothing-over",
+        "node/events.py",
+        "            return Place(behind_row), Batch([], self._default_desk)\n",
+        "            return Place(self._behind_row), Batch([], self._default_desk)\n",
+        "what comes while a stream reads the archive is told to it",
+        (T + "test_daemon.py::test_what_comes_while_the_archive_is_read_is_not_passed_over",),
+    ),
+    Mutant(
+        "body-told-length",
+        "node/api.py",
+        "    if (request.content_length or 0) > max_bytes:\n",
+        "    if (request.content_length or 0) < 0:\n",
+        "a body that is too long by its own word is not read",
+        (T + "test_bodies.py",),
+    ),
+    Mutant(
+        "body-read-so-far",
+        "node/api.py",
+        "                if len(data) > max_bytes:\n",
+        "                if len(data) < 0:\n",
+        "a body without end is read up to its limit",
+        (T + "test_bodies.py",),
+    ),
     # -- desks
     Mutant(
         "revoked-token",

@@ -518,6 +518,20 @@ async def test_a_stream_is_woken_by_what_it_may_see_alone() -> None:
     assert told["ahead"] == [b"id: 8-0\n\n"]
 
 
+async def test_what_comes_while_the_archive_is_read_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "KEPT", 1)
+
+    async def read(_job: object) -> Any:
+        # Nothing stood there when it was read; before that is known, memory begins further on.
+        feed.tell(events.News(0, 2, [_event(1, "first"), _event(2, "first")]))
+        return [], []
+
+    feed = events.Feed(cast("Any", read), cast("Any", None), lambda: 0.0, cast("Any", None), lambda: None, "first")
+    place, batch = await feed._from_archive(Place(0, 0))
+    assert feed._behind_row == 1
+    assert (place, batch) == (Place(0), [])
+
+
 async def test_a_stream_far_behind_reads_on_from_the_archive(
     association: Association, monkeypatch: pytest.MonkeyPatch
 ) -> None:
