@@ -16,7 +16,8 @@ from multiprocessing import Pool
 from pathlib import Path
 
 from tests.simulator.faults import FAULTS
-from tests.simulator.states import COLUMNS
+from tests.simulator.noticing import LEFT_OUT
+from tests.simulator.states import COLUMNS, cannot_be
 from tests.simulator.story import Outcome, tell
 
 _TOLD = 12
@@ -52,8 +53,11 @@ def table(struck: Counter[tuple[str, str]]) -> str:
     """How often each fault struck in each state, and the cells in which none did."""
     rows = [f"{'':34}" + " ".join(f"{column[2:][:7]:>7}" for column in COLUMNS)]
     rows += [f"{name:34}" + " ".join(f"{struck[name, column]:7}" for column in COLUMNS) for name in sorted(FAULTS)]
-    empty = [f"{name} x {column}" for name in sorted(FAULTS) for column in COLUMNS if not struck[name, column]]
-    return "\n".join([*rows, f"empty cells: {len(empty)}", *(f"  {each}" for each in empty)])
+    cells = [(name, column) for name in sorted(FAULTS) for column in COLUMNS if not struck[name, column]]
+    never = [cell for cell in cells if cannot_be(*cell)]
+    empty = [f"  {name} x {column}" for name, column in cells if (name, column) not in never]
+    told = f"empty cells: {len(empty)} of {len(FAULTS) * len(COLUMNS)}; {len(never)} more cannot be"
+    return "\n".join([*rows, told, *empty])
 
 
 def main() -> int:
@@ -69,9 +73,10 @@ def main() -> int:
     if asked.replay is not None:
         tell(asked.replay, real=asked.real, show=print)
         return 0
-    began, struck, longest, broken = time.monotonic(), Counter[tuple[str, str]](), 0.0, 0
+    began, struck, met, longest, broken = time.monotonic(), Counter[tuple[str, str]](), Counter[str](), 0.0, 0
     for outcome in soak(asked.first, asked.seeds, asked.jobs, real=asked.real):
         struck.update(outcome.struck)
+        met.update(outcome.met)
         longest = max(longest, outcome.settled_after)
         if outcome.broken:
             broken += 1
@@ -84,6 +89,7 @@ def main() -> int:
     print(f"the longest took {longest / 3_600:.1f} hours of virtual time to settle after everything was mended")
     if asked.table:
         print(table(struck))
+        print("seeds with what the model leaves out: " + ", ".join(f"{what} {met[what]}" for what in LEFT_OUT))
     return 1 if broken else 0
 
 

@@ -17,6 +17,17 @@ OUTBOX = ("queued", "held", "sealed", "relayed", "refused", "closing", "owed", "
 MAILBOX = ("empty", "waiting", "handed over", "notice", "full")
 COLUMNS = tuple(f"{of}:{what}" for of, all_of in (("s", SESSIONS), ("o", OUTBOX), ("m", MAILBOX)) for what in all_of)
 
+_OF_A_LINE = ("line cut", "line dark", "frame")
+
+
+def cannot_be(fault: str, column: str) -> bool:
+    """Whether this fault finds nothing to break in this state, whoever waits for it."""
+    if column == "s:connecting":
+        return fault.startswith(_OF_A_LINE)  # there is no line yet
+    # What does not run is not killed, and is not started on a disk that is full.
+    return column == "s:no hub" and fault in {"hub killed", "hub loses power", "hub disk full"}
+
+
 _LINKS = "SELECT count(*) FROM link WHERE kind = ? AND state = ? AND "
 
 

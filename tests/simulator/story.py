@@ -17,11 +17,14 @@ from typing import Any, ClassVar, Final
 from unittest import mock
 
 from hub import log
+from hub.config import Sessions
 from node import engine, exchange
 from protocol.messages.content import Urgency
+from protocol.session.items import Window
 from tests.simulator.faults import FAULTS, LIES, Strike
 from tests.simulator.judge import BrokenError
 from tests.simulator.network import Weather
+from tests.simulator.noticing import left_behind, noticing
 from tests.simulator.papers import MEMBERS
 from tests.simulator.people import Asked
 from tests.simulator.provoke import provoke
@@ -42,7 +45,10 @@ _WATCH_SECONDS: Final = 0.1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a seed decides before anything happens; from `LARGE` on a mailbox is never full."""
+    """What a seed decides before anything happens; from `LARGE` on a mailbox is never full.
+
+    So many messages are written in one `burst`; and so many envelopes may be under way, where a `window` is not 0.
+    """
 
     LARGE: ClassVar[int] = 100_000
 
@@ -53,6 +59,8 @@ class Plan:
     mailbox: int
     kinds: tuple[str, ...]
     weather: Weather
+    burst: int
+    window: int
 
     @classmethod
     def of(cls, chance: random.Random) -> Plan:
@@ -68,6 +76,8 @@ class Plan:
             _SMALL_MAILBOX if chance.random() < 0.25 else cls.LARGE,
             tuple(chance.sample(sorted(FAULTS), few)),
             chance.choice((Weather(), Weather(), Weather(0.1, 1.0), Weather(0.5, 3.0))),
+            chance.choice((1, 1, 1, 5)),
+            chance.choice((0, 0, 1, 2)),
         )
 
 
@@ -80,6 +90,7 @@ class Outcome:
     broken: str = ""
     settled_after: float = 0.0
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
+    met: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list, repr=False)
 
 
@@ -91,6 +102,8 @@ def tell(seed: int, *, real: bool = False, show: Callable[[str], None] | None = 
         if plan.patience > DAY:
             stack.enter_context(_seldom())
         here = stack.enter_context(town(seed, plan.members, real=real, mailbox_messages=plan.mailbox, show=show))
+        stack.enter_context(noticing(here.met))
+        stack.enter_context(_narrow(here, plan.window))
         story = Story(here, plan, outcome)
         try:
             story.run()
@@ -99,7 +112,8 @@ def tell(seed: int, *, real: bool = False, show: Callable[[str], None] | None = 
             here.trace.say("judge", outcome.broken)
             if show is not None:
                 raise
-        outcome.digest, outcome.lines = here.trace.digest, here.trace.lines
+        left_behind(here.met, here, {fault for fault, _column in outcome.struck})
+        outcome.digest, outcome.lines, outcome.met = here.trace.digest, here.trace.lines, here.met
     return outcome
 
 
@@ -111,6 +125,17 @@ def _seldom() -> Iterator[None]:
         mock.patch.object(log, "REFRESH_SECONDS", int(12 * HOUR)),
         mock.patch.object(exchange, "SILENT_SECONDS", 12 * HOUR),
     ):
+        yield
+
+
+@contextmanager
+def _narrow(here: Town, envelopes: int) -> Iterator[None]:
+    """Only so many envelopes may be under way, to the hub and from it; as many as ever if it is 0."""
+    if not envelopes:
+        yield
+        return
+    here.hub.settings = Sessions(idle_seconds=here.hub.settings.idle_seconds, submit_envelopes=envelopes)
+    with mock.patch.object(exchange, "WINDOW", Window(envelopes, exchange.WINDOW.max_bytes)):
         yield
 
 
@@ -136,7 +161,7 @@ class Story:
 
     # -- trouble -----------------------------------------------------------------------------------------
     def _trouble(self) -> None:
-        todo: list[Callable[[], None]] = [self._write] * self.plan.messages + [self._strike] * self.plan.faults
+        todo: list[Callable[[], None]] = [self._burst] * self.plan.messages + [self._strike] * self.plan.faults
         todo += [self._withdraw] * self.chance.randint(0, 2)
         self.chance.shuffle(todo)
         if not self.chance.randrange(3):
@@ -153,8 +178,15 @@ class Story:
             return self.chance.uniform(0, 0.2)
         return float(min(self.plan.patience, 10 ** self.chance.uniform(-1, 6.5)))
 
-    def _write(self) -> None:
+    def _burst(self) -> None:
+        # At one moment they go together; one shortly after the other, each in an envelope of its own.
+        pause = self.chance.choice((0.0, 0.02))
         sender = self.chance.choice(self.plan.members)
+        for _message in range(self.plan.burst):
+            self._write(sender)
+            self.town.run(pause)
+
+    def _write(self, sender: str) -> None:
         others = [each for each in self.plan.members if each != sender]
         lives = self.chance.choice((60, HOUR, DAY, 30 * DAY)) if self.chance.random() < 0.1 else None
         self.write(

@@ -14,14 +14,16 @@ import pytest
 
 from tests.simulator.__main__ import replay_command
 from tests.simulator.faults import FAULTS, Strike
-from tests.simulator.states import COLUMNS
+from tests.simulator.noticing import LEFT_OUT
+from tests.simulator.states import COLUMNS, cannot_be
 from tests.simulator.story import tell
 from tests.simulator.town import town
 
 CHUNK = 50
 ALL = 2_000
 FEW = 6
-AGAIN = (2, 5)
+AGAIN = tuple(range(16))
+REAL = (2, 5)
 
 _ELSEWHERE = """
 import json, sys
@@ -40,8 +42,10 @@ def _uncollected() -> Iterator[None]:
 
 
 def _hold(seeds: range) -> None:
-    broken = [outcome for outcome in map(tell, seeds) if outcome.broken]
+    outcomes = [tell(seed) for seed in seeds]
+    broken = [outcome for outcome in outcomes if outcome.broken]
     assert not broken, "\n".join(f"{each.broken}\n    {replay_command(each.seed)}" for each in broken)
+    assert not [cell for outcome in outcomes for cell in outcome.struck if cannot_be(*cell)]
 
 
 def test_a_few_seeds_hold() -> None:
@@ -67,7 +71,7 @@ def test_a_seed_is_the_same_again_and_in_another_process_with_other_hashes() -> 
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("seed", AGAIN)
+@pytest.mark.parametrize("seed", REAL)
 def test_with_the_real_cryptography_a_seed_takes_the_same_course(seed: int) -> None:
     assert tell(seed, real=True).digest == tell(seed).digest
 
@@ -99,6 +103,21 @@ def test_a_fault_that_finds_nothing_to_break_is_not_counted() -> None:
         here.people.write("ar-mpf", "k", "br-mpf")
         here.run(60)
         assert sorted(told) == ["frame lost", "node dies before commit"]
+
+
+def test_what_the_model_leaves_out_happens_and_is_told() -> None:
+    met = {seed: tell(seed).met for seed in range(FEW)}
+    assert {"batches"} <= set().union(*met.values()) <= set(LEFT_OUT)
+
+
+@pytest.mark.full
+def test_all_that_the_model_leaves_out_happens() -> None:
+    met: set[str] = set()
+    for seed in range(ALL):
+        met |= tell(seed).met
+        if met == set(LEFT_OUT):
+            return
+    raise AssertionError(f"never: {set(LEFT_OUT) - met}")
 
 
 def test_the_command_that_shows_a_seed_again_runs_where_it_is_printed() -> None:

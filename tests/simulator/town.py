@@ -40,6 +40,7 @@ from tests.simulator.judge import Judge
 from tests.simulator.loop import Loop, Process
 from tests.simulator.network import End, Weather, Wire
 from tests.simulator.node_side import Log, NodeProcess
+from tests.simulator.noticing import committed
 from tests.simulator.papers import MEMBERS, Disks, Papers, papers
 from tests.simulator.people import People
 from tests.simulator.trace import Trace
@@ -244,6 +245,7 @@ class HubMachine(Machine):
 
     def _committed(self, round_: Round, jobs: int) -> None:
         tally = round_.group.tally
+        committed(self.town.met, tally)
         self.say(
             f"commit of {jobs}: accepted {tally.accepted}, refused {sum(tally.refusals.values())}, "
             f"expired {tally.expired}, recalled {tally.recalled}, "
@@ -290,6 +292,7 @@ class Town:
         self.backups: dict[str, Backup] = {}
         self.hub_backup: Tables | None = None
         self.has_lied = False
+        self.met: set[str] = set()
         self.wires: list[Wire] = []
         self._lines = 0
         self.hub = HubMachine(self)
