@@ -8,19 +8,21 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Request
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.door import MOST_ADDRESSES, Door
-from hub.web import _STATUS, operator_app, public_app
+from hub.web import _STATUS, offer_of, operator_app, public_app
 from protocol import errors
 from protocol.errors import LimitError, ValijaError
-from protocol.limits import MAX_STATEMENT_BYTES
+from protocol.limits import MAX_OFFER_BYTES, MAX_STATEMENT_BYTES
 from protocol.trust.statements import Role
+from tests.support.endless import Endless
 from tests.support.hub_client import connected, line, mirror
 from tests.support.hub_home import Running, make_home, running, young_world
 from tests.support.unread import REQUESTS, SECRET, STATUSES, TOO_LONG, ask
@@ -343,3 +345,10 @@ def test_every_refusal_has_a_status() -> None:
     # What is left answers 500: faults of the hub's own, or codes that only a node knows.
     assert {"internal", "key_access"} <= unmapped
     assert not unmapped & {"malformed", "stale", "threshold_not_met", "not_in_standing", "draining", "store"}
+
+
+async def test_an_offer_is_read_up_to_its_limit() -> None:
+    offer = Endless(bytes(1 << 16))
+    with pytest.raises(LimitError):
+        await offer_of(cast("Request", offer))
+    assert offer.given == MAX_OFFER_BYTES // (1 << 16) + 1

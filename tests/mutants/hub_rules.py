@@ -383,4 +383,12 @@ HUB: Final = (
         "who a round had no room for is read for in the next",
         ("tests/hub/test_rounds.py::test_who_is_left_when_a_round_carries_enough_is_read_for_in_the_next",),
     ),
+    Mutant(
+        "offer-read-so-far",
+        "hub/web.py",
+        "                if len(data) > MAX_OFFER_BYTES:\n",
+        "                if not chunk:\n",
+        "an offer without end is read up to its limit, and no further",
+        (T + "test_web.py::test_an_offer_is_read_up_to_its_limit",),
+    ),
 )
