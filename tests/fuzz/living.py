@@ -52,7 +52,7 @@ MAX_PARTS: Final = 8
 LAST: Final = 1 << 40
 WIDE: Final = Window(1_000, 1 << 30)
 _SIGNED_FOR: Final = {State.DELIVERED, State.ACKNOWLEDGED}
-_UNREADABLE: Final = (ValijaError, ValueError, TypeError, IndexError, AttributeError, OverflowError)
+_UNREADABLE: Final = (ValijaError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 
 class Scene:
