@@ -150,6 +150,16 @@ def find(path: Path, value: bytes) -> int:
     raise AssertionError(f"{path.name} does not hold it")
 
 
+def turn(database: Path, dice: random.Random) -> str:
+    """Turn round one bit of what whoever was killed had committed to its write-ahead log; says where, "" without a log."""
+    end = committed_bytes(database)
+    if end is None:
+        return ""
+    offset = dice.randrange(_WAL_HEADER_BYTES, end)
+    flip(database.with_name(database.name + "-wal"), offset, dice.randrange(8))
+    return f"byte {offset} of {end} in its log"
+
+
 def tear(database: Path, dice: random.Random) -> str:
     """Leave behind the write-ahead log what a power cut leaves behind the last commit; says what was done.
 

@@ -217,6 +217,18 @@ class Ground:
             self.traffic.authors[name].begin_anew()
         daemon.start()
 
+    def problems(self, name: str) -> set[str]:
+        """The names of what the doctor of this home calls a problem."""
+        words = ("doctor", "--deep", "--json", "--home", self.daemon(name).words[-1])
+        done = subprocess.run(
+            command(self.daemon(name).program, *words),
+            cwd=ROOT,
+            capture_output=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        return {row["name"] for row in json.loads(done.stdout)["rows"] if row["level"] == "problem"}
+
     def _command(self, name: str, *words: str) -> None:
         program = self.daemon(name).program
         done = subprocess.run(

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from protocol.errors import DamagedError
 from tests.faults.cutting import Way
-from tests.faults.disks import KIB, MIB, failing, tear
-from tests.faults.ground import Ground, NotSettledError
+from tests.faults.disks import KIB, MIB, failing, tear, turn
+from tests.faults.ground import Ground, NotSettledError, last_code
 from tests.faults.trapped import AFTER, BEFORE, HUB, POINTS, Trap
 
 Fault = Callable[["Mischief"], None]
@@ -246,6 +247,26 @@ def _dies(name: str | None) -> Fault:
     return fault
 
 
+def _turned(mischief: Mischief) -> None:
+    """One bit of what was committed turns round: it is named, nothing runs on it, and the backup is put back."""
+    ground, name = mischief.ground, mischief.random.choice(mischief.ground.names)
+    daemon, backup = ground.daemon(name), ground.backup(name)
+    mischief.backups.pop(name, None)
+    mischief.pause(1, 6)
+    daemon.kill()
+    where = turn(ground.database(name), mischief.random)
+    mischief.diary[-1] += f" {name}: {where or 'nothing is in its log'}"
+    if where and ("store" if name == "hub" else "archive") not in ground.problems(name):
+        raise NotSettledError(f"{name}: {where} turned round, and its doctor finds nothing")
+    daemon.start()
+    if not where:
+        return
+    mischief.until_it_ends(name, 20)
+    if daemon.is_running() or last_code(daemon.log) != DamagedError.code:
+        raise NotSettledError(f"{name}: {where} turned round, and it does not refuse\n{daemon.last_words()}")
+    ground.restore(name, backup)
+
+
 def _backup(mischief: Mischief) -> None:
     name = mischief.random.choice(mischief.ground.names)
     mischief.diary[-1] += f" {name}"
@@ -285,4 +306,5 @@ FAULTS: Final[Mapping[str, tuple[int, Fault]]] = {
     "(a backup is made)": (2, _backup),
     "node's disk dies": (1, _dies(None)),
     "hub's disk dies": (1, _dies("hub")),
+    "a bit turns round": (2, _turned),
 }
