@@ -121,10 +121,11 @@ class PrekeyStore:
             self._make(epoch, now, incarnation)
         return tuple(missing)
 
-    def calendar(self, key: PrivateKey, certificate: bytes, now: int) -> SignedCalendar:
+    def calendar(self, key: PrivateKey, certificate: bytes, now: int, issued_at: int | None = None) -> SignedCalendar:
         """The calendar to publish: yesterday if held (its grace may still run), today, and the days that follow.
 
-        `key` is the node's, `certificate` the statement id of its certificate.  Raises `KeyAccessError` if
+        `key` is the node's, `certificate` the statement id of its certificate; it is issued `now` (Unix seconds) if
+        nothing else is said.  Raises `KeyAccessError` if
         today has no key: call `ensure` first.
         """
         by_epoch = {each.epoch: each.prekey.public for each in self._held.values()}
@@ -133,7 +134,7 @@ class PrekeyStore:
             raise KeyAccessError("no prekey for today; make the missing ones first")
         first = today - 1 if today - 1 in by_epoch else today
         epochs = [(epoch, by_epoch[epoch]) for epoch in _run(first, by_epoch)]
-        return sign_calendar(key, PrekeyCalendar.build(*self._party.value(), certificate, now, epochs))
+        return sign_calendar(key, PrekeyCalendar.build(*self._party.value(), certificate, issued_at or now, epochs))
 
     def prekey(self, wanted: bytes) -> Prekey:
         """What opens the slots of this prekey hash, ready for use; `OpenError` if it is not, or no longer, held."""

@@ -31,6 +31,7 @@ from protocol.errors import (
     MalformedError,
     PeerError,
     ProofError,
+    StaleError,
     StandingError,
     VerificationError,
     ViewAheadError,
@@ -49,6 +50,8 @@ from protocol.trust.statements import Cause, Role, SignedStatement
 UPKEEP_SECONDS: Final = 3_600.0
 TICK_SECONDS: Final = 0.25
 CLOCK_STEP_SECONDS: Final = 1.0
+CLOCK_SAME_SECONDS: Final = 2
+"""Clocks that are read to the second, one after the other, differ by so much although they are the same."""
 CLOCK_SET: Final = "this machine's clock was set"
 _NONCE_BYTES: Final = 16
 _DRAINED, _CERTIFICATE = "drained", "certificate"
@@ -97,7 +100,8 @@ class Engine:
         self._compared_at: float | None = None
         self._is_adrift = False
         self._upkeep_at = 0.0
-        self._wants_calendar = self._wants_view = self._is_calendar_refused = False
+        self._wants_calendar = self._wants_view = False
+        self._is_calendar_refused = self._goes_by_own_clock = False
         self._tick_at = self._wake_at = self._seen_at = 0.0
         # As of the last commit, and as this round would have it.
         self._drained_at = self._drains_to = 0
@@ -200,6 +204,7 @@ class Engine:
         start = self._courier.session_opened(ctx, welcome, hello.incarnation)
         self._session = session
         self._wants_calendar = True
+        self._goes_by_own_clock = False
         return start.position
 
     def session_closed(self, _ctx: Context) -> None:
@@ -247,6 +252,9 @@ class Engine:
         Other keys under the same days of this incarnation were lost with a memory of ours: it has to be a new one.
         """
         self._is_calendar_refused = code is not None
+        if code == StaleError.code and not self._goes_by_own_clock:
+            # The hub's clock was put back since it took the last one: by ours, this one may be the newer.
+            self._goes_by_own_clock = self._wants_calendar = True
         if code == ConflictError.code:
             recovery.request_by_hub(ctx)
 
@@ -299,13 +307,20 @@ class Engine:
         if hourly or self._wants_calendar:
             made = self._prekeys.ensure(ctx.second, incarnation=self._later_life(ctx))
             if made or self._wants_calendar or self._is_calendar_refused:
-                calendar = self._prekeys.calendar(self._key, ctx.identity.certificate, ctx.second).raw
+                issued_at = self._issued_at(ctx)
+                calendar = self._prekeys.calendar(self._key, ctx.identity.certificate, ctx.second, issued_at).raw
             self._wants_calendar = False
         if hourly:
             self._upkeep_at = ctx.now + UPKEEP_SECONDS
             self._destroy(ctx)
         refresh, self._wants_view = hourly or self._wants_view, False
         return calendar, refresh
+
+    def _issued_at(self, ctx: Context) -> int:
+        # One from the future would shut out what this node publishes once its clock is right, or its backup put back.
+        by_hub = int(self._unset(ctx)) + (self._hub_ahead or 0)
+        is_ahead = ctx.second - by_hub > CLOCK_SAME_SECONDS
+        return by_hub if is_ahead and not self._goes_by_own_clock else ctx.second
 
     def _later_life(self, ctx: Context) -> Incarnation | None:
         current, lives = state.incarnation(ctx.tx), ctx.registry.incarnations(Role.NODE, self.me.member)

@@ -81,6 +81,20 @@ def test_clocks_that_are_wrong_and_put_back_lose_nothing(ground: Ground) -> None
     assert not ground.deaths
 
 
+def test_a_node_put_back_after_its_clock_was_ahead_is_reached_at_once(ground: Ground) -> None:
+    """What it published by that clock must not stand before what it publishes with its new keys."""
+    backup, daemon = ground.backup(AR), ground.daemon(AR)
+    for ahead in (HOUR - 60, 0):
+        daemon.kill()
+        daemon.prelude = replace(daemon.prelude, ahead=ahead)
+        daemon.start()
+        assert ground.recovers(READY_SECONDS), daemon.last_words()
+        ground.traffic.wait(1)
+    ground.restore(AR, backup)
+    assert ground.recovers(READY_SECONDS)
+    settle(ground)
+
+
 # -- partitions ------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Apart:

@@ -269,4 +269,20 @@ NODE_TRUST: Final = (
         "a message that is for its readers goes no further",
         (T + "test_handling.py",),
     ),
+    Mutant(
+        "calendar-by-earlier-clock",
+        "node/engine.py",
+        "        return by_hub if is_ahead and not self._goes_by_own_clock else ctx.second\n",
+        "        return ctx.second\n",
+        "a calendar does not come from the future",
+        (T + "test_engine.py::test_a_calendar_is_issued_by_the_earlier_clock_unless_that_one_was_put_back",),
+    ),
+    Mutant(
+        "calendar-by-own-clock",
+        "node/engine.py",
+        "            self._goes_by_own_clock = self._wants_calendar = True\n",
+        "            self._goes_by_own_clock = True\n",
+        "a hub whose clock was put back is shown another calendar at once",
+        (T + "test_engine.py::test_a_calendar_is_issued_by_the_earlier_clock_unless_that_one_was_put_back",),
+    ),
 )

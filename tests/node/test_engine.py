@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from node.founding import Anchor
 from node.status import State
 from node.tables import inbox, state
 from protocol.errors import ClockSkewError, WrongHubError
+from protocol.trust.prekeys import SignedCalendar
 from tests.node.lab import Lab, Node
 from tests.node.test_exchange import submit
 from tests.simulator.disks import Drawer
@@ -176,3 +178,29 @@ def test_an_alarm_says_on_which_side_the_hub_s_clock_is(ahead: int, told: list[s
     node.run(lambda ctx: engine.session_opened(ctx, hello, lab.hub.welcome(AR), 1))
     alarms = node.run(lambda ctx: state.alarms(ctx.tx))
     assert [each.detail.removeprefix("the hub's clock is ") for each in alarms] == told
+
+
+def test_a_calendar_is_issued_by_the_earlier_clock_unless_that_one_was_put_back() -> None:
+    lab = Lab(AR)
+    node = lab[AR]
+    engine = engine_of(lab, node, lab.world.statements[0])
+    engine.certificate = lab.world.registry.certificate(node.identity.certificate)
+    engine._prekeys = Drawer({}, node.identity.me)
+    welcome = lab.hub.welcome(AR)
+
+    def published() -> int | None:
+        raw = node.run(engine.turn).outcome.calendar
+        return None if raw is None else SignedCalendar.from_bytes(raw).claimed.issued_at - lab.second
+
+    for session, (ahead, issued) in enumerate([(0, 0), (900, 0), (-2, 0), (-3, -3), (-1_800, -1_800)]):
+        hello: Any = SimpleNamespace(clock=lab.second + ahead, incarnation=lab.hub.incarnation)
+        node.run(partial(_opened, engine, hello, welcome, session))
+        assert published() == issued, ahead
+    node.run(lambda ctx: engine.published(ctx, "stale"))
+    assert published() == 0
+    node.run(lambda ctx: engine.published(ctx, "stale"))
+    assert published() is None
+
+
+def _opened(engine: Engine, hello: Any, welcome: Any, session: int, ctx: Context) -> int:
+    return engine.session_opened(ctx, hello, welcome, session)
