@@ -101,7 +101,7 @@ class Engine:
         self._is_adrift = False
         self._upkeep_at = 0.0
         self._wants_calendar = self._wants_view = False
-        self._is_calendar_refused = self._goes_by_own_clock = False
+        self._is_calendar_refused = self._goes_by_later_clock = False
         self._tick_at = self._wake_at = self._seen_at = 0.0
         # As of the last commit, and as this round would have it.
         self._drained_at = self._drains_to = 0
@@ -204,7 +204,7 @@ class Engine:
         start = self._courier.session_opened(ctx, welcome, hello.incarnation)
         self._session = session
         self._wants_calendar = True
-        self._goes_by_own_clock = False
+        self._goes_by_later_clock = False
         return start.position
 
     def session_closed(self, _ctx: Context) -> None:
@@ -252,9 +252,9 @@ class Engine:
         Other keys under the same days of this incarnation were lost with a memory of ours: it has to be a new one.
         """
         self._is_calendar_refused = code is not None
-        if code == StaleError.code and not self._goes_by_own_clock:
-            # The hub's clock was put back since it took the last one: by ours, this one may be the newer.
-            self._goes_by_own_clock = self._wants_calendar = True
+        if code == StaleError.code and not self._goes_by_later_clock:
+            # One of both clocks is behind that by which the last one was issued: by the other, this one may be the newer.
+            self._goes_by_later_clock = self._wants_calendar = True
         if code == ConflictError.code:
             recovery.request_by_hub(ctx)
 
@@ -317,10 +317,11 @@ class Engine:
         return calendar, refresh
 
     def _issued_at(self, ctx: Context) -> int:
-        # One from the future would shut out what this node publishes once its clock is right, or its backup put back.
         by_hub = int(self._unset(ctx)) + (self._hub_ahead or 0)
-        is_ahead = ctx.second - by_hub > CLOCK_SAME_SECONDS
-        return by_hub if is_ahead and not self._goes_by_own_clock else ctx.second
+        if abs(by_hub - ctx.second) <= CLOCK_SAME_SECONDS:
+            return ctx.second
+        # One from the future would shut out what this node publishes once its clock is right, or its backup put back.
+        return max(ctx.second, by_hub) if self._goes_by_later_clock else min(ctx.second, by_hub)
 
     def _later_life(self, ctx: Context) -> Incarnation | None:
         current, lives = state.incarnation(ctx.tx), ctx.registry.incarnations(Role.NODE, self.me.member)

@@ -20,7 +20,7 @@ from node.tables import evidence, links, outbox, owed, peers, signed, state
 from node.tables.links import LinkRow
 from node.tables.peers import Peer
 from protocol.errors import ResealLimitError, StaleError, UsageError
-from protocol.limits import MAX_HUB_INCARNATIONS_A_DAY
+from protocol.limits import CLOCK_REFUSE_SECONDS, MAX_HUB_INCARNATIONS_A_DAY
 from protocol.messages.envelope import Submission
 from protocol.messages.message import Ack, Kind
 from protocol.messages.receipts import Notice
@@ -109,11 +109,18 @@ def statement(ctx: Context, nonce: bytes) -> SignedStatement | None:
     if stored is not None and _still_fits(ctx, SignedStatement.from_bytes(stored)):
         return SignedStatement.from_bytes(stored)
     me, last = ctx.identity.me, ctx.registry.last_opening(Role.NODE, ctx.identity.me.member)
-    opened_at = max(ctx.second, last.opened_at + 1 if last else 0)
+    # What an earlier life published counts until then, and this clock may be behind that by which it did.
+    opened_at = max(ctx.second, last.opened_at + 1 if last else 0, _shown_at(ctx))
     body = Opening(me.association, Role.NODE, me.member, ctx.identity.certificate, cause, nonce, opened_at)
     signed = sign_statement(body.body(), me.association, [ctx.identity.key])
     state.put(ctx.tx, _STATEMENT, signed.raw)
     return signed
+
+
+def _shown_at(ctx: Context) -> int:
+    """When the log showed itself last (Unix seconds), by its own clock; 0 if it never did, or too far ahead of ours."""
+    at = ctx.mirror.checkpoint.cosignature.timestamp if ctx.mirror.checkpoint else 0
+    return at if at <= ctx.second + CLOCK_REFUSE_SECONDS else 0
 
 
 def _still_fits(ctx: Context, signed: SignedStatement) -> bool:

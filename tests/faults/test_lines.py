@@ -95,6 +95,16 @@ def test_a_node_put_back_after_its_clock_was_ahead_is_reached_at_once(ground: Gr
     settle(ground)
 
 
+def test_a_node_put_back_on_a_machine_whose_clock_is_behind_is_reached_at_once(ground: Ground) -> None:
+    """What it published by a right clock must not stand before what it publishes with its new keys."""
+    ground.traffic.wait(1)
+    backup, daemon = ground.backup(AR), ground.daemon(AR)
+    daemon.prelude = replace(daemon.prelude, ahead=-HOUR // 2)
+    ground.restore(AR, backup)
+    assert ground.recovers(READY_SECONDS)
+    settle(ground)
+
+
 # -- partitions ------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Apart:

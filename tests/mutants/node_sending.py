@@ -444,4 +444,12 @@ SENDING_RULES: Final = (
         "a later incarnation begins with its notice",
         (T + "test_exchange.py::test_notice_first", T + "test_exchange.py::test_new_incarnation"),
     ),
+    Mutant(
+        "opened-after-shown",
+        "node/recovery.py",
+        "last.opened_at + 1 if last else 0, _shown_at(ctx))\n",
+        "last.opened_at + 1 if last else 0)\n",
+        "a life that begins by a slow clock is later than what the one before published",
+        (T + "test_courier.py",),
+    ),
 )

@@ -32,7 +32,7 @@ from protocol.names import Incarnation, MessageId
 from protocol.session.frames import Welcome
 from protocol.session.items import Window
 from protocol.signing import Label
-from protocol.trust.statements import Cause
+from protocol.trust.statements import Cause, Opening
 from tests.node.lab import DESK, Lab, Node, tampered
 from tests.node.test_exchange import deliver, submit
 from tests.support.world import DAY
@@ -561,6 +561,20 @@ def test_nothing_is_signed_while_an_incarnation_is_wanted_and_the_statement_stay
     third = sender.run(lambda ctx: recovery.statement(ctx, b"3" * 16))
     assert third is not None
     assert third.raw != first.raw
+
+
+@pytest.mark.parametrize("behind", [0, 1_800, 3_600, 3_601])
+def test_an_incarnation_is_opened_no_earlier_than_what_the_log_showed_unless_that_is_too_far_ahead(
+    lab: Lab, sender: Node, behind: int
+) -> None:
+    shown = lab.second
+    sender.mirror_now()
+    sender.run(recovery.restored)
+    lab.now -= behind
+    signed = sender.run(lambda ctx: recovery.statement(ctx, b"1" * 16))
+    assert signed is not None
+    assert isinstance(signed.statement, Opening)
+    assert (signed.statement.opened_at == shown) is (behind <= 3_600)
 
 
 def test_a_home_that_never_lived_asks_for_its_first_incarnation(lab: Lab, sender: Node) -> None:
