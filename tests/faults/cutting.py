@@ -15,7 +15,7 @@ from enum import Flag
 from types import TracebackType
 from typing import Any, Final, Self
 
-_HOST: Final = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
 _CHUNK: Final = 1 << 16
 
 
@@ -56,7 +56,7 @@ class _Lines:
                 self.tasks.discard(task)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        hub_reader, hub_writer = await asyncio.open_connection(_HOST, self.port)
+        hub_reader, hub_writer = await asyncio.open_connection(LOOPBACK, self.port)
         self.writers.add(hub_writer)
         try:
             async with asyncio.TaskGroup() as group:
@@ -90,7 +90,7 @@ class _Lines:
 class Cutter:
     """The way of one node to the hub at `port`; open from the beginning, whole until something is said."""
 
-    def __init__(self, port: int, host: str = _HOST) -> None:
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
         """Listening on a free port of `host`."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

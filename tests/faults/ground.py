@@ -15,11 +15,11 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 from pyrage import x25519
@@ -27,8 +27,9 @@ from pyrage import x25519
 from keys.files import write_new
 from node.config import FIRST_DESK
 from tests.faults import checker, evidence
+from tests.faults.apart import Apart
 from tests.faults.checker import Verdict
-from tests.faults.cutting import Cutter
+from tests.faults.cutting import LOOPBACK, Cutter
 from tests.faults.disks import SmallDisk
 from tests.faults.traffic import Traffic
 from tests.faults.trapped import Prelude, TrappedDaemon
@@ -64,7 +65,7 @@ class Ground:
     """Below `folder`: association, homes, logs, journals.  `forked`: processes forked from a prepared server.
 
     `disk_bytes`: each home is on a disk of its own of this size, which takes the rights of root; in memory, or
-    (`disks_sync`) on a file, so that a sync costs what it costs.
+    (`disks_sync`) on a file, so that a sync costs what it costs.  `networks`: members whose nodes run in one of their own.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Ground:
         prelude: Prelude = Prelude(),  # noqa: B008 - it is frozen
         disk_bytes: int = 0,
         disks_sync: bool = False,
+        networks: Mapping[str, Apart] = MappingProxyType({}),
     ) -> None:
         """Nothing is there yet."""
         self.folder, self.members = folder, tuple(members)
@@ -91,7 +93,7 @@ class Ground:
         self._rate, self._seed, self._tls, self._prelude = rate, seed, tls, prelude
         self._disk_bytes, self._disks_sync = disk_bytes, disks_sync
         self.disks: dict[str, SmallDisk] = {}
-        self._spaces: dict[str, str] = {}
+        self.networks = dict(networks)
         self._owner, self._backups = x25519.Identity.generate(), 0
         self._stack = ExitStack()
         self.traffic: Traffic
@@ -106,7 +108,8 @@ class Ground:
         self.association = found(self.folder / "a", self.members, {NETWORK: self.members}, tls=self._tls, now=began)
         self._stack.enter_context(self.daemons)
         for member in self.members:
-            self.cutters[member] = self._stack.enter_context(Cutter(self.association.port))
+            host = self.networks[member].here if member in self.networks else LOOPBACK
+            self.cutters[member] = self._stack.enter_context(Cutter(self.association.port, host))
         return self
 
     def __exit__(
@@ -131,7 +134,7 @@ class Ground:
         self._prepared(self.daemons.hubs, hub)
         scheme = "https" if self._tls else "http"
         for member, cutter in self.cutters.items():
-            host = "localhost" if member in self._spaces else "127.0.0.1"
+            host = "localhost" if member in self.networks else LOOPBACK
             url = f"{scheme}://{host}:{cutter.port}"
             self.daemons.node(self.association, member, VALIJA_NODE_HUB_URL=url)
             self._prepared(self.daemons.nodes, member)
@@ -148,23 +151,18 @@ class Ground:
         daemon = self.daemons.nodes[member] = TrappedDaemon.like(self.daemons.nodes[member], self._prelude)
         return daemon
 
-    def move(self, member: str, space: str, here: str) -> None:
-        """The member's node will run in this network namespace, to which the hub's machine is `here`, by name localhost."""
-        self._spaces[member] = space
-        self.cutters[member] = self._stack.enter_context(Cutter(self.association.port, here))
-
     def api(self, member: str) -> Api:
         """The node of a member, asked with the token of its desk where its line can be reached from here."""
         socket = self.association.homes[member].socket
-        if member in self._spaces:
+        if member in self.networks:
             # Its loopback is not ours; the file system is.
             return Api(member, socket)
         return Api(member, socket, self.daemons.apis[member], self.association.tokens[member])
 
     def _prepared(self, daemons: dict[str, Daemon], name: str) -> None:
         daemon = daemons[name] = TrappedDaemon.like(daemons[name], self._prelude)
-        if name in self._spaces:
-            daemon.before = ("ip", "netns", "exec", self._spaces[name])
+        if name in self.networks:
+            daemon.before = ("ip", "netns", "exec", self.networks[name].space)
         daemon.start()
 
     @property
@@ -252,11 +250,17 @@ class Ground:
         """Ends that no log explains."""
         return [each for each in self.deaths if not each.code]
 
+    def is_ready(self, name: str) -> bool:
+        """Whether this process runs, and has a session if it is a node."""
+        return _is_ready(self.daemon(name))
+
     # -- the end ---------------------------------------------------------------------------------------
     def heal(self) -> None:
         """Every line is whole, everything runs, and every node has a session."""
         for cutter in self.cutters.values():
             cutter.heal()
+        for network in self.networks.values():
+            network.heal()
         if self.recovers(120):
             return
         unready = {each.name: each.last_words() for each in self.daemons.all if not _is_ready(each)}

@@ -15,6 +15,7 @@ from typing import Final
 from protocol.errors import DamagedError
 from tests.faults.cutting import Way
 from tests.faults.disks import KIB, MIB, failing, tear, turn
+from tests.faults.earlier import kept, undo
 from tests.faults.ground import Ground, NotSettledError, last_code
 from tests.faults.trapped import AFTER, BEFORE, HUB, POINTS, Trap
 
@@ -163,6 +164,19 @@ def _silence(way: Way) -> Fault:
     return fault
 
 
+def _parted(way: Way) -> Fault:
+    def fault(mischief: Mischief) -> None:
+        networks = mischief.ground.networks
+        member = mischief.random.choice(sorted(networks))
+        mischief.diary[-1] += f" {member}"
+        networks[member].silence(way)
+        # Beyond twenty seconds the session itself gives up.
+        mischief.pause(0.5, 30 if mischief.random.random() < 0.2 else 6)
+        networks[member].heal()
+
+    return fault
+
+
 def _cut_everybody(mischief: Mischief) -> None:
     for cutter in mischief.ground.cutters.values():
         cutter.cut()
@@ -267,11 +281,39 @@ def _turned(mischief: Mischief) -> None:
     ground.restore(name, backup)
 
 
+def _upgraded(mischief: Mischief) -> None:
+    """The home is as an earlier release left it: it is brought up to date, once, with the old file beside it."""
+    ground, name = mischief.ground, mischief.random.choice(mischief.ground.names)
+    daemon, database = ground.daemon(name), ground.database(name)
+    daemon.kill()
+    before = kept(database)
+    version = undo(database, None if name == "hub" else ground.association.homes[name], mischief.random)
+    mischief.diary[-1] += f" {name}: to version {version}"
+    daemon.start()
+    if mischief.random.random() < 0.5:
+        mischief.pause(0, 1.5)
+        daemon.kill()
+        daemon.start()
+    deadline = time.monotonic() + _UPGRADED_SECONDS
+    while not ground.is_ready(name):
+        if time.monotonic() > deadline:
+            raise NotSettledError(f"{name} of version {version} is not brought up to date\n{daemon.last_words()}")
+        ground.supervise()
+        time.sleep(0.05)
+    made = kept(database) - before
+    if [path.name for path in made] != [f"{database.name}.version-{version}.backup"]:
+        raise NotSettledError(f"{name} was of version {version}; beside it now: {sorted(made)}")
+    for path in made:
+        path.unlink()
+
+
 def _backup(mischief: Mischief) -> None:
     name = mischief.random.choice(mischief.ground.names)
     mischief.diary[-1] += f" {name}"
     mischief.backups[name] = mischief.ground.backup(name)
 
+
+_UPGRADED_SECONDS: Final = 60.0
 
 RARE: Final = frozenset(
     {"node: an incarnation is posted", "node: an incarnation begins", "node: a prekey is made"}
@@ -279,6 +321,9 @@ RARE: Final = frozenset(
     | {"hub: the log in memory grows"}
 )
 """Points that are not reached without news in the registry, or before another day."""
+
+NETWORKS: Final = "networks apart"
+_WAYS: Final = {"to the hub": Way.TO_HUB, "from the hub": Way.FROM_HUB, "both ways": Way.BOTH}
 
 FAULTS: Final[Mapping[str, tuple[int, Fault]]] = {
     "kill -9 node": (12, _kill_node),
@@ -296,6 +341,7 @@ FAULTS: Final[Mapping[str, tuple[int, Fault]]] = {
     "silent from the hub": (2, _silence(Way.FROM_HUB)),
     "silent both ways": (2, _silence(Way.BOTH)),
     "all lines cut": (2, _cut_everybody),
+    **{f"{NETWORKS}, {name}": (2, _parted(way)) for name, way in _WAYS.items()},
     "kill -9 at a named point": (12, _named_point),
     "torn write-ahead log": (4, _torn),
     "EIO on fsync": (3, _failing("fsync,fdatasync", "EIO")),
@@ -307,4 +353,5 @@ FAULTS: Final[Mapping[str, tuple[int, Fault]]] = {
     "node's disk dies": (1, _dies(None)),
     "hub's disk dies": (1, _dies("hub")),
     "a bit turns round": (2, _turned),
+    "upgrade": (2, _upgraded),
 }

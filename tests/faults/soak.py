@@ -1,6 +1,6 @@
 """An hour, or as long as you like, under all faults at once: `make soak MINUTES=60`.
 
-A hub and four nodes as processes of their own, over TLS; authors and readers who keep journals; a fault every few
+A hub and four nodes as processes of their own, over TLS, two of them in networks of their own; authors and readers who keep journals; a fault every few
 seconds.  Then everything heals, all that is under way must end, and the checker says what became of it.  Exit status
 1 for anything lost, duplicated, out of order without a mark, unverifiable, strange, or stuck; then everything is kept.
 """
@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.faults.apart import apart
 from tests.faults.ground import Ground, NotSettledError, table
-from tests.faults.mischief import FAULTS, Fault, Mischief
+from tests.faults.mischief import FAULTS, NETWORKS, Fault, Mischief
 
 MEMBERS: Final = ("ar-mpf", "br-mpf", "co-fgn", "es-fge")
+APART: Final = MEMBERS[:2]
 _MINUTE: Final = 60.0
 _SETTLE_SECONDS: Final = 600.0
 _CALM_SECONDS: Final = 30.0
@@ -82,7 +84,18 @@ def main() -> int:
 
 def run(plan: Plan, folder: Path) -> int:
     """Suffer, heal, judge; the exit status."""
-    with Ground(folder, MEMBERS, rate=plan.rate, seed=plan.seed, disk_bytes=_DISK_BYTES, disks_sync=True) as ground:
+    with (
+        apart(APART) as networks,
+        Ground(
+            folder,
+            MEMBERS,
+            rate=plan.rate,
+            seed=plan.seed,
+            disk_bytes=_DISK_BYTES,
+            disks_sync=True,
+            networks=networks,
+        ) as ground,
+    ):
         ground.start()
         mischief = Mischief(ground, plan.seed)
         try:
@@ -103,9 +116,10 @@ def run(plan: Plan, folder: Path) -> int:
 
 def _suffer(plan: Plan, ground: Ground, mischief: Mischief) -> None:
     began = told = time.monotonic()
+    faults = {name: fault for name, fault in plan.faults.items() if ground.networks or not name.startswith(NETWORKS)}
     ground.traffic.start()
     while time.monotonic() < began + plan.minutes * _MINUTE:
-        mischief.once(plan.faults)
+        mischief.once(faults)
         mischief.pause(0, 2 * plan.every)
         if mischief.random.random() < CALM:
             # Faults alone would keep everybody waiting for the hub: now and then the exchange runs at its load.

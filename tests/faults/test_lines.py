@@ -6,18 +6,15 @@ may not, the cutting proxy falls silent in its place, and the test says so.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.faults.apart import apart
 from tests.faults.cutting import Way
 from tests.faults.ground import Ground
 from tests.faults.trapped import Prelude
@@ -106,89 +103,24 @@ def test_a_node_put_back_on_a_machine_whose_clock_is_behind_is_reached_at_once(g
 
 
 # -- partitions ------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Apart:
-    """A node in a network of its own, joined to the hub's by one cable, which can be cut, or lose what goes one way."""
-
-    space: str
-    here: str
-    there: str
-    cable: str
-
-    @classmethod
-    def named(cls, number: int) -> Apart:
-        return cls(f"valija{number}", f"10.{number}.77.1", f"10.{number}.77.2", f"vj{number}")
-
-    def make(self) -> None:
-        _ip("netns", "add", self.space)
-        _ip("link", "add", self.cable, "type", "veth", "peer", "name", "hub", "netns", self.space)
-        _ip("addr", "add", f"{self.here}/30", "dev", self.cable)
-        _ip("link", "set", self.cable, "up")
-        for words in (("addr", "add", f"{self.there}/30", "dev", "hub"), ("link", "set", "hub", "up")):
-            _ip("-n", self.space, *words)
-        _ip("-n", self.space, "link", "set", "lo", "up")
-        # The certificate of the hub is for localhost: in this network, that is at the other end of the cable.
-        hosts = Path("/etc/netns") / self.space / "hosts"
-        hosts.parent.mkdir(parents=True, exist_ok=True)
-        hosts.write_text(f"{self.here} localhost\n")
-
-    def end(self) -> None:
-        _ip("netns", "del", self.space)
-        (Path("/etc/netns") / self.space / "hosts").unlink()
-        (Path("/etc/netns") / self.space).rmdir()
-
-    def silence(self, way: Way) -> None:
-        """Packets that way go to nobody."""
-        nobody = ("lladdr", "02:00:00:00:00:01", "nud", "permanent")
-        if Way.FROM_HUB & way:
-            _ip("neigh", "replace", self.there, "dev", self.cable, *nobody)
-        if Way.TO_HUB & way:
-            _ip("-n", self.space, "neigh", "replace", self.here, "dev", "hub", *nobody)
-
-    def heal(self) -> None:
-        """Whoever is not found is asked for again."""
-        _ip("neigh", "del", self.there, "dev", self.cable, check=False)
-        _ip("-n", self.space, "neigh", "del", self.here, "dev", "hub", check=False)
-
-
-def _ip(*words: str, check: bool = True) -> None:
-    subprocess.run(["ip", *words], check=check, capture_output=True, timeout=20)
-
-
-@contextmanager
-def apart() -> Iterator[Apart | None]:
-    """A network of its own, or None where this process may not make one."""
-    made = Apart.named(os.getpid() % 250 + 1)
-    try:
-        made.make()
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"no network namespaces here ({error}): a proxy that falls silent stands for them", file=sys.stderr)
-        yield None
-        return
-    try:
-        yield made
-    finally:
-        made.end()
-
-
 def test_a_partition_of_networks_is_outlived(tmp_path: Path) -> None:
-    with apart() as space, Ground(tmp_path, MEMBERS, rate=20, tls=True, prelude=Prelude(quick=True)) as ground:
-        if space is not None:
-            ground.move(AR, space.space, space.here)
+    with (
+        apart([AR]) as networks,
+        Ground(tmp_path, MEMBERS, rate=20, tls=True, prelude=Prelude(quick=True), networks=networks) as ground,
+    ):
         ground.start()
         ground.traffic.start()
-        cutter = ground.cutters[AR]
+        line = networks.get(AR) or ground.cutters[AR]
         for way in (Way.TO_HUB, Way.FROM_HUB, Way.BOTH):
             ground.traffic.wait(2)
-            silence, heal = (cutter.silence, cutter.heal) if space is None else (space.silence, space.heal)
-            silence(way)
+            line.silence(way)
             ground.traffic.wait(1)
             if way is Way.BOTH:
                 ground.hub.kill()
                 ground.hub.start()
             # Long enough that what is sent meanwhile is sent again by TCP, or given up.
             time.sleep(SILENT_SECONDS)
-            heal()
+            line.heal()
             assert ground.recovers(READY_SECONDS)
         settle(ground)
         assert not ground.deaths
