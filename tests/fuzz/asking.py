@@ -60,13 +60,13 @@ class NodeScene:
         """As `Reading`, at once."""
         return self.node.store.read(job)
 
-    def service(self, faults: Faults) -> Service:
+    def service(self, faults: Faults, kind: type[Service] = Service) -> Service:
         engine = SimpleNamespace(mirror=self.node.mirror, me=self.node.identity.me)
         uplink = SimpleNamespace(
             recall=lambda _what: None, state=SimpleNamespace(phase=Phase.CONNECTED, error=None, since=0)
         )
         made: dict[str, Any] = {"engine": engine, "rounds": self, "uplink": uplink, "reader": self.read}
-        service = Service(
+        service = kind(
             store=self.node.store,
             desks=self.node.store.run(Desks),
             writer=Writer(AR, "aiamp", DESK),
