@@ -211,7 +211,8 @@ port = {port}
 # drain_seconds = 10
 
 [restore]
-# A hub put back from a backup takes in the registry from its members' nodes until none offered more for so long.
+# A hub put back from a backup takes in the registry from its members' nodes until none offered more for so long.  Nodes
+# wait up to 60 s between two attempts: if the only one that holds a statement comes too late, the log has forked.
 # quiet_seconds = 180
 
 [operator]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -28,7 +29,7 @@ _log: Final = structlog.get_logger("hub")
 
 
 class Refill:
-    """One log that grows by offers alone, until nobody offered anything for `wait_seconds`."""
+    """One log that grows by offers alone, until nobody offered anything for `wait_seconds` since the first who asked."""
 
     def __init__(
         self, store: Store, keys: HubKeys, log: Log, wait_seconds: float, clock: Callable[[], float] = time.time
@@ -39,8 +40,15 @@ class Refill:
         self.largest = log.registry.size
         """The size of the largest tree that this log is known to have signed."""
 
-        self._quiet_since = time.monotonic()
+        # Without a wait nobody is waited for, not even the first.
+        self._quiet_since = None if wait_seconds else time.monotonic()
         self._changed = asyncio.Event()
+
+    def asked(self) -> None:
+        """Somebody can reach this hub: it goes on at the earliest when all others had as much time as they may need."""
+        if self._quiet_since is None:
+            self._quiet_since = time.monotonic()
+            self._changed.set()
 
     @property
     def checkpoint(self) -> bytes:
@@ -75,17 +83,17 @@ class Refill:
         return self.log.registry.size >= self.largest
 
     async def quiet(self) -> None:
-        """Return once the log is whole and nobody offered anything for a while."""
+        """Return once somebody asked, the log is whole, and nobody offered anything for a while."""
         while True:
             self._changed.clear()
-            left = self._quiet_since + self._wait - time.monotonic()
-            if self.is_whole and left <= 0:
-                return
-            try:
-                async with asyncio.timeout(left if self.is_whole else None):
+            left = None
+            if self._quiet_since is not None and self.is_whole:
+                left = self._quiet_since + self._wait - time.monotonic()
+                if left <= 0:
+                    return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
                     await self._changed.wait()
-            except TimeoutError:
-                continue
 
     def finish(self) -> Incarnation | None:
         """The next incarnation, begun durably; None without a certificate in standing."""

@@ -48,7 +48,8 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 async def checkpoint(request: web.Request) -> web.Response:
-    """GET /log/checkpoint."""
+    """GET /log/checkpoint, with which every node begins."""
+    request.app[REFILL].asked()
     return web.Response(
         body=request.app[REFILL].checkpoint, headers={"Content-Type": NOTE, "Cache-Control": "no-cache"}
     )

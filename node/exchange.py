@@ -222,8 +222,11 @@ class Exchange:
         if error is None:
             done(future.result())
         else:
-            self._log.error("work_failed", code=getattr(error, "code", ValijaError.code), kind=type(error).__name__)
-            self.close(error if isinstance(error, ValijaError) else TransportError("internal"))
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._log.error("work_failed", code=getattr(error, "code", ValijaError.code), kind=type(error).__name__)
+        self.close(error if isinstance(error, ValijaError) else TransportError("internal"))
 
     # -- what the rules want sent ------------------------------------------------------------------------
     def go(self, going: Going) -> None:
@@ -286,6 +289,9 @@ class Exchange:
             self._queue.append(self._machine.send(frame))
         except TransportError:
             return  # it closed meanwhile; everything is said again in the next session
+        except UsageError as error:
+            # What the session's own rules forbid never left, and its sender counts it as said.
+            self._fail(error)
         self._queued.set()
 
 

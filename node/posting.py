@@ -46,10 +46,9 @@ class Post:
         self.window = window
 
     def forget(self) -> None:
-        """Afterwards nothing is under way."""
+        """Afterwards nothing is submitted (again); what was submitted takes room in the window until its answer."""
         self._unanswered.clear()
         self._numbers.clear()
-        self._sent.clear()
 
     def add(self, envelope: Envelope) -> None:
         """The envelope waits to be taken."""

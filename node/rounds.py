@@ -64,8 +64,8 @@ class _Done:
 class Rounds:
     """One round after another; used on the loop's thread alone.
 
-    `on_turn` is called after each round with what the rules left to be done; `on_failure` once, when the store or the
-    rules broke, after which no round runs any more.
+    `on_turn` is called after each round with what the rules left to be done; `on_failure` once, when the store, the
+    rules or `on_turn` broke, after which no round runs any more.
     """
 
     def __init__(
@@ -151,7 +151,11 @@ class Rounds:
         done = future.result()
         # What goes to others is on its way before whoever asked here goes on.
         if done.turn is not None:
-            self._on_turn(done.turn.outcome)
+            try:
+                self._on_turn(done.turn.outcome)
+            except Exception as broken:  # noqa: BLE001 - whatever it is, nobody here shall wait for ever
+                self._break(asked, broken)
+                return
             self._set_timer(done.turn.wake_at)
             self._is_due = self._is_due or done.turn.more
         for each, answer, refusal in done.answers:

@@ -19,9 +19,10 @@ from keys import passwords
 from keys.home import is_loopback
 from keys.journal import Entry
 from keys.throttle import Throttle
+from keys.turns import Turns
 from protocol.errors import ForbiddenError, LoginError, TooManyError
 
-_MAX_WAITING: Final = 16
+_MAX_IN_LINE: Final = 16
 _MAX_SESSIONS: Final = 256
 _MAX_LOGIN_CHARS: Final = 64
 
@@ -60,21 +61,13 @@ class Doors:
         self._visitors: OrderedDict[bytes, Visitor] = OrderedDict()
         self._throttle = Throttle()
         # One hash at a time: each takes 64 MiB, and guessing shall not take the hub's memory.
-        self._hashing = asyncio.Lock()
-        self._waiting = 0
+        self._turns = Turns(_MAX_IN_LINE)
 
     # -- in and out
     async def login(self, login: str, password: str, code: str, address: str) -> str:
         """The text for the cookie of a session begun just now; `LoginError`, `TooManyError`."""
-        if self._waiting >= _MAX_WAITING:
-            raise TooManyError("many log in just now: wait some seconds")
-        self._waiting += 1
-        try:
-            # Judged inside: who waits in line has to wait for what those before did, too.
-            async with self._hashing:
-                return await self._attempt(login, password, code, address)
-        finally:
-            self._waiting -= 1
+        # Judged inside: who waits in line has to wait for what those before did, too.
+        return await self._turns.take(lambda: self._attempt(login, password, code, address))
 
     async def _attempt(self, login: str, password: str, code: str, address: str) -> str:
         names = _names(login, address)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from keys import passwords
 from keys.throttle import Throttle
+from keys.turns import Turns
 from node.people import passkeys
 from node.people.acts import Act
 from node.people.passkeys import Challenges
@@ -25,7 +26,7 @@ from protocol.errors import ConflictError, ExistsError, LoginError, TooManyError
 
 MAX_LABEL_CHARS: Final = 64
 _AGENT_CHARS: Final = 200
-_MAX_WAITING: Final = 32
+_MAX_IN_LINE: Final = 32
 
 
 class Method:
@@ -61,21 +62,13 @@ class Doors:
         self.register, self.site = register, site
         self.challenges, self._throttle = Challenges(), Throttle()
         # One hash at a time: each takes 64 MiB, and guessing shall not take the node's memory.
-        self._hashing = asyncio.Lock()
-        self._waiting = 0
+        self._turns = Turns(_MAX_IN_LINE)
 
     # -- logging in ------------------------------------------------------------------------------------
     async def login_password(self, login: str, password: str, code: str, where: Where) -> LoggedIn:
         """A session for whoever knows the password and holds the authenticator; `LoginError`, `TooManyError`."""
-        if self._waiting >= _MAX_WAITING:
-            raise TooManyError("many log in just now: wait some seconds")
-        self._waiting += 1
-        try:
-            # Judged inside: who waits in line has to wait for what those before did, too.
-            async with self._hashing:
-                person = await self._by_password(login, password, code, where)
-        finally:
-            self._waiting -= 1
+        # Judged inside: who waits in line has to wait for what those before did, too.
+        person = await self._turns.take(lambda: self._by_password(login, password, code, where))
         return await self._succeeded(person, Method.PASSWORD, where)
 
     async def _by_password(self, login: str, password: str, code: str, where: Where) -> Person:
@@ -229,8 +222,7 @@ class Doors:
 
     async def _new_password(self, person: Person, password: str) -> str:
         passwords.check_password(password, person.login)
-        async with self._hashing:
-            return await asyncio.to_thread(passwords.hash_password, password)
+        return await self._turns.take(lambda: asyncio.to_thread(passwords.hash_password, password))
 
 
 def _names(login: str, where: Where) -> tuple[str, str]:

@@ -43,6 +43,7 @@ _POLL_SECONDS: Final = 0.1
 _COMMAND_SECONDS: Final = 120
 _QUIET_SECONDS: Final = 4
 _TELL_SECONDS: Final = 20
+_HEAL_SECONDS: Final = 240
 _EARLIER_SECONDS: Final = 3 * 3_600
 _REFUSED: Final = re.compile(r"\[([a-z_]+)\]$")
 _ENDS: Final = frozenset({"fail_stop", "failed", "trapped"})
@@ -66,6 +67,7 @@ class Ground:
 
     `disk_bytes`: each home is on a disk of its own of this size, which takes the rights of root; in memory, or
     (`disks_sync`) on a file, so that a sync costs what it costs.  `networks`: members whose nodes run in one of their own.
+    `refill_seconds`: for how long a hub that was put back waits for what nodes hold of its log.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Ground:
         disk_bytes: int = 0,
         disks_sync: bool = False,
         networks: Mapping[str, Apart] = MappingProxyType({}),
+        refill_seconds: int = _QUIET_SECONDS,
     ) -> None:
         """Nothing is there yet."""
         self.folder, self.members = folder, tuple(members)
@@ -91,7 +94,7 @@ class Ground:
         self.deaths: list[Death] = []
         self.archived: list[evidence.Archived] = []
         self._rate, self._seed, self._tls, self._prelude = rate, seed, tls, prelude
-        self._disk_bytes, self._disks_sync = disk_bytes, disks_sync
+        self._disk_bytes, self._disks_sync, self._refill_seconds = disk_bytes, disks_sync, refill_seconds
         self.disks: dict[str, SmallDisk] = {}
         self.networks = dict(networks)
         self._owner, self._backups = x25519.Identity.generate(), 0
@@ -129,7 +132,7 @@ class Ground:
     # -- processes -------------------------------------------------------------------------------------
     def start(self) -> None:
         """Hub and nodes run, every node has a session, and case systems are ready to begin."""
-        self.daemons.hub(self.association, VALIJA_HUB_RESTORE_QUIET_SECONDS=str(_QUIET_SECONDS))
+        self.daemons.hub(self.association, VALIJA_HUB_RESTORE_QUIET_SECONDS=str(self._refill_seconds))
         (hub,) = self.daemons.hubs
         self._prepared(self.daemons.hubs, hub)
         scheme = "https" if self._tls else "http"
@@ -261,7 +264,7 @@ class Ground:
             cutter.heal()
         for network in self.networks.values():
             network.heal()
-        if self.recovers(120):
+        if self.recovers(_HEAL_SECONDS):
             return
         unready = {each.name: each.last_words() for each in self.daemons.all if not _is_ready(each)}
         raise NotSettledError(f"not ready: {unready}")

@@ -313,7 +313,7 @@ def _backup(mischief: Mischief) -> None:
     mischief.backups[name] = mischief.ground.backup(name)
 
 
-_UPGRADED_SECONDS: Final = 60.0
+_UPGRADED_SECONDS: Final = 180.0
 
 RARE: Final = frozenset(
     {"node: an incarnation is posted", "node: an incarnation begins", "node: a prekey is made"}

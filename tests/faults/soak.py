@@ -21,6 +21,7 @@ from typing import Final
 from tests.faults.apart import apart
 from tests.faults.ground import Ground, NotSettledError, table
 from tests.faults.mischief import FAULTS, NETWORKS, Fault, Mischief
+from tests.faults.trapped import Prelude
 
 MEMBERS: Final = ("ar-mpf", "br-mpf", "co-fgn", "es-fge")
 APART: Final = MEMBERS[:2]
@@ -28,6 +29,9 @@ _MINUTE: Final = 60.0
 _SETTLE_SECONDS: Final = 600.0
 _CALM_SECONDS: Final = 30.0
 _DISK_BYTES: Final = 2 << 30
+_WAITS: Final = 5.0
+_REFILL_SECONDS: Final = 45
+"""More than a node waits and a line is cut: a hub that goes on before the only one who holds a leaf is back has forked."""
 CALM: Final = 0.4
 
 
@@ -91,6 +95,8 @@ def run(plan: Plan, folder: Path) -> int:
             MEMBERS,
             rate=plan.rate,
             seed=plan.seed,
+            prelude=Prelude(waits=_WAITS),
+            refill_seconds=_REFILL_SECONDS,
             disk_bytes=_DISK_BYTES,
             disks_sync=True,
             networks=networks,

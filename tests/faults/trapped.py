@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import wraps
 from importlib import import_module
@@ -150,11 +150,14 @@ class Trap:
 class Prelude:
     """What is done in the new process before its command runs.
 
-    `quick`: a node waits but a moment before it tries the hub again, and moves its log into the archive all the time.  `ahead`: by how many seconds its clock is wrong.
+    `quick`: a node waits but a moment before it tries the hub again, and moves its log into the archive all the time.
+    `waits`: it waits at most so many seconds before it tries again (0: as released).  `ahead`: by how many seconds its clock
+    is wrong.
     """
 
     traps: tuple[Trap, ...] = ()
     quick: bool = False
+    waits: float = 0
     ahead: int = 0
 
     def __call__(self) -> None:
@@ -167,6 +170,9 @@ class Prelude:
             uplink.FIRST_WAIT_SECONDS = uplink.LONGEST_WAIT_SECONDS = QUICK_SECONDS
             checkpoints: Any = import_module("node.checkpointing")
             checkpoints.CHECKPOINT_PAGES, checkpoints.COMMITS_A_LOOK = 32, 1
+        elif self.waits:
+            uplink = import_module("node.uplink")
+            uplink.LONGEST_WAIT_SECONDS = self.waits
 
 
 def _set(trap: Trap) -> None:
@@ -246,7 +252,9 @@ class TrappedDaemon(Daemon):
     def start(self) -> None:
         """Start it, the first time or again; its words are added to the log."""
         traps, self.traps = self.traps, ()
-        prelude = Prelude(traps, self.prelude.quick and self.program == NODE, self.prelude.ahead)
+        prelude = replace(self.prelude, traps=traps)
+        if self.program != NODE:
+            prelude = replace(prelude, quick=False, waits=0)
         if self.is_forked:
             files = [str(path) for path in (Path(os.devnull), self.log, self.log)]
             arguments = (prelude, self.program, self.words, files, dict(self.environment), prelude.ahead)

@@ -135,6 +135,7 @@ def node_pages(data: bytes) -> None:
     start, end, rest = request.partition(b"\r\n")
     check_answer(server, start + end + said + rest)
     if it.works > WORKS_KEPT:
+        server.end()
         _visited.cache_clear()
 
 

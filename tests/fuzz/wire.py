@@ -88,6 +88,11 @@ class Server:
         """All that the server says to these bytes, the line then being cut."""
         return self.loop.run_until_complete(self._ask(request))
 
+    def end(self) -> None:
+        """What was left to other threads is done, and nothing is asked any more."""
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
     async def _ask(self, request: bytes) -> bytes:
         assert self.runner.server is not None
         protocol, pipe = self.runner.server(), Pipe()

@@ -208,7 +208,7 @@ async def test_no_crowd_takes_the_hubs_memory(hub: Running, monkeypatch: pytest.
     async with visiting(hub, "ana") as ana, visiting(hub, "bea") as bea:
         assert (await ana.get("/", allow_redirects=False)).status == 303
         assert (await bea.get("/", allow_redirects=False)).status == 200
-    monkeypatch.setattr("hub.board.doors._MAX_WAITING", 0)
+    monkeypatch.setattr("keys.turns.Turns.is_full", True)
     async with browser(hub) as session:
         assert (await session.post("/login", data=proof("ana"))).status == 429
 

@@ -209,6 +209,15 @@ async def test_nodes_see_the_log_and_no_session_until_all_is_quiet(lost: Lost) -
         assert refill.log.registry.size == len(lost.entries)
 
 
+async def test_a_hub_that_nobody_can_reach_yet_waits_for_the_first(lost: Lost) -> None:
+    async with refilling(lost, 0.2) as (_refill, socket, task), client(socket) as nodes:
+        assert (await nodes.get("/livez")).status == 200
+        done, _waiting = await asyncio.wait([task], timeout=1)
+        assert not done, "whoever holds more had no chance to say so"
+        assert (await nodes.get("/log/checkpoint")).status == 200
+        assert await asyncio.wait_for(task, 10)
+
+
 async def test_a_hub_that_knows_of_more_waits_for_it(lost: Lost) -> None:
     async with refilling(lost, 0.2) as (_refill, socket, task), client(socket) as nodes:
         await nodes.post("/log/offers", data=lost.offer(lost.held, 1).encode())

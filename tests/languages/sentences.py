@@ -27,7 +27,7 @@ SPOKEN = ("node/web", "node/people", "node/nudging/words.py", "node/i18n.py", "n
           "node/diagnosis.py", "node/vital_signs.py")  # fmt: skip
 REFUSING = (*SPOKEN, "node/api_requests.py", "node/api_people.py", "node/api_nudges.py", "node/desks.py", "node/paging.py", "node/search.py",
             "node/service.py", "node/walls.py", "node/handling.py", "node/acceptance.py", "node/api.py", "node/config.py",
-            "node/withdrawal.py", "node/handover.py", "node/nudging/*.py", "node/webhooks/book.py", "keys/console.py", "keys/guard.py", "keys/passwords.py",
+            "node/withdrawal.py", "node/handover.py", "node/nudging/*.py", "node/webhooks/book.py", "keys/console.py", "keys/guard.py", "keys/passwords.py", "keys/turns.py",
             "protocol/messages/content.py")  # fmt: skip
 FAULTS = {"field", "header", "parameter"}
 """Of `node.faults`: what they are about, and what is wrong with it."""

@@ -24,7 +24,7 @@ MAY_IMPORT = {
         *(
             f"keys.{each}"
             for each in "age assets backup backup_options cli_backup console files guard home journal kinds last_backup levels lock logs manifest "
-            "migrating notify origins papers passwords program settings signer sites throttle times vault wal".split()
+            "migrating notify origins papers passwords program settings signer sites throttle times turns vault wal".split()
         ),
     },
     "node": {"protocol", "keys", "node"},

@@ -391,4 +391,12 @@ HUB: Final = (
         "an offer without end is read up to its limit, and no further",
         (T + "test_web.py::test_an_offer_is_read_up_to_its_limit",),
     ),
+    Mutant(
+        "refill-waits-for-the-first",
+        "hub/refill.py",
+        "        self._quiet_since = None if wait_seconds else time.monotonic()\n",
+        "        self._quiet_since = time.monotonic()\n",
+        "a hub that was put back does not go on before anybody could reach it",
+        (T + "test_refill.py::test_a_hub_that_nobody_can_reach_yet_waits_for_the_first",),
+    ),
 )

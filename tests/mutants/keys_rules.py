@@ -219,4 +219,20 @@ KEYS: Final = (
         "an end that was meant is told from a line that was cut",
         (T + "test_tls_line.py::test_an_end_that_was_meant_is_told_from_a_line_that_was_cut",),
     ),
+    Mutant(
+        "hash-in-line",
+        "keys/turns.py",
+        "        return await asyncio.shield(task)\n",
+        "        return await task\n",
+        "a hash that runs on counts, whoever left",
+        (T + "test_turns.py::test_whoever_leaves_leaves_the_work_in_line",),
+    ),
+    Mutant(
+        "hash-line-length",
+        "keys/turns.py",
+        "        return len(self._works) >= self._most\n",
+        "        return False\n",
+        "no long line waits for a hash",
+        (T + "test_turns.py::test_whoever_leaves_leaves_the_work_in_line",),
+    ),
 )

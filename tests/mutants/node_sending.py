@@ -452,4 +452,28 @@ SENDING_RULES: Final = (
         "a life that begins by a slow clock is later than what the one before published",
         (T + "test_courier.py",),
     ),
+    Mutant(
+        "older-incarnation-in-window",
+        "node/posting.py",
+        "        self._unanswered.clear()\n        self._numbers.clear()\n",
+        "        self._unanswered.clear()\n        self._numbers.clear()\n        self._sent.clear()\n",
+        "what an older incarnation submitted takes room in the window until its answer",
+        (T + "test_courier.py::test_what_an_older_incarnation_submitted_takes_room_until_its_answer",),
+    ),
+    Mutant(
+        "forbidden-frame-ends-session",
+        "node/exchange.py",
+        "            self._fail(error)\n        self._queued.set()\n",
+        "            raise\n        self._queued.set()\n",
+        "what the session's rules forbid ends it, and goes in the next",
+        (T + "test_uplink.py::test_what_may_not_be_said_ends_the_session_and_the_next_one_goes_on",),
+    ),
+    Mutant(
+        "broken-turn-stops",
+        "node/rounds.py",
+        "                self._break(asked, broken)\n",
+        "                raise\n",
+        "nobody waits for ever for a round whose end failed",
+        (T + "test_daemon.py::test_nobody_waits_for_ever_where_what_a_round_left_cannot_be_done",),
+    ),
 )

@@ -509,6 +509,19 @@ def test_the_window_of_the_hub_is_kept(lab: Lab, sender: Node, reader: Node) -> 
     assert reader.texts == [f"t{number}" for number in range(5)]
 
 
+def test_what_an_older_incarnation_submitted_takes_room_until_its_answer(lab: Lab, sender: Node, reader: Node) -> None:
+    lab.hub.window = Window(1, 1 << 30)
+    sender.cut()
+    sender.connect()
+    sender.write("a", "uno", "co-fgn")
+    assert len(sender.prepare().items) == 1
+    sender.run(recovery.restored)
+    sender.begin_if_needed()
+    assert sender.prepare().items == ()
+    lab.settle()
+    assert reader.texts == ["uno"]
+
+
 def test_what_a_session_did_not_answer_goes_again_byte_for_byte(lab: Lab, sender: Node) -> None:
     sender.write("a", "uno", "co-fgn")
     (first,) = sender.prepare().items

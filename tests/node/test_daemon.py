@@ -388,6 +388,18 @@ async def test_what_comes_together_is_one_round(made: Any) -> None:
     assert len(seen) == 1
 
 
+async def test_nobody_waits_for_ever_where_what_a_round_left_cannot_be_done(made: Any) -> None:
+    store, rules, _rounds, _seen, failures = made
+
+    def broken(_outcome: Any) -> None:
+        raise ConflictError("this one")
+
+    rounds = Rounds(store, rules, lambda: 0.0, broken, failures.append)
+    with pytest.raises(ConflictError):
+        await asyncio.wait_for(rounds.ask(lambda _ctx: 1), 10)
+    assert [type(each) for each in failures] == [ConflictError]
+
+
 async def test_a_work_that_fails_harms_no_neighbour(made: Any) -> None:
     store, _rules, rounds, _seen, failures = made
 

@@ -192,6 +192,18 @@ async def test_many_guesses_at_once_gain_nothing(office: Office) -> None:
 
 
 @pytest.mark.attack("brute force")
+async def test_guesses_of_which_nobody_awaits_the_answer_count(office: Office) -> None:
+    await office.enrol()
+    for number in range(FREE_FAILURES):
+        guess = asyncio.create_task(office.doors.login_password("ana.perez", f"adivinada {number}", "000000", HERE))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        guess.cancel()
+    with pytest.raises(TooManyError, match="wait"):
+        await office.doors.login_password("ana.perez", "adivinada", "000000", HERE)
+
+
+@pytest.mark.attack("brute force")
 async def test_an_address_that_guesses_logins_is_slowed_too(office: Office) -> None:
     for number in range(FREE_FAILURES):
         with pytest.raises(LoginError):

@@ -560,6 +560,17 @@ async def test_a_work_that_fails_ends_the_session_and_the_next_one_goes_on(
         assert daemon.failure is None
 
 
+async def test_what_may_not_be_said_ends_the_session_and_the_next_one_goes_on(association: Association) -> None:
+    async with hub(association.hub_home), node(association.homes[AR]) as daemon:
+        await connected(daemon)
+        exchange = daemon.service.uplink._exchange
+        assert exchange
+        exchange._archived(1 << 40)
+        await eventually("its end", lambda: daemon.service.uplink._exchange is not exchange)
+        await connected(daemon)
+        assert daemon.failure is None
+
+
 async def test_a_calendar_that_the_hub_refuses_is_told_and_no_more(association: Association) -> None:
     async with hub(association.hub_home), node(association.homes[AR]) as daemon:
         await connected(daemon)

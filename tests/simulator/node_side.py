@@ -18,7 +18,7 @@ from node.engine import Engine, Going
 from node.founding import Anchor
 from node.rounds import Rounds
 from node.uplink import Uplink
-from protocol.errors import ValijaError
+from protocol.errors import StoreError, ValijaError
 from protocol.names import MessageId, Party
 from protocol.signing import PrivateKey
 from tests.simulator.disks import Drawer, NodeDisk, NodeStore
@@ -136,6 +136,8 @@ class NodeProcess:
             self.uplink.go(going)
 
     def _failed(self, error: Exception) -> None:
+        if not isinstance(error, StoreError):
+            raise error
         self._ended(type(error).__name__)
 
     # -- callers ---------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ class NodeMachine(Machine):
                 self.later,
                 partial(self.ended, process),
                 partial(self.town.judge.look, self),
-                Log(partial(self.says, process)),
+                Log(partial(self._logs, process)),
             )
         )
         self.running.begin()
@@ -165,6 +165,11 @@ class NodeMachine(Machine):
             self._went_back = False
             self.town.people.restored(self.name)
         self.town.people.started(self.name)
+
+    def _logs(self, process: Process, what: str) -> None:
+        self.says(process, what)
+        if process.is_alive and what.startswith("error work_failed") and "code=store" not in what:
+            raise AssertionError(what)
 
     def restore(self, backup: Backup, *, is_noticed: bool) -> None:
         """Put a backup back while no process runs; its prekeys come with an image that was rolled back unnoticed."""
