@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 from hub import chores, core, hall
@@ -31,7 +31,7 @@ from node.sql import SqlTransaction
 from node.store import Transaction
 from node.tables import state
 from protocol.batch import Verified
-from protocol.errors import HubGoneError, ValijaError
+from protocol.errors import HubGoneError, UsageError, ValijaError
 from protocol.trust.statements import Cause
 from tests.simulator import doubles
 from tests.simulator.disks import Fate, HubDisk, NodeDisk, PowerCutError
@@ -129,6 +129,9 @@ class Machine:
             self.town.hang_up(process, silently=silently)
 
 
+_FAULTS_OF_OURS: Final = tuple(f"error work_failed code={kind.code} " for kind in (ValijaError, UsageError))
+
+
 class NodeMachine(Machine):
     """A member's node."""
 
@@ -168,7 +171,7 @@ class NodeMachine(Machine):
 
     def _logs(self, process: Process, what: str) -> None:
         self.says(process, what)
-        if process.is_alive and what.startswith("error work_failed") and "code=store" not in what:
+        if process.is_alive and what.startswith(_FAULTS_OF_OURS):
             raise AssertionError(what)
 
     def restore(self, backup: Backup, *, is_noticed: bool) -> None:
