@@ -42,7 +42,11 @@ class Reading:
         self._thread.shutdown()
 
     def _go(self) -> None:
-        if self._is_busy or not self._asked:
+        if self._is_busy:
+            return
+        # Nothing is read for whoever is gone by now.
+        self._asked = [each for each in self._asked if not each[1].done()]
+        if not self._asked:
             return
         self._is_busy = True
         group, self._asked = self._asked[:MOST], self._asked[MOST:]

@@ -45,6 +45,7 @@ class Target:
     head: int = 0
     words: Sequence[bytes] = field(default=(), repr=False)
     max_bytes: int = 8_192
+    growth_bytes: int = MAX_GROWTH_BYTES
 
     def corpus(self) -> list[bytes]:
         """What was found worth keeping, each file one input."""
@@ -73,7 +74,7 @@ def attempt(target: Target, data: bytes) -> None:
     target.check(data)
     spent, grown = time.process_time() - started, _peak_bytes() - before
     require(spent <= MAX_CPU_SECONDS, f"{spent:.1f} processor seconds for {len(data)} bytes")
-    require(grown <= MAX_GROWTH_BYTES + BYTES_FOR_EACH * len(data), f"{grown} bytes more for {len(data)}")
+    require(grown <= target.growth_bytes + BYTES_FOR_EACH * len(data), f"{grown} bytes more for {len(data)}")
 
 
 def attempt_traced(target: Target, data: bytes) -> None:

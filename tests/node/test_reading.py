@@ -53,6 +53,24 @@ async def test_what_is_asked_meanwhile_is_read_together_and_each_has_its_own_ans
     store.close()
 
 
+async def test_nothing_is_read_for_whoever_is_gone() -> None:
+    store, read = Counted(), list[int]()
+    reading = Reading(store)
+    first = asyncio.create_task(reading(one))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(reading(lambda _tx: read.append(1))) for number in range(MOST * 3)]
+    await asyncio.sleep(0)
+    for each in others:
+        each.cancel()
+    store.go.set()
+    assert await first == 1
+    await asyncio.wait(others)
+    assert await reading(one) == 1
+    assert (read, store.views) == ([], 2)
+    reading.close()
+    store.close()
+
+
 async def test_a_store_that_fails_is_told_to_everybody_who_asked() -> None:
     class Broken(MemoryStore):
         def read(self, _job: Callable[[Transaction], Any]) -> Any:
