@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeVar
 
+import structlog
+
 from hub.intake import Sender
 from hub.line import CLOSE_SECONDS, Line
 from hub.rounds import Delivery, Demand, Round
@@ -38,6 +40,7 @@ from protocol.session.handshake import ClientHello
 from protocol.session.items import DeliverItem, ResultItem, Window, fitting
 from protocol.session.machine import Answer, Authenticated, Closed, Event, FrameReceived, HubSession, State
 
+_log: Final = structlog.get_logger("hub")
 T = TypeVar("T")
 I = TypeVar("I", ResultItem, DeliverItem)  # noqa: E741 - an item
 # One reading of one mailbox: as much as the largest item has, and not so much that a crowd of readers fills the memory.
@@ -200,8 +203,14 @@ class Session:
         await self.line.hang_up(seconds)
 
     def _send(self, frame: Frame) -> None:
-        if not self.is_over:
+        if self.is_over:
+            return
+        try:
             self.line.send(self._machine.send(frame))
+        except UsageError as error:
+            # A fault of ours ends the session that met it: of the same round, others still wait for their answers.
+            _log.exception("job_failed", error=type(error).__name__)
+            self.end(error)
 
     # -- what a member asks
     def _handle(self, frame: Frame) -> None:

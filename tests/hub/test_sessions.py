@@ -404,6 +404,21 @@ async def test_more_than_the_window(hub: Running, world: World) -> None:
         assert (await alba.ended()).code == "limit_exceeded"
 
 
+async def test_a_delivery_that_a_session_forbids_ends_it_and_holds_up_nobody(hub: Running, world: World) -> None:
+    async with connected(hub.url, world, ALBA) as alba, connected(hub.url, world, BERTA) as berta:
+        await berta.publish()
+        await berta.acknowledge(0)
+        await until(lambda: BERTA in hub.core.desk.demands)
+        # No hub of ours delivers a position twice, so its book must be turned.
+        hub.daemon.hall.sessions[BERTA]._machine.flow._last_position = 1 << 30
+        (result,) = await alba.submit(alba.envelope([BERTA]))
+        assert results(result) == ["accepted"]
+        assert (await berta.ended()).code == "invalid_request"
+    async with connected(hub.url, world, BERTA) as berta:
+        await berta.acknowledge(0)
+        assert len(await berta.deliveries(1)) == 1
+
+
 async def test_an_acknowledgement_of_what_was_never_sent(hub: Running, world: World) -> None:
     async with connected(hub.url, world, ALBA) as alba:
         await alba.acknowledge(5)

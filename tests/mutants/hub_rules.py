@@ -399,4 +399,12 @@ HUB: Final = (
         "a hub that was put back does not go on before anybody could reach it",
         (T + "test_refill.py::test_a_hub_that_nobody_can_reach_yet_waits_for_the_first",),
     ),
+    Mutant(
+        "forbidden-delivery-ends-session",
+        "hub/sessions.py",
+        '            _log.exception("job_failed", error=type(error).__name__)\n            self.end(error)\n',
+        "            raise\n",
+        "what a session's rules forbid ends it, and holds up nobody else",
+        (T + "test_sessions.py::test_a_delivery_that_a_session_forbids_ends_it_and_holds_up_nobody",),
+    ),
 )

@@ -476,4 +476,12 @@ SENDING_RULES: Final = (
         "nobody waits for ever for a round whose end failed",
         (T + "test_daemon.py::test_nobody_waits_for_ever_where_what_a_round_left_cannot_be_done",),
     ),
+    Mutant(
+        "nothing-read-for-the-gone",
+        "node/reading.py",
+        "        self._asked = [each for each in self._asked if not each[1].done()]\n",
+        "",
+        "nothing is read for callers who left",
+        (T + "test_reading.py::test_nothing_is_read_for_whoever_is_gone",),
+    ),
 )

@@ -17,7 +17,7 @@ from functools import cache, partial
 from typing import Any, Final
 from unittest import mock
 
-from hub import chores, core, hall
+from hub import chores, core, hall, sessions
 from hub.config import Sessions
 from hub.memory_base import Tables
 from hub.rounds import Round
@@ -453,7 +453,7 @@ def _alive(made: Town) -> Iterator[Town]:
         stack.enter_context(doubles.drawn_from(random.Random(made.chance.getrandbits(64))))
         stack.enter_context(made.loop.current())
         log = Log(made.trace_of_hub)
-        for module in (hall, chores):
+        for module in (hall, sessions, chores):
             stack.enter_context(mock.patch.object(module, "_log", log))
         stack.enter_context(mock.patch.object(hall, "websocket", Socket))
         stack.enter_context(mock.patch.object(uplink, "random", made.chance))
