@@ -17,7 +17,7 @@ from tests.fuzz.targets import TARGETS
 
 # Neighbours tried, by what one costs: all targets together stay under twenty processor seconds.
 WALK = {"opening": 60, "registry": 100, "sight": 25, "session": 40, "node_api": 250, "hub_pages": 250, "chunks": 800}
-WALK |= {"peer_word": 250, "hub_word": 250, "node_pages": 200}
+WALK |= {"peer_word": 250, "hub_word": 250, "node_pages": 200, "hub_console": 200}
 USUAL = 1_000
 
 
