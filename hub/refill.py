@@ -51,6 +51,11 @@ class Refill:
             self._changed.set()
 
     @property
+    def was_asked(self) -> bool:
+        """Whether a node reached it, or nobody is waited for."""
+        return self._quiet_since is not None
+
+    @property
     def checkpoint(self) -> bytes:
         """The newest checkpoint that is kept: of before the backup, or of a tree that was shown to be this log's."""
         with transaction(self._store) as tx:

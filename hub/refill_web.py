@@ -84,9 +84,8 @@ async def livez(_request: web.Request) -> web.Response:
 async def later(request: web.Request) -> web.Response:
     """Everything else has to wait."""
     refill = request.app[REFILL]
-    raise RefillingError(
-        f"it holds {refill.log.registry.size} of {refill.largest} entries that it is known to have signed"
-    )
+    held = f"it holds {refill.log.registry.size} of {refill.largest} entries that it is known to have signed"
+    raise RefillingError(held if refill.was_asked else f"{held}, and no member's node has reached it yet")
 
 
 async def run(home: Home, config: HubConfig, refill: Refill) -> bool:

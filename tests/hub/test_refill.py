@@ -214,7 +214,9 @@ async def test_a_hub_that_nobody_can_reach_yet_waits_for_the_first(lost: Lost) -
         assert (await nodes.get("/livez")).status == 200
         done, _waiting = await asyncio.wait([task], timeout=1)
         assert not done, "whoever holds more had no chance to say so"
+        assert "no member's node has reached it yet" in await (await nodes.get("/status")).text()
         assert (await nodes.get("/log/checkpoint")).status == 200
+        assert "no member's node" not in await (await nodes.get("/status")).text()
         assert await asyncio.wait_for(task, 10)
 
 
