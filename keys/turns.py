@@ -40,8 +40,8 @@ class Turns:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._works.discard(task)
-        if not task.cancelled():
-            task.exception()  # asked for here, where whoever left asks no more
+        # Asked for here: whoever left asks no more.
+        _ = task.cancelled() or task.exception()
 
     async def _do(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async with self._alone:

@@ -59,7 +59,7 @@ def apply(ctx: Context, source: Source, receipt: Receipt) -> None:
         case Consigned():
             _consigned(ctx, source, receipt)
         case Unopened() | Rejected():
-            _asked_again(ctx, source.peer, receipt)
+            asked_again(ctx, source.peer, receipt)
         case HandedOver():
             _handed_over(ctx, source, receipt)
 
@@ -156,7 +156,8 @@ def _settle_voids(ctx: Context, source: Source, link: LinkRow, receipt: Consigne
 
 
 # -- asked again ---------------------------------------------------------------------------------------
-def _asked_again(ctx: Context, peer: Peer, receipt: Unopened | Rejected) -> None:
+def asked_again(ctx: Context, peer: Peer, receipt: Unopened | Rejected) -> None:
+    """Seal again what the peer could not open or judge, three times a day at most; of any incarnation, however early."""
     link = links.by_leaf(ctx.tx, receipt.link_leaf)
     if link is None or link.peer != peer.id or link.state is not LinkState.OPEN or link.envelope is None:
         return

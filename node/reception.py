@@ -39,7 +39,7 @@ from protocol.limits import MAX_CIPHERTEXT_BYTES
 from protocol.messages.content import Urgency
 from protocol.messages.envelope import Attestation
 from protocol.messages.message import Body, Kind, Link
-from protocol.messages.receipts import Consigned, LinkRef, Notice, Void
+from protocol.messages.receipts import Consigned, LinkRef, Notice, Rejected, Unopened, Void
 from protocol.names import Digest
 from protocol.opening import Received
 from protocol.sealing import OpenedBody, Prekey
@@ -177,6 +177,7 @@ def _apply(ctx: Context, received: Received, core: bytes, run: _Run) -> str | No
     newest = known.newest
     if newest is None or link.incarnation > newest:
         if not _may_begin(ctx, received):
+            _hear_early(ctx, known, received)
             return NOTICE_FIRST
         newest, run.begun = link.incarnation, True
     # What decides nothing is referred to by nothing: a peer could say it without end.
@@ -214,6 +215,13 @@ def _may_begin(ctx: Context, received: Received) -> bool:
     if link.first_seq == 1 and link.kind in {Kind.MESSAGE, Kind.RECEIPT}:
         raise VerificationError("an incarnation that begins without a notice")
     return link.kind is Kind.NOTICE and link.first_seq == 1
+
+
+def _hear_early(ctx: Context, peer: Peer, received: Received) -> None:
+    # Of two who lost their prekeys at one time neither may open the other's notice.
+    for body in received.bodies:
+        if isinstance(body.part, Unopened | Rejected):
+            receipting.asked_again(ctx, peer, body.part)
 
 
 def _keep(ctx: Context, peer: Peer, received: Received, core: bytes) -> int:

@@ -362,4 +362,15 @@ RECEIVING: Final = (
         "what a person flagged at a desk that they lost is not shown to them",
         (T + "test_web_mail.py::test_what_a_person_flagged_stands_together_newest_first",),
     ),
+    Mutant(
+        "asked-again-before-notice",
+        "node/reception.py",
+        "            _hear_early(ctx, known, received)\n",
+        "",
+        "whoever cannot open a notice is heard although its own notice is missing",
+        (
+            T + "test_exchange.py"
+            "::test_two_who_lost_their_prekeys_at_one_time_and_whose_notices_crossed_find_each_other",
+        ),
+    ),
 )

@@ -403,6 +403,28 @@ def test_notice_first(lab: Lab, sender: Node, reader: Node) -> None:
     assert reader.count("held") == 0
 
 
+def test_two_who_lost_their_prekeys_at_one_time_and_whose_notices_crossed_find_each_other(
+    lab: Lab, sender: Node, reader: Node
+) -> None:
+    """Neither opens the notice of the other, and what says so is of an incarnation whose notice is missing."""
+    sender.write("k0", "cero", "co-fgn")
+    lab.settle()
+    before = dict(lab.hub.calendars)
+    for node, other in ((sender, "co-fgn"), (reader, "ar-mpf")):
+        node.restore(node.snapshot())
+        node.write("k1", "uno", other)
+    after, lab.hub.calendars = lab.hub.calendars, before
+    for node in (sender, reader):
+        node.connect()
+    for node in (sender, reader):
+        submit(lab, node)
+    lab.hub.calendars = after
+    lab.settle()
+    assert "uno" in sender.texts
+    assert "uno" in reader.texts
+    assert (sender.count("held"), reader.count("held")) == (0, 0)
+
+
 def test_what_comes_before_the_mirror_and_before_its_notice_is_judged_until_all_is_in(
     lab: Lab, sender: Node, reader: Node
 ) -> None:

@@ -650,12 +650,12 @@ def _refused_for_good(ctx: Any, peer: Any, receipt: Any) -> None:
         links.settle(ctx.tx, link.id, LinkState.REFUSED)
 
 
-@told("refusal_by_envelope", without(receipting, "_asked_again", _refused_for_good))
+@told("refusal_by_envelope", without(receipting, "asked_again", _refused_for_good))
 def refusal_by_envelope(at: Stage) -> None:
     quarantine_acks(at)
 
 
-_asked_again = receipting._asked_again
+_asked_again = receipting.asked_again
 
 
 def _as_often_as_asked(ctx: Any, peer: Any, receipt: Any) -> None:
@@ -665,7 +665,7 @@ def _as_often_as_asked(ctx: Any, peer: Any, receipt: Any) -> None:
     _asked_again(ctx, peer, receipt)
 
 
-@told("reseal_once", without(receipting, "_asked_again", _as_often_as_asked))
+@told("reseal_once", without(receipting, "asked_again", _as_often_as_asked))
 def reseal_once(at: Stage) -> None:
     # The hub shows what it damaged again and again: by each complaint for itself the limit of a day would be reached.
     at.off(at.r)
