@@ -157,7 +157,7 @@ def _settle_voids(ctx: Context, source: Source, link: LinkRow, receipt: Consigne
 
 # -- asked again ---------------------------------------------------------------------------------------
 def asked_again(ctx: Context, peer: Peer, receipt: Unopened | Rejected) -> None:
-    """Seal again what the peer could not open or judge, three times a day at most; of any incarnation, however early."""
+    """Seal again what the peer could not open or judge, three times a day at most; before its notice came, too."""
     link = links.by_leaf(ctx.tx, receipt.link_leaf)
     if link is None or link.peer != peer.id or link.state is not LinkState.OPEN or link.envelope is None:
         return

@@ -1,7 +1,7 @@
 """An hour, or as long as you like, under all faults at once: `make soak MINUTES=60`.
 
-A hub and four nodes as processes of their own, over TLS, two of them in networks of their own; authors and readers who keep journals; a fault every few
-seconds.  Then everything heals, all that is under way must end, and the checker says what became of it.  Exit status
+A hub and four nodes as processes of their own, over TLS, two of them in networks of their own; authors and readers who
+keep journals; a fault every few seconds.  Then everything heals, all that is under way must end, and the checker says what became of it.  Exit status
 1 for anything lost, duplicated, out of order without a mark, unverifiable, strange, or stuck; then everything is kept.
 """
 
