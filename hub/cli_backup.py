@@ -86,7 +86,8 @@ def _next_steps(home: Home, manifest: Manifest) -> list[str | Text]:
         "  1. Make sure that the hub that this one replaces does not run and never will again.",
         f"  2. valija-hub serve --home {home.folder}",
         "     It takes in what the nodes hold of the registry, lets nobody in meanwhile, and begins a new incarnation",
-        "     once none offered more for [restore] quiet_seconds, from the first on.  No message is lost: the nodes submit again.",
+        "     once none offered more for [restore] quiet_seconds, counted from the first node that came.  No message is",
+        "     lost: the nodes submit again.",
         "  3. Publish again what was published in the last moments before the disk died; repeating it does no harm.",
         f"  4. valija-hub doctor --home {home.folder}",
     ]

@@ -15,18 +15,12 @@ from keys import passwords
 from keys.journal import Entry
 from node.api_views import show_message_id
 from node.config import Home
-from node.people.accounts import Accounts
-from node.people.doors import Doors
-from node.people.register import Register
 from node.people.roles import Role
-from node.people.site import Site
 from node.service import Service
 from node.store import Transaction
 from node.tables import people
 from node.tables.people import Session
-from node.web.app import application
-from node.web.outgoing import Outgoing
-from node.web.parts import Parts
+from node.web import serving
 from node.web.settings import Web
 from node.webhooks.book import Book
 from protocol.codec import encode
@@ -36,7 +30,7 @@ from tests.fuzz.wire import WORDS, Faults, Server, check_answer, request_of
 
 T = TypeVar("T")
 
-SITE: Final = Site("http://127.0.0.1", "localhost")
+ORIGIN: Final = "http://127.0.0.1"
 FORM: Final = [("Content-Type", "application/x-www-form-urlencoded")]
 JSON: Final = [("Content-Type", "application/json")]
 MULTIPART: Final = [("Content-Type", "multipart/form-data; boundary=b")]
@@ -53,6 +47,8 @@ class AtOnce(Service):
 
     async def write(self, job: Callable[[Transaction], T]) -> T:
         """As `Service.write`."""
+        scene = cast("NodeScene", self.rounds)
+        scene.works += 1
         return self.store.run(job)
 
 
@@ -79,43 +75,18 @@ class Visited(NodeScene):
         person = people.add(tx, "nueva", "Nueva", Role.CLERK, (DESK,), self.lab.second)
         people.invite(tx, person, passwords.secret_hash(self.invitation), self.lab.second + 3_600)
 
-    async def write(self, job: Callable[[Transaction], T]) -> T:
-        """As `Service.write`, at once."""
-        self.works += 1
-        return self.node.store.run(job)
-
-    def parts(self, faults: Faults) -> Parts:
-        service, now, log = self.service(faults, AtOnce), lambda: float(self.lab.second), cast("Any", faults)
-        register = Register(self, service.desks, now)
-        doors = Doors(register, SITE)
-        settings = Web()
-        return Parts(
-            service=service,
-            register=register,
-            doors=doors,
-            accounts=Accounts(doors),
-            outgoing=Outgoing(service, register, settings, now, log),
-            book=Book(service, cast("Any", Postman())),
-            home=Home(Path("/nonexistent")),
-            site=SITE,
-            member=AR,
-            association="aiamp",
-            zone="UTC",
-            proxy="",
-            now=now,
-            log=log,
-        )
-
 
 @cache
 def _visited() -> tuple[Visited, Server]:
     it = Visited()
 
-    def pages(faults: Faults) -> web.Application:
-        parts = it.parts(faults)
-        app = application(parts)
-        app.on_startup.append(lambda _app: parts.register.refresh())
-        return app
+    async def pages(faults: Faults) -> web.Application:
+        service, log = it.service(faults, AtOnce), cast("Any", faults)
+        book = Book(service, cast("Any", Postman()))
+        settings = Web(public_origin=ORIGIN)
+        return serving.application(
+            await serving.assemble(Home(Path("/nonexistent")), service, book, settings, 80, service.now, log)
+        )
 
     return it, Server(pages, **LEFT)
 
@@ -127,7 +98,7 @@ def node_pages(data: bytes) -> None:
     it, server = _visited()
     request = request_of(data[1:])
     role = ROLES[data[0] & 7] if data[0] & 7 < len(ROLES) else None
-    said = b"" if data[0] & FOREIGN else b"Origin: " + SITE.origin.encode() + b"\r\n"
+    said = b"" if data[0] & FOREIGN else b"Origin: " + ORIGIN.encode() + b"\r\n"
     if role is not None:
         said += b"Cookie: valija=" + it.cookies[role].encode() + b"\r\n"
     start, end, rest = request.partition(b"\r\n")

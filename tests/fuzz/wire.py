@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -71,16 +71,21 @@ class Faults(logging.Handler):
     exception = warning = info = error
 
 
+Made = web.Application | Awaitable[web.Application]
+
+
 class Server:
     """An application on a loop of its own, asked one request at a time."""
 
-    def __init__(self, make: Callable[[Faults], web.Application], **options: Any) -> None:
+    def __init__(self, make: Callable[[Faults], Made], **options: Any) -> None:
         self.loop, self.faults, self.options = asyncio.new_event_loop(), Faults(), options
         self.loop.set_exception_handler(lambda _loop, context: self.faults.seen.append(str(context.get("message"))))
         self.runner = self.loop.run_until_complete(self._started(make))
 
-    async def _started(self, make: Callable[[Faults], web.Application]) -> web.AppRunner:
-        runner = web.AppRunner(make(self.faults), access_log=None, logger=_logger(self.faults), **self.options)
+    async def _started(self, make: Callable[[Faults], Made]) -> web.AppRunner:
+        made = make(self.faults)
+        app = made if isinstance(made, web.Application) else await made
+        runner = web.AppRunner(app, access_log=None, logger=_logger(self.faults), **self.options)
         await runner.setup()
         return runner
 
